@@ -1,0 +1,42 @@
+import { distance } from "fastest-levenshtein";
+import { ValidationError } from "../errors.ts";
+
+/** Refuses a value that is no plain object, and any key not in `known`, naming the nearest known one. */
+export function checkOptionKeys(given: unknown, known: readonly string[], what: string): void {
+  if (given === undefined) return;
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw new ValidationError(`${what} takes one object of options; given ${describe(given)}.`);
+  }
+  for (const key of Object.keys(given)) {
+    if (known.includes(key)) continue;
+    const nearest = nearestOf(key, known);
+    throw new ValidationError(
+      `${what} has no option ${JSON.stringify(key)}${nearest ? `; did you mean "${nearest}"?` : ""} Known: ${known.join(", ")}.`,
+      { details: { option: key, nearest, known } },
+    );
+  }
+}
+
+/** The known word that is nearest to `word`, if one is near enough to be meant. */
+export function nearestOf(word: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best && best.edits <= Math.max(2, Math.floor(word.length / 2)) ? best.candidate : undefined;
+}
+
+/** A value as an error message shows it: short, and never throwing. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return "an object";
+  return String(value);
+}
+
+export function refuse(option: string, value: unknown, allowed: string): ValidationError {
+  return new ValidationError(`${option} must be ${allowed}; given ${describe(value)}.`, {
+    details: { option, given: value, allowed },
+  });
+}
