@@ -64,11 +64,16 @@ export interface MachinePaths {
   readonly knownHosts: string;
 }
 
+/** The record in a machine's folder, wherever that folder stands. */
+export function recordFile(folder: string): string {
+  return join(folder, "machine.json");
+}
+
 export function machinePaths(state: StatePaths, id: string): MachinePaths {
   const folder = join(state.machines, id);
   return {
     folder,
-    record: join(folder, "machine.json"),
+    record: recordFile(folder),
     disk: join(folder, "disk.qcow2"),
     initramfs: join(folder, "initramfs.cpio"),
     knownHosts: join(folder, "known_hosts"),

@@ -1,0 +1,41 @@
+import type { Image } from "../image/images.ts";
+import type { QemuMachine } from "../qemu/machine.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
+import type { HostKey } from "../ssh/keys.ts";
+import type { MachinePaths, StatePaths } from "../state/paths.ts";
+import type { Logger, SmolVMOptions } from "./options.ts";
+import type { MachineSpec } from "./spec.ts";
+import type { StatusCell } from "./status.ts";
+
+/** All that the verbs (start, stop, remove …) know of one machine. Each field that can be absent is absent together with what it stands for. */
+export interface Machine {
+  readonly spec: MachineSpec;
+  readonly state: StatePaths;
+  readonly status: StatusCell;
+  readonly surroundings: Pick<SmolVMOptions, "onProgress" | "signal"> & { readonly logger: Logger };
+  /** The folder that holds the name, the disk and the seeded initramfs; null before the first start and after removal. */
+  folder: MachinePaths | null;
+  /** Made at the first start and kept, so that the pinned key stays right. */
+  hostKey: HostKey | null;
+  /** The QEMU process and what belongs to this one boot of it. */
+  booted: Booted | null;
+  /** The start that is under way: a second call waits for the same one. */
+  starting: Promise<void> | null;
+}
+
+export interface Booted {
+  readonly qemu: QemuMachine;
+  /** Null where the boot arguments start no SSH server. */
+  readonly runner: CommandRunner | null;
+  readonly report: BootReport;
+}
+
+/** What a boot went through. Times in milliseconds. */
+export interface BootReport {
+  readonly accelerator: "kvm" | "hvf" | "tcg";
+  readonly acceleratorReason: string;
+  readonly startedAt: string;
+  readonly phases: readonly { readonly name: string; readonly ms: number }[];
+}
+
+export type { Image };

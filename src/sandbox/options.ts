@@ -1,0 +1,69 @@
+import type { Progress } from "../image/progress.ts";
+import type { Duration } from "../util/duration.ts";
+
+/** Where a machine stands; src/sandbox/status.ts has the transitions. */
+export type { VMStatus } from "./status.ts";
+
+/** Takes what the library would otherwise keep to itself; `console` fits. */
+export interface Logger {
+  debug?(message: string): void;
+  warn?(message: string): void;
+}
+
+export interface SmolVMOptions {
+  /** `^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`; absent: a readable generated one. */
+  name?: string;
+  /** "debian" (default) or "tiny" (busybox and an SSH server only, no disk). */
+  image?: string;
+  /** Memory in MiB: 512 by default, 64 to 65536. */
+  memSizeMib?: number;
+  /** Virtual CPUs: 1 by default, 1 to 32. */
+  vcpuCount?: number;
+  /** Disk size in MiB: 4096 by default, sparse; the guest's file system is grown to it. */
+  diskSizeMib?: number;
+  /** Environment variables of login shells, as `setEnvVars` right after boot. */
+  env?: Record<string, string>;
+  /** "open" (default): outgoing connections work; "off": nothing but the forwarded ports. */
+  network?: "open" | "off";
+  /** Guest ports to reach from the host's 127.0.0.1; without `host` a free port is taken. */
+  ports?: readonly { guest: number; host?: number }[];
+  labels?: Record<string, string>;
+  /** False (default): the machine dies with the process that made it. */
+  persistent?: boolean;
+  /** "off" boots cold; "auto" (default) may start from a memory snapshot. */
+  template?: "auto" | "off";
+  /** "auto" (default) tries what this host has; a named one is used or refused. */
+  accelerator?: "auto" | "kvm" | "hvf" | "tcg";
+  /** The guest user commands run as: "root" by default. */
+  sshUser?: string;
+  /** An OpenSSH private key; absent: `<home>/keys/id_ed25519`, made on first use. */
+  sshKeyPath?: string;
+  logger?: Logger;
+  onProgress?: (progress: Progress) => void;
+  /** Aborting it ends a start that is under way. */
+  signal?: AbortSignal;
+}
+
+/** A machine with your own kernel and disk. The disk is never written to: the machine works on an overlay. */
+export interface VMConfig extends SmolVMOptions {
+  /** An ELF vmlinux, a bzImage or an arm64 Image. */
+  kernelPath: string;
+  /** Absent: with `init=/init` in the boot arguments the project's own initramfs, else none. */
+  initrdPath?: string;
+  /** A raw or qcow2 disk image. */
+  rootfsPath: string;
+  /** The kernel's command line. Without `init=/init` the machine runs but takes no commands. */
+  bootArgs: string;
+}
+
+export interface StartOptions {
+  /** How long the boot may take, not counting an image that has to be built first: 120 s by default. */
+  timeout?: Duration;
+  onProgress?: (progress: Progress) => void;
+  signal?: AbortSignal;
+}
+
+export interface StopOptions {
+  /** How long the guest may take to shut down before it is ended: 10 s by default. */
+  timeout?: Duration;
+}

@@ -1,0 +1,36 @@
+import { randomBytes } from "node:crypto";
+import { copyFile, appendFile, constants } from "node:fs/promises";
+import { encodeCpio } from "../util/cpio.ts";
+
+const FOLDER = 0o040755;
+const SECRET = 0o100600;
+const READABLE = 0o100644;
+
+/** What makes one machine differ from another of the same image. */
+export interface Seed {
+  readonly hostname: string;
+  readonly authorizedKey: string;
+  /** The SSH server's private key in dropbear's format. */
+  readonly hostKey: Uint8Array;
+}
+
+/**
+ * Writes the initramfs of one machine: the image's own with the seed as a second archive behind it, so that images hold no keys.
+ * The kernel unpacks archives one after the other (Documentation/driver-api/early-userspace/buffer-format.rst).
+ */
+export async function writeSeededInitramfs(base: string, target: string, seed: Seed): Promise<void> {
+  await copyFile(base, target, constants.COPYFILE_FICLONE);
+  await appendFile(target, encodeSeed(seed));
+}
+
+function encodeSeed(seed: Seed): Uint8Array {
+  const text = (value: string) => Buffer.from(`${value}\n`);
+  return encodeCpio([
+    { path: "smolvm", mode: FOLDER },
+    { path: "smolvm/seed", mode: FOLDER },
+    { path: "smolvm/seed/authorized_keys", mode: SECRET, data: text(seed.authorizedKey) },
+    { path: "smolvm/seed/host_key_ed25519", mode: SECRET, data: seed.hostKey },
+    { path: "smolvm/seed/hostname", mode: READABLE, data: text(seed.hostname) },
+    { path: "smolvm/seed/machine-id", mode: READABLE, data: text(randomBytes(16).toString("hex")) },
+  ]);
+}
