@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { Socket } from "node:net";
+import { dirname, isAbsolute, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { HostError, ValidationError } from "../errors.ts";
+import { bounded } from "../util/bounded.ts";
+import { lineSplitter } from "../util/line-splitter.ts";
+import { type ExitInfo, exitInfo, exitInfoFromShell } from "./exit-info.ts";
+
+export interface GuardOptions {
+  /** An absolute folder that is removed where this process dies before the command has ended. */
+  readonly ephemeralFolder: string | null;
+  /** How many sockets the command gets, as its fds 3, 4, 6, 7, 8, 9 in that order. Default 0. */
+  readonly channels?: number;
+  /** The command's whole environment; default: only what a program needs to find its files. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A command that does not outlive this process, however this process ends. */
+export interface GuardedProcess {
+  /** The command's own process id, not the guardian's. */
+  readonly pid: number;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** This side of the command's sockets. They end at once when the command does. */
+  readonly channels: readonly Socket[];
+  /** Settles when the command is gone and collected; never rejects. */
+  readonly exited: Promise<ExitInfo>;
+  /** Sends a signal to the command; nothing happens where it is gone. */
+  kill(signal: NodeJS.Signals): void;
+}
+
+const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
+const CHANNEL_FDS = [3, 4, 6, 7, 8, 9];
+const LIFETIME_FD = 5;
+const KEPT_VARIABLES = /^(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|DYLD_.*|QEMU_.*)$/;
+
+/**
+ * Starts `argv` under the guardian (guardian.sh), in a session of its own: no terminal's Ctrl-C reaches it.
+ * Neither it nor its sockets keep this process's event loop alive.
+ * A program that can't be executed is seen as its end with exit code 126 or 127.
+ */
+export async function spawnGuarded(argv: readonly string[], options: GuardOptions): Promise<GuardedProcess> {
+  const folder = checkFolder(options.ephemeralFolder);
+  const fds = CHANNEL_FDS.slice(0, options.channels ?? 0);
+  const guardian = spawn("/bin/sh", [GUARDIAN, folder, ...argv], {
+    cwd: "/", // so that no folder is kept busy
+    detached: true,
+    env: options.env ?? neededVariables(process.env),
+    stdio: stdioFor(fds),
+  });
+  const sockets = (fd: number) => socketOf(guardian, fd);
+  await once(guardian, "spawn").catch((error: Error) => {
+    throw new HostError(`/bin/sh can't be started on this host: ${error.message}.`, { cause: error });
+  });
+  return watch(guardian, fds.map(sockets), sockets(LIFETIME_FD));
+}
+
+function checkFolder(folder: string | null): string {
+  if (folder === null) return "";
+  if (isAbsolute(folder) && resolve(folder) === folder && dirname(folder) !== "/") return folder;
+  throw new ValidationError(
+    `An ephemeral folder must be an absolute path at least two levels deep; given ${JSON.stringify(folder)}.`,
+  );
+}
+
+function stdioFor(fds: readonly number[]): ("ignore" | "pipe")[] {
+  const highest = Math.max(LIFETIME_FD, ...fds);
+  return Array.from({ length: highest + 1 }, (_, fd) =>
+    fd === 1 || fd === 2 || fd === LIFETIME_FD || fds.includes(fd) ? "pipe" : "ignore",
+  );
+}
+
+/** The environment may hold keys; a program that runs a guest has no use for them. */
+function neededVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => KEPT_VARIABLES.test(name)));
+}
+
+function socketOf(child: ChildProcess, fd: number): Socket {
+  const stream: unknown = child.stdio[fd];
+  if (!(stream instanceof Socket)) throw new HostError(`fd ${fd} of the guardian is no socket.`);
+  stream.on("error", () => {}); // the other end may die at any moment; that is told by `exited`
+  stream.unref();
+  return stream;
+}
+
+async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socket): Promise<GuardedProcess> {
+  guardian.unref();
+  const stdout = socketOf(guardian, 1);
+  const stderr = socketOf(guardian, 2);
+  const exited = waitForEnd(guardian, channels, stderr, lifetime);
+  try {
+    const pid = await bounded(firstLine(lifetime, exited), {
+      operation: "Starting the guardian",
+      timeoutMs: 30_000,
+    });
+    const kill = (signal: NodeJS.Signals) => {
+      if (lifetime.writable) lifetime.write(`${signal.replace(/^SIG/, "")}\n`);
+    };
+    return { pid: Number(pid), stdout, stderr, channels, exited, kill };
+  } catch (error) {
+    lifetime.destroy(); // the guardian takes that for our death
+    throw error;
+  }
+}
+
+async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>): Promise<string> {
+  const line = new Promise<string>((resolve) => {
+    lifetime.on(
+      "data",
+      lineSplitter(256, (text) => resolve(text.toString())),
+    );
+  });
+  const ended = exited.then(({ exitCode }) => {
+    throw new HostError(`The guardian of a process ended with ${exitCode} before it had started anything.`);
+  });
+  return Promise.race([line, ended]);
+}
+
+async function waitForEnd(
+  guardian: ChildProcess,
+  channels: readonly Socket[],
+  stderr: Socket,
+  lifetime: Socket,
+): Promise<ExitInfo> {
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    guardian.once("exit", (...how) => resolve(how));
+  });
+  lifetime.destroy();
+  if (code !== null) {
+    await closed([stderr], 250); // its last words may still be under way
+    return exitInfoFromShell(code);
+  }
+  // Somebody killed the guardian. Its reader, which is left, has killed the command when the sockets end.
+  await closed(channels, 2_000);
+  return exitInfo(null, signal);
+}
+
+async function closed(streams: readonly Socket[], atMostMs: number): Promise<void> {
+  const all = Promise.all(
+    streams.map((stream) => stream.closed || new Promise((resolve) => stream.once("close", resolve))),
+  );
+  const timer = new Promise((resolve) => setTimeout(resolve, atMostMs));
+  await Promise.race([all, timer]);
+}

@@ -1,0 +1,30 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { arch } from "node:os";
+import { HostError } from "../errors.ts";
+import type { Architecture } from "../util/architecture.ts";
+
+/** The architecture of this host; HostError where no guest of ours could ever match it. */
+export function hostArch(nodeArch: string = arch()): Architecture {
+  if (nodeArch === "x64") return "x86_64";
+  if (nodeArch === "arm64") return "aarch64";
+  throw new HostError(`This host's processor architecture, ${nodeArch}, is not supported.`, {
+    remediation: "Use a 64-bit x86 or ARM host.",
+  });
+}
+
+let bootId: string | undefined;
+
+/** Differs after every start of the host. What was learned about processes and devices is void then. */
+export function hostBootId(): string {
+  bootId ??= process.platform === "linux" ? linuxBootId() : macBootId();
+  return bootId;
+}
+
+function linuxBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
+function macBootId(): string {
+  return execFileSync("sysctl", ["-n", "kern.bootsessionuuid"], { encoding: "utf8", timeout: 5_000 }).trim();
+}
