@@ -1,0 +1,138 @@
+# PID 1 of every guest, second half: identity, network, the SSH server, and then the life of PID 1. Sourced by or run
+# after init.sh, by busybox. All that is ours is below /run/smolvm, in memory.
+
+smolvm=/run/smolvm
+seed=$smolvm/seed
+ssh_port_hex=0016
+
+fail() {
+	echo "smolvm: failed: $*"
+	usleep 300000 # the console is drained meanwhile
+	poweroff -f
+}
+
+# Name and machine-id of this machine. Files are written only where they differ: a disk that was started before has them.
+take_identity() {
+	read -r name <$seed/hostname && echo "$name" >/proc/sys/kernel/hostname
+	read -r old_name </etc/hostname
+	if [ "$name" != "$old_name" ]; then
+		echo "$name" >/etc/hostname
+		name_in_hosts
+	fi 2>/dev/null
+	read -r id <$seed/machine-id
+	read -r old_id </etc/machine-id
+	[ "$id" = "$old_id" ] || echo "$id" >/etc/machine-id
+	[ -s /etc/resolv.conf ] || echo "nameserver 10.0.2.3" >/etc/resolv.conf
+} 2>/dev/null
+
+name_in_hosts() {
+	hosts="127.0.1.1 $name"
+	while read -r line; do
+		case $line in 127.0.1.1*) ;; *) hosts="$hosts
+$line" ;; esac
+	done </etc/hosts
+	echo "$hosts" >/etc/hosts
+}
+
+# With arp_notify the kernel sends a packet by itself as the interface comes up: QEMU's network then knows our MAC, and
+# the first connection from the host doesn't wait a second for it.
+start_network() {
+	for module in $smolvm/modules/net/*.ko $smolvm/modules/random/*.ko; do
+		insmod "$module" 2>/dev/null
+	done
+	ip link set lo up
+	[ -e /sys/class/net/eth0 ] || return
+	echo 1 >/proc/sys/net/ipv4/conf/eth0/arp_notify
+	ip address add 10.0.2.15/24 dev eth0
+	ip link set eth0 up
+	ip route add default via 10.0.2.2
+}
+
+# The same keys for every user; the disk need not hold any, and a command in the guest can't lock its host out.
+choose_server() {
+	while read -r line; do echo "$line"; done <$seed/authorized_keys >$smolvm/ssh/authorized_keys
+	for server in /usr/sbin/dropbear /usr/sbin/sshd; do
+		[ -x $server ] && return
+	done
+	fail "no SSH server in the image"
+}
+
+start_server() {
+	case $server in
+	*/dropbear) exec $server -F -s -D $smolvm/ssh -r $seed/host_key_ed25519 ;;
+	*/sshd) . $smolvm/init-sshd.sh ;;
+	esac
+}
+
+# Only what listens has a line here: local address, port and state 0A.
+listening() {
+	while read -r _ local _ state _; do
+		case "$local $state" in *:$ssh_port_hex" 0A") return 0 ;; esac
+	done
+	return 1
+}
+
+wait_for_server() {
+	exec 9<>$smolvm/never # nobody writes to it: `read -t` is a pause without a process
+	ticks=0
+	until listening </proc/net/tcp || listening </proc/net/tcp6; do
+		ticks=$((ticks + 1))
+		[ $ticks -le 6000 ] || fail "the SSH server $server does not listen"
+		read -r -t 0.005 _ <&9
+	done
+}
+
+read_console() {
+	while read -r line; do
+		case $line in *"smolvm poweroff") kill -USR2 1 ;; esac
+	done </dev/console
+}
+
+# Kernel threads and zombies have no exe.
+others_live() {
+	for exe in /proc/[0-9]*/exe; do
+		[ -e "$exe" ] && [ "$exe" != /proc/1/exe ] && return 0
+	done
+	return 1
+}
+
+end_machine() { # poweroff or reboot
+	trap '' USR1 USR2 TERM CHLD
+	kill -TERM -1
+	ticks=0
+	while others_live && [ $ticks -lt 100 ]; do
+		ticks=$((ticks + 1))
+		read -r -t 0.01 _ <&9
+	done
+	kill -KILL -1
+	sync
+	mount -o remount,ro /
+	"$1" -f
+	while :; do sleep 60; done
+}
+
+# Whatever ends, be it somebody's orphan, interrupts `wait`, which has reaped it; what must live is started again.
+supervise() {
+	trap : CHLD
+	trap 'end_machine poweroff' USR1 USR2
+	trap 'end_machine reboot' TERM
+	while :; do
+		kill -0 "$console_reader" || { read_console & console_reader=$!; }
+		kill -0 "$server_pid" || { start_server & server_pid=$!; }
+		wait
+	done 2>/dev/null
+}
+
+start_network &
+network=$!
+take_identity
+choose_server
+start_server &
+server_pid=$!
+echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
+read_console &
+console_reader=$!
+wait $network
+wait_for_server
+echo "smolvm: ready"
+supervise

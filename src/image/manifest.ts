@@ -1,0 +1,1 @@
+export type Arch = "x86_64" | "aarch64";
