@@ -1,0 +1,69 @@
+import type { CommandGroup, CommandSpec, Context } from "../command.ts";
+import { describeProgress } from "../progress.ts";
+import { formatBytes, formatFields, formatTable } from "../text.ts";
+
+const build: CommandSpec<{ readonly rebuild?: boolean }> = {
+  summary: "build an image, or say that it is there",
+  operands: [["[name]", "debian (default) or tiny"]],
+  flags: [{ flags: "--rebuild", description: "build it again, from the packages the mirror has now" }],
+  examples: [
+    ["smolvm image build", "the image that machines start from by default"],
+    ["smolvm image build tiny", "busybox and an SSH server only"],
+  ],
+  async act([name = "debian"], { rebuild = false }, { api, signal, progress }) {
+    const image = await api.buildImage(name, {
+      rebuild,
+      signal,
+      onProgress: (event) => progress.show(describeProgress(event)),
+    });
+    return { document: { image }, text: formatImage(image) };
+  },
+};
+
+const ls: CommandSpec = {
+  summary: "list the images on this host",
+  examples: [["smolvm image ls --json | jq -r '.images[].name'", "their names"]],
+  async act(_operands, _flags, { api }) {
+    const images = await api.listImages();
+    const rows = images.map((image) => [
+      image.name,
+      image.arch,
+      image.createdAt,
+      formatBytes(image.sizeBytes),
+    ]);
+    return { document: { images }, text: formatTable(["NAME", "ARCH", "CREATED", "SIZE"], rows) };
+  },
+};
+
+const inspect: CommandSpec = {
+  summary: "show what an image is made of and where its files are",
+  operands: [["<name>", "the image"]],
+  examples: [
+    ["smolvm image inspect debian --json | jq -r .image.kernelPath", "its kernel, for use elsewhere"],
+  ],
+  async act([name = ""], _flags, { api }) {
+    const image = await api.inspectImage(name);
+    return { document: { image }, text: formatImage(image) };
+  },
+};
+
+const rm: CommandSpec = {
+  summary: "remove images",
+  operands: [["<names...>", "the images"]],
+  examples: [["smolvm image rm debian", "it is built again when it is next needed"]],
+  async act(names, _flags, { api }) {
+    for (const name of names) await api.deleteImage(name);
+    return { document: { removed: names }, text: names.join("\n") };
+  },
+};
+
+export const image: CommandGroup = {
+  summary: "build, list, inspect and remove images",
+  commands: { build, ls, inspect, rm },
+};
+
+type ImageInfo = Awaited<ReturnType<Context["api"]["inspectImage"]>>;
+
+function formatImage(image: ImageInfo): string {
+  return formatFields(Object.entries(image).filter(([, value]) => typeof value !== "object"));
+}

@@ -1,0 +1,77 @@
+import type { CommandSpec, Context, Outcome } from "../command.ts";
+import { type MachineFlags, machineFlags, machineOptions } from "../machine-flags.ts";
+import { parseTimeout } from "../values.ts";
+
+interface RunFlags extends MachineFlags {
+  readonly timeout?: number | string;
+  readonly shell?: "login" | "raw";
+}
+
+export const run: CommandSpec<RunFlags> = {
+  summary: "run a command in a fresh machine that is gone afterwards",
+  description: `Run a command in a fresh machine that is gone afterwards.
+
+Several words are a program and its arguments, passed on as they are. A single word is a shell script.
+What is piped into smolvm is the command's standard input.`,
+  operands: [["<command...>", "a program and its arguments, or one shell script"]],
+  passThrough: true,
+  flags: [
+    ...machineFlags,
+    {
+      flags: "--timeout <duration>",
+      description: "end the command after this time: 30s, 5m, 500ms, or seconds (default: none)",
+      parse: parseTimeout,
+    },
+    {
+      flags: "--shell <mode>",
+      description: "login: profile and /etc/profile.d are loaded; raw: neither (default: login)",
+      choices: ["login", "raw"],
+    },
+  ],
+  examples: [
+    ["smolvm run -- uname -a", "one program, its arguments untouched by any shell"],
+    ["smolvm run -- 'cd /etc && ls | wc -l'", "a single word is a script for the guest's shell"],
+    [
+      "smolvm run --memory 1G --cpus 2 --env CI=1 -- make test",
+      "a bigger machine, with an environment variable",
+    ],
+    ["tar c . | smolvm run -- tar t", "standard input is passed on"],
+    ["smolvm run --network off --timeout 10s -- ./untrusted", "no network, and an end"],
+    ["smolvm run --json -- id", "the whole result as one JSON document"],
+  ],
+  async act(words, flags, context) {
+    const [script = ""] = words;
+    const command = words.length === 1 ? script : words;
+    return context.api.SmolVM.use(machineOptions(flags, context), async (vm) => {
+      context.progress.clear();
+      return toOutcome(await vm.run(command, runOptions(flags, context)));
+    });
+  },
+};
+
+type Result = Awaited<ReturnType<InstanceType<Context["api"]["SmolVM"]>["run"]>>;
+
+function runOptions({ timeout, shell }: RunFlags, { io, json, signal }: Context) {
+  const stdin = io.stdin.isTTY ? undefined : io.stdin;
+  return {
+    // A person waits as long as it takes, and has Ctrl-C.
+    timeout: timeout ?? null,
+    signal,
+    ...(shell === undefined ? {} : { shell }),
+    ...(stdin === undefined ? {} : { stdin }),
+    ...(json ? {} : streaming(io)),
+  };
+}
+
+function streaming(io: Context["io"]) {
+  return {
+    onStdout: (chunk: Uint8Array) => void io.stdout.write(chunk),
+    onStderr: (chunk: Uint8Array) => void io.stderr.write(chunk),
+  };
+}
+
+function toOutcome(result: Result): Outcome {
+  // The bytes would be an object of numbers in JSON; the text stands for them.
+  const { stdoutBytes: _out, stderrBytes: _err, ...document } = result;
+  return { status: result.exitCode, document, text: "" };
+}

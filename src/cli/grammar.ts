@@ -1,0 +1,136 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import {
+  type CommandEntry,
+  type CommandGroup,
+  type CommandSpec,
+  type Flag,
+  isGroup,
+  UsageError,
+} from "./command.ts";
+
+/** What a command line means. */
+export type Parsed =
+  | {
+      readonly kind: "command";
+      readonly spec: CommandSpec;
+      readonly operands: readonly string[];
+      readonly flags: object;
+      readonly json: boolean;
+    }
+  | { readonly kind: "answer"; readonly text: string }
+  | { readonly kind: "misuse"; readonly message: string; readonly help: string; readonly json: boolean };
+
+const DESCRIPTION =
+  "Disposable Linux microVMs: run a command in a machine of its own, throw the machine away.";
+const STATUSES = `Exit status: the guest command's own; 124 timeout, 125 smolvm itself failed, 126/127 not executable/not found,
+130 interrupted, 2 wrong usage.`;
+
+/** Reads `argv` by the grammar of `commands`. Only the commands that `argv` may name are loaded. */
+export async function parseCommandLine(
+  argv: readonly string[],
+  commands: Readonly<Record<string, CommandEntry>>,
+  version: string,
+): Promise<Parsed> {
+  const written = { out: "", err: "" };
+  let chosen: Parsed | null = null;
+  const choose: Choose = (spec, command) => {
+    const { json, ...flags } = command.optsWithGlobals<{ json?: boolean }>();
+    chosen = { kind: "command", spec, operands: command.args, flags, json: json === true };
+  };
+  const program = newCommand("smolvm", written)
+    .description(DESCRIPTION)
+    .version(version, "-V, --version", "print the version")
+    .enablePositionalOptions()
+    .addHelpText("after", `\n${STATUSES}\n'smolvm COMMAND --help' shows a command's options and examples.`);
+  for (const [name, entry] of Object.entries(commands)) {
+    const load = argv.slice(0, 4).includes(name) ? await entry.load() : null;
+    program.addCommand(load ? define(name, load, written, choose) : new Command(name).summary(entry.summary));
+  }
+  try {
+    program.parse([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return describeEnd(error, written, asksForJson(argv));
+    throw error;
+  }
+  return (
+    chosen ?? { kind: "misuse", message: "no command given", help: "smolvm --help", json: asksForJson(argv) }
+  );
+}
+
+type Choose = (spec: CommandSpec, command: Command) => void;
+interface Written {
+  out: string;
+  err: string;
+}
+
+function newCommand(name: string, written: Written): Command {
+  return new Command(name)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        written.out += text;
+      },
+      writeErr: (text) => {
+        written.err += text;
+      },
+    })
+    .helpOption("-h, --help", "print this help")
+    .option("--json", "print one JSON document instead of text");
+}
+
+function define(name: string, entry: CommandSpec | CommandGroup, written: Written, choose: Choose): Command {
+  const command = newCommand(name, written)
+    .summary(entry.summary)
+    .description(entry.description ?? entry.summary);
+  if (isGroup(entry)) {
+    for (const [child, spec] of Object.entries(entry.commands))
+      command.addCommand(define(child, spec, written, choose));
+    return command;
+  }
+  for (const [notation, meaning] of entry.operands ?? []) command.argument(notation, meaning);
+  for (const flag of entry.flags ?? []) command.addOption(toOption(flag));
+  if (entry.passThrough) command.passThroughOptions();
+  command.addHelpText("after", formatExamples(entry));
+  return command.action(() => choose(entry, command));
+}
+
+function toOption(flag: Flag): Option {
+  const option = new Option(flag.flags, flag.description);
+  if (flag.choices) option.choices(flag.choices);
+  const { parse } = flag;
+  if (parse)
+    option.argParser((value: string, previous: unknown) => asInvalidArgument(() => parse(value, previous)));
+  return option;
+}
+
+function asInvalidArgument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof UsageError ? new InvalidArgumentError(error.message) : error;
+  }
+}
+
+function formatExamples({ examples, notes }: CommandSpec): string {
+  const lines = examples.map(([line, meaning]) => `  $ ${line}\n      ${meaning}`);
+  return `\nExamples:\n${lines.join("\n")}${notes ? `\n\n${notes}` : ""}`;
+}
+
+function describeEnd(error: CommanderError, written: Written, json: boolean): Parsed {
+  if (error.exitCode === 0) return { kind: "answer", text: written.out };
+  if (error.code === "commander.help") {
+    return { kind: "misuse", message: "no command given", help: written.err.trimEnd(), json };
+  }
+  return {
+    kind: "misuse",
+    message: error.message.replace(/^error: /, "").replace("\n", " "),
+    help: "",
+    json,
+  };
+}
+
+/** For lines that could not be parsed: what follows `--` belongs to the guest. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end === -1 ? argv.length : end).includes("--json");
+}

@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import type { Api } from "./api.ts";
+
+/** All that the command line touches of the outside; tests give their own. */
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  version(): string;
+  loadApi(): Promise<Api>;
+  /** Calls `listener` on SIGINT, SIGTERM and SIGHUP until the returned function is called. */
+  onInterrupt(listener: (signalName: InterruptName) => void): () => void;
+  /** Resolves when all that was written has left the process. */
+  flush(): Promise<void>;
+}
+
+export type InterruptName = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+export interface Output {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(chunk: string | Uint8Array): boolean;
+  on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
+}
+
+const INTERRUPTS: readonly InterruptName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+export function processIo(): Io {
+  return {
+    // Only looked at by the commands that pass it on: touching it opens the descriptor.
+    get stdin() {
+      return process.stdin;
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    version: packageVersion,
+    loadApi: () => import("../index.ts"),
+    onInterrupt(listener) {
+      for (const name of INTERRUPTS) process.on(name, listener);
+      return () => {
+        for (const name of INTERRUPTS) process.off(name, listener);
+      };
+    },
+    flush: async () => {
+      await Promise.all([drained(process.stdout), drained(process.stderr)]);
+    },
+  };
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return (manifest as { version: string }).version;
+}
+
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  if (!stream.writable) return Promise.resolve();
+  return new Promise((resolve) => {
+    // An error of the last write is emitted after its callback.
+    stream.write("", () => setImmediate(resolve));
+  });
+}

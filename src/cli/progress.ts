@@ -1,0 +1,29 @@
+import type { Api } from "./api.ts";
+import type { ProgressLine } from "./command.ts";
+import type { Output } from "./io.ts";
+
+const ERASE = "\r\u001b[K";
+
+/** One line at the bottom of a terminal, rewritten in place; silent where stderr is no terminal. */
+export function openProgressLine(stderr: Output): ProgressLine {
+  if (!stderr.isTTY) return { show() {}, clear() {} };
+  let isShown = false;
+  return {
+    show(text) {
+      const line = text.replaceAll(/\p{Cc}/gu, " ").slice(0, (stderr.columns ?? 80) - 1);
+      stderr.write(`${ERASE}${line}`);
+      isShown = true;
+    },
+    clear() {
+      if (isShown) stderr.write(ERASE);
+      isShown = false;
+    },
+  };
+}
+
+type OnProgress = NonNullable<NonNullable<Parameters<Api["buildImage"]>[1]>["onProgress"]>;
+
+/** A step of making an image or a machine, as one line. */
+export function describeProgress(event: Parameters<OnProgress>[0]): string {
+  return String(event);
+}

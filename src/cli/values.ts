@@ -1,0 +1,34 @@
+import { UsageError } from "./command.ts";
+
+const MIB_PER: Readonly<Record<string, number>> = { "": 1, m: 1, g: 1024 };
+
+/** MiB of "512", "512M" or "2G". The library checks the range. */
+export function parseMib(text: string): number {
+  const match = /^(\d+)([mg]?)(?:i?b)?$/i.exec(text);
+  if (!match?.[1]) throw new UsageError('Give MiB as a whole number, or with a unit: "512", "512M", "2G".');
+  return Number(match[1]) * (MIB_PER[(match[2] ?? "").toLowerCase()] ?? 1);
+}
+
+export function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError("Give a whole number.");
+  return Number(text);
+}
+
+/** The library's notation: "30s", "500ms", "5m"; a bare number is seconds. The library checks the range. */
+export function parseTimeout(text: string): number | string {
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+}
+
+/** "NAME=VALUE", or "NAME" for the value it has here; joined to the variables before it. */
+export function parseEnv(
+  text: string,
+  previous: unknown,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Readonly<Record<string, string>> {
+  const equals = text.indexOf("=");
+  const name = equals === -1 ? text : text.slice(0, equals);
+  const value = equals === -1 ? env[name] : text.slice(equals + 1);
+  if (name === "") throw new UsageError("Give NAME=VALUE, or NAME for the value it has here.");
+  if (value === undefined) throw new UsageError(`${name} is not set here. Give ${name}=VALUE.`);
+  return { ...(previous as Record<string, string> | undefined), [name]: value };
+}

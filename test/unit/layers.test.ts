@@ -1,0 +1,146 @@
+import { basename } from "node:path";
+import { describe, expect, it } from "vitest";
+import { imagePaths, machinePaths, statePaths } from "../../src/state/paths.ts";
+import { importsOf, readSources, stringsOf, withoutComments } from "../setup/sources.ts";
+
+const sources = readSources("src", [".ts"]);
+const imports = sources.flatMap((file) => importsOf(file).map((target) => ({ from: file.path, target })));
+
+/** What each layer may import besides its own files. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  "errors.ts": [],
+  "exceptions.ts": ["errors.ts"],
+  util: ["errors.ts"],
+  host: ["util", "errors.ts"],
+  guest: ["host", "util", "errors.ts"],
+  ssh: ["guest", "host", "util", "errors.ts"],
+  image: ["guest", "host", "util", "errors.ts"],
+  net: ["guest", "host", "util", "errors.ts"],
+  state: ["guest", "host", "util", "errors.ts"],
+  qemu: ["ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
+  sandbox: ["qemu", "ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
+  "index.ts": ["sandbox", "qemu", "ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
+  cli: ["index.ts"],
+  mcp: ["index.ts"],
+  server: ["index.ts"],
+};
+
+/** Packages that one file hides from the rest, and that file where it is fixed. valibot decodes in many places. */
+const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
+  ssh2: "src/ssh/connection.ts",
+  commander: "src/cli/grammar.ts",
+  openpgp: null,
+  fzstd: null,
+  "xz-decompress": null,
+  "fastest-levenshtein": null,
+  "p-limit": null,
+};
+
+function layerOf(path: string): string {
+  return path.split("/")[1] ?? "";
+}
+
+function importersOf(matches: (target: string) => boolean): string[] {
+  return [...new Set(imports.filter(({ target }) => matches(target)).map(({ from }) => from))].sort();
+}
+
+describe("layers", () => {
+  it("finds the sources and their imports", () => {
+    expect(sources.length).toBeGreaterThan(20);
+    expect(imports.length).toBeGreaterThan(sources.length);
+  });
+
+  it("has a rule for every folder of src", () => {
+    const unknown = sources.map(({ path }) => layerOf(path)).filter((layer) => !(layer in ALLOWED));
+    expect([...new Set(unknown)]).toEqual([]);
+  });
+
+  it("imports go down only, and siblings never import each other", () => {
+    const broken = imports.filter(({ from, target }) => {
+      if (!target.startsWith("src/")) return false;
+      const layer = layerOf(from);
+      return layerOf(target) !== layer && !ALLOWED[layer]?.includes(layerOf(target));
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it("nothing in src imports what lies outside of it", () => {
+    expect(
+      imports.filter(
+        ({ target }) => target.startsWith("..") || /^(test|bench|scripts|examples)\//.test(target),
+      ),
+    ).toEqual([]);
+  });
+
+  it("index.ts is a table of contents: named exports, no logic", () => {
+    const index = sources.find(({ path }) => path === "src/index.ts");
+    const rest = withoutComments(index?.text ?? "nothing").replaceAll(
+      /export (type )?\{[^}]*\} from "[^"]+";/g,
+      "",
+    );
+    expect(rest.trim()).toBe("");
+  });
+
+  it.each(Object.entries(BEHIND_ONE_FILE))("the package %s is imported by one file at most", (name, file) => {
+    const importers = importersOf((target) => target === name || target.startsWith(`${name}/`));
+    expect(importers.length, importers.join(", ")).toBeLessThanOrEqual(1);
+    if (file !== null) expect([[], [file]]).toContainEqual(importers);
+  });
+
+  it("only host/ starts processes", () => {
+    const importers = importersOf((target) => target === "node:child_process" || target === "child_process");
+    expect(importers.filter((path) => layerOf(path) !== "host")).toEqual([]);
+  });
+
+  it("only qemu/ knows QEMU's words", () => {
+    const word =
+      /hostfwd|qmp_capabilities|(^|[ "])-(netdev|chardev|blockdev|incoming)\b|info usernet|human-monitor-command/;
+    const users = sources
+      .filter((file) => stringsOf(file).some((text) => word.test(text)))
+      .map(({ path }) => path);
+    expect(users.filter((path) => layerOf(path) !== "qemu")).toEqual([]);
+  });
+
+  it("only state/paths.ts spells the file names of the state folder", () => {
+    const state = statePaths({ SMOLVM_HOME: "/home" });
+    const paths = [state, imagePaths(state, "x"), machinePaths(state, "x")].flatMap(
+      (all) => Object.values(all) as string[],
+    );
+    // Plain words such as "images" are words elsewhere.
+    const names = paths.map((path) => basename(path)).filter((name) => /[._]/.test(name));
+    expect(names).toContain("known_hosts");
+    const spelled = sources
+      .filter(({ path }) => path !== "src/state/paths.ts")
+      .flatMap((file) =>
+        stringsOf(file)
+          .filter((text) => names.includes(basename(text)))
+          .map((text) => `${file.path}: ${text}`),
+      );
+    expect(spelled).toEqual([]);
+  });
+
+  it("no name is a Manager, Helper, Service or Util", () => {
+    const noun = /\b[A-Za-z]*(?:Manager|Helper|Service|Util)s?\b/g;
+    const found = sources.flatMap((file) =>
+      [...withoutComments(file.text).matchAll(noun)].map(([name]) => `${file.path}: ${name}`),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
+describe("files", () => {
+  it("none is longer than 300 lines", () => {
+    const code = ["src", "test", "scripts", "examples", "bench"].flatMap((folder) =>
+      readSources(folder, [".ts", ".mjs", ".sh"]),
+    );
+    const long = code.filter(({ text }) => text.split("\n").length > 301).map(({ path }) => path);
+    expect(long).toEqual([]);
+  });
+
+  it("none imports another without its ending", () => {
+    const endless = imports.filter(
+      ({ target }) => target.startsWith("src/") && !/\.(ts|js|json)$/.test(target),
+    );
+    expect(endless).toEqual([]);
+  });
+});
