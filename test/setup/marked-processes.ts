@@ -16,8 +16,21 @@ export function newMark(): string {
 
 /** The processes that carry `mark`, but for this one and those of the test runner, which end after it. */
 export function listMarkedProcesses(mark: string): FoundProcess[] {
-  const found = process.platform === "linux" ? fromProc(mark) : fromPs(mark);
-  return found.filter(({ pid, command }) => pid !== process.pid && !isTestRunner(command));
+  return listAllMarked(mark).filter(({ pid, command }) => pid !== process.pid && !isTestRunner(command));
+}
+
+/** Whether a process lives that has nothing to do with this run. */
+export function isForeignProcess(pid: number, mark: string): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+  }
+  return pid !== process.pid && !listAllMarked(mark).some((found) => found.pid === pid);
+}
+
+function listAllMarked(mark: string): FoundProcess[] {
+  return process.platform === "linux" ? fromProc(mark) : fromPs(mark);
 }
 
 function fromProc(mark: string): FoundProcess[] {
