@@ -9,17 +9,17 @@ export async function ensureImage(name = "debian") {
   const startedMs = performance.now();
   heading(`Image "${name}"`);
   const show = reportSometimes();
-  await buildImage(name, { onProgress: (event) => show(event.step, describeProgress(event)) });
+  await buildImage(name, { onProgress: (event) => show(event.phase, describeProgress(event)) });
   process.stdout.write(`    ready after ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
 }
 
-/** A line for each new step, and one every few seconds within a step: right for a terminal and for a log. */
+/** A line for each new step, and one every few seconds within one: right for a terminal and for a log. */
 function reportSometimes() {
-  let last = { step: "", text: "", atMs: 0 };
-  return (step, text) => {
+  let last = { phase: "", text: "", atMs: 0 };
+  return (phase, text) => {
     const nowMs = performance.now();
-    if (text === last.text || (step === last.step && nowMs - last.atMs < QUIET_MS)) return;
+    if (text === last.text || (phase === last.phase && nowMs - last.atMs < QUIET_MS)) return;
     process.stdout.write(`    ${text}\n`);
-    last = { step, text, atMs: nowMs };
+    last = { phase, text, atMs: nowMs };
   };
 }

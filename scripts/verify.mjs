@@ -5,26 +5,20 @@ import { join } from "node:path";
 import { ensureImage } from "./image.mjs";
 import { heading, setUp, tryRun } from "./setup.mjs";
 
-/** Programs in node_modules/.bin, with their arguments. */
-const CHECKS = {
-  lint: ["biome", "check", "--error-on-warnings", "."],
-  types: ["tsc", "-p", "tsconfig.test.json"],
-  "unused code": ["knip"],
-  package: ["publint", "--strict"],
-  "package types": ["attw", "--pack", ".", "--profile", "esm-only"],
-};
+/** Scripts of package.json. */
+const CHECKS = ["lint", "typecheck", "check-unused", "check-package", "check-package-types"];
 
 // The tests of `sshCommands` paste its strings into a shell.
 await setUp(["ssh"]);
-const failedChecks = Object.entries(CHECKS).filter(([name, [program, ...args]]) => {
+const failedChecks = CHECKS.filter((name) => {
   heading(`Checking: ${name}`);
-  return tryRun(join("node_modules", ".bin", program), args) !== 0;
+  return tryRun("npm", ["run", "--silent", name]) !== 0;
 });
 await ensureImage("debian");
 await ensureImage("tiny");
 heading("Running the tests, real guests included");
 const { passed, problems } = runTests();
-const failures = [...failedChecks.map(([name]) => `check failed: ${name}`), ...problems];
+const failures = [...failedChecks.map((name) => `check failed: npm run ${name}`), ...problems];
 for (const failure of failures) process.stdout.write(`${failure}\n`);
 process.stdout.write(`${passed} passed, ${failures.length} failed\n`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -1,6 +1,7 @@
 import type { Api } from "./api.ts";
 import type { ProgressLine } from "./command.ts";
 import type { Output } from "./io.ts";
+import { formatBytes } from "./text.ts";
 
 const ERASE = "\r\u001b[K";
 
@@ -23,7 +24,9 @@ export function openProgressLine(stderr: Output): ProgressLine {
 
 type OnProgress = NonNullable<NonNullable<Parameters<Api["buildImage"]>[1]>["onProgress"]>;
 
-/** A step of making an image or a machine, as one line. */
-export function describeProgress(event: Parameters<OnProgress>[0]): string {
-  return String(event);
+/** What making an image or a machine does now, as one line: "Downloading packages: 12 MiB of 37 MiB". */
+export function describeProgress({ phase, message, done, total }: Parameters<OnProgress>[0]): string {
+  if (done === undefined) return message;
+  const format = phase === "download" ? formatBytes : String;
+  return `${message}: ${format(done)}${total === undefined ? "" : ` of ${format(total)}`}`;
 }

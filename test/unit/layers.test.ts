@@ -31,6 +31,7 @@ const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
   commander: "src/cli/grammar.ts",
   openpgp: null,
   fzstd: null,
+  "modern-tar": null,
   "xz-decompress": null,
   "fastest-levenshtein": null,
   "p-limit": null,

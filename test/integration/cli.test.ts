@@ -1,0 +1,64 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { CLI, requireBuilt, runCli } from "../setup/cli-process.ts";
+import { REPOSITORY } from "../setup/sources.ts";
+
+const version = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8")).version;
+
+async function shell(script: string): Promise<{ stdout: string; stderr: string }> {
+  requireBuilt();
+  const env = { ...process.env, SMOLVM: `${process.execPath} ${CLI}` };
+  return promisify(execFile)("/bin/sh", ["-c", script], { env });
+}
+
+describe("the smolvm process", () => {
+  it("prints the package's version", async () => {
+    expect(await runCli(["--version"])).toEqual({
+      status: 0,
+      signal: null,
+      stdout: `${version}\n`,
+      stderr: "",
+    });
+  });
+
+  it("prints help on stdout, with status 0", async () => {
+    const { status, stdout, stderr } = await runCli(["run", "--help"]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toContain("smolvm run -- uname -a");
+  });
+
+  it.each([
+    [["rnu"], "Did you mean run?"],
+    [["run", "--memry", "1G", "x"], "Did you mean --memory?"],
+    [["run", "--timeout", "soon", "x"], '"500ms"'],
+    [["run", "--memory", "1", "x"], "64 to 65536"],
+    [["run", "--timeout", "0", "x"], "above 0"],
+    [["run", "--image", "No Such", "x"], "image must be"],
+  ])("%j → 2, a hint on stderr, nothing on stdout", async (argv, hint) => {
+    const { status, stdout, stderr } = await runCli(argv);
+    expect(stderr).toContain(hint);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  });
+
+  it("wrong usage is a JSON document where one was asked for", async () => {
+    const { status, stdout, stderr } = await runCli(["run", "--json", "--memory", "1", "x"]);
+    expect(JSON.parse(stdout)).toEqual({
+      error: { code: "VALIDATION", message: expect.stringContaining("memSizeMib"), remediation: null },
+    });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: "" });
+  });
+
+  it("a reader that goes away after one line is no error", async () => {
+    const { stdout, stderr } = await shell("$SMOLVM run --help | head -1; $SMOLVM --help | true");
+    expect(stdout).toMatch(/^Usage: smolvm run/);
+    expect(stderr).toBe("");
+  });
+
+  it("a full disk under stdout is said and is status 125", async () => {
+    const { stdout } = await shell("$SMOLVM image ls > /dev/full 2> /dev/null; echo $?");
+    expect(stdout).toBe("125\n");
+  });
+});

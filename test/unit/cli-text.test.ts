@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { UsageError } from "../../src/cli/command.ts";
+import { describeProgress } from "../../src/cli/progress.ts";
+import { formatBytes, formatFields, formatTable } from "../../src/cli/text.ts";
+import { parseCount, parseEnv, parseMib, parseTimeout } from "../../src/cli/values.ts";
+
+describe("text for people", () => {
+  it.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [1536, "1.5 KiB"],
+    [10 * 1024 - 1, "10 KiB"],
+    [37.4 * 1024 ** 2, "37 MiB"],
+    [4 * 1024 ** 3, "4.0 GiB"],
+    [3 * 1024 ** 6, "3145728 TiB"],
+  ])("%i bytes are %s", (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+
+  it("a table's columns are as wide as their widest cell", () => {
+    expect(
+      formatTable(
+        ["A", "LONG"],
+        [
+          ["xxx", "1"],
+          ["y", "22"],
+        ],
+      ),
+    ).toBe("A    LONG\nxxx  1\ny    22");
+    expect(formatTable(["A", "B"], [])).toBe("A  B");
+  });
+
+  it("fields stand below each other", () => {
+    expect(
+      formatFields([
+        ["a", 1],
+        ["long", "x"],
+      ]),
+    ).toBe("a:    1\nlong: x");
+  });
+
+  it("progress counts bytes while downloading, and things elsewhere", () => {
+    expect(describeProgress({ phase: "index", message: "Reading the index" })).toBe("Reading the index");
+    expect(
+      describeProgress({ phase: "download", message: "Downloading", done: 2 ** 20, total: 2 ** 25 }),
+    ).toBe("Downloading: 1.0 MiB of 32 MiB");
+    expect(describeProgress({ phase: "unpack", message: "Unpacking", done: 3, total: 97 })).toBe(
+      "Unpacking: 3 of 97",
+    );
+    expect(describeProgress({ phase: "download", message: "Downloading", done: 512 })).toBe(
+      "Downloading: 512 B",
+    );
+  });
+});
+
+describe("values of flags", () => {
+  it.each([
+    ["512", 512],
+    ["512M", 512],
+    ["512MiB", 512],
+    ["2g", 2048],
+    ["2GB", 2048],
+    ["0", 0],
+  ])("the size %s is %i MiB", (text, mib) => {
+    expect(parseMib(text)).toBe(mib);
+  });
+
+  it.each(["", "M", "1.5G", "-1", "1T", "1 G", "0x10", "1e3"])("the size %j is refused", (text) => {
+    expect(() => parseMib(text)).toThrow(UsageError);
+  });
+
+  it.each(["", "1.5", "-1", "two"])("the count %j is refused", (text) => {
+    expect(() => parseCount(text)).toThrow(UsageError);
+  });
+
+  it("a timeout without a unit is a number, and anything else is left to the library", () => {
+    expect([parseTimeout("90"), parseTimeout("0.5"), parseTimeout("5m"), parseTimeout("soon")]).toEqual([
+      90,
+      0.5,
+      "5m",
+      "soon",
+    ]);
+  });
+
+  it("a variable's value may hold anything, and may be taken from here", () => {
+    expect(parseEnv("A=b=c d\n", undefined)).toEqual({ A: "b=c d\n" });
+    expect(parseEnv("B", { A: "1" }, { B: "2" })).toEqual({ A: "1", B: "2" });
+    expect(() => parseEnv("B", undefined, {})).toThrow(/B is not set here/);
+    expect(() => parseEnv("=x", undefined)).toThrow(UsageError);
+  });
+});
