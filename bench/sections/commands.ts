@@ -1,0 +1,96 @@
+import { join } from "node:path";
+import { SmolVM } from "smolvm";
+import { type Bench, type Race, type Section, timed } from "../bench.ts";
+import { judge, ratioOf, type SectionResult } from "../measure/result.ts";
+import { timeProgram } from "../processes.ts";
+import { cost } from "../report/readme.ts";
+import { formatQuantity } from "../report/table.ts";
+import { timeForkExec } from "../rivals/fork-exec.ts";
+import { openMaster, splitShellWords, withOptions } from "../rivals/openssh.ts";
+
+const RAW = 'run("true"), raw';
+const LOGIN = 'run("true"), login';
+const RAW_AGAIN = `${RAW}, back to back`;
+const LOGIN_AGAIN = `${LOGIN}, back to back`;
+const MASTER = "OpenSSH over ControlMaster";
+const MASTER_LOGIN = "OpenSSH over ControlMaster, sh -lc";
+const FRESH = "OpenSSH, a fresh connection";
+const FORK_EXEC = "the guest's own fork + exec";
+const NAMES = [RAW, LOGIN, RAW_AGAIN, LOGIN_AGAIN, MASTER, MASTER_LOGIN, FRESH, FORK_EXEC];
+
+/** What one small command costs on a machine that runs, against OpenSSH's client and against the guest itself. */
+export const commandsSection: Section = {
+  name: "commands",
+  title: "One command on a running machine",
+  run: runCommands,
+};
+
+function runCommands(bench: Bench): Promise<SectionResult> {
+  return SmolVM.use({ sshKeyPath: bench.keyPath }, async (vm) => {
+    const plain = await splitShellWords(vm.sshCommands().ssh);
+    const master = await openMaster(plain, join(bench.scratch, "master"));
+    const run = (shell: "raw" | "login") => () => timed(() => vm.run("true", { shell, check: true }));
+    try {
+      const race = await bench.race(
+        [
+          { name: RAW, warmups: 5, sample: run("raw") },
+          { name: LOGIN, warmups: 5, sample: run("login") },
+          { name: MASTER, warmups: 3, sample: () => timeProgram([...master.ssh, "true"]) },
+          {
+            name: MASTER_LOGIN,
+            warmups: 2,
+            everyRounds: 4,
+            sample: () => timeProgram([...master.ssh, "sh -lc true"]),
+          },
+          { name: FRESH, everyRounds: 8, sample: () => timeProgram([...withOptions(plain), "true"]) },
+          { name: FORK_EXEC, everyRounds: 8, sample: () => timeForkExec(vm) },
+          { name: RAW_AGAIN, warmups: 0, everyRounds: 8, perRound: 10, sample: run("raw") },
+          { name: LOGIN_AGAIN, warmups: 0, everyRounds: 8, perRound: 10, sample: run("login") },
+        ],
+        bench.rounds(40, 9),
+      );
+      return report(race);
+    } finally {
+      await master.close();
+    }
+  });
+}
+
+function report(race: Race): SectionResult {
+  const rows = NAMES.map((name) => race.row(name));
+  const ratio = (over: string, under: string) => ratioOf(race.row(over), race.row(under));
+  const atMost = (over: string, under: string, limit: number, issue: number) =>
+    judge({
+      claim: `${over} ÷ ${under}`,
+      bound: "at most",
+      limit,
+      unit: "×",
+      value: ratio(over, under),
+      issue,
+    });
+  const here = (name: string) => {
+    const { summary } = race.row(name);
+    return summary ? formatQuantity(summary.median, "ms") : "";
+  };
+  return {
+    kind: "measured",
+    rows,
+    targets: [
+      atMost(RAW, MASTER, 0.75, 2),
+      atMost(RAW, MASTER, 1 / 3, 3),
+      atMost(LOGIN, MASTER, 1 / 3, 3),
+      atMost(RAW, FORK_EXEC, 3, 3),
+      atMost(LOGIN, FORK_EXEC, 3, 3),
+    ],
+    costs: [
+      ...cost("A command, raw", "`ssh` over ControlMaster", ratio(RAW, MASTER), here(RAW)),
+      ...cost("A command, login shell", "`ssh` over ControlMaster", ratio(LOGIN, MASTER), here(LOGIN)),
+      ...cost("", "a fresh `ssh`", ratio(LOGIN, FRESH), ""),
+      ...cost("", "fork + exec inside the guest", ratio(LOGIN, FORK_EXEC), ""),
+    ],
+    notes: [
+      "All on the same machine, in turn: between two samples of one kind the machine does the others' work.",
+      "Back to back: ten in a row, each called as soon as the one before it has answered.",
+    ],
+  };
+}
