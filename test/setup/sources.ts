@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 /** What .gitignore leaves out, and git's own folder. */
-const LEFT_OUT = new Set([".git", "node_modules", "dist", "dist-bench", "coverage", "results", "dist-bench"]);
+const LEFT_OUT = new Set([".git", "node_modules", "dist", "dist-bench", "coverage", "results"]);
 
 /** A file by its path from the repository's root. */
 export interface SourceFile {
