@@ -59,8 +59,11 @@ function packagesMatchLockfile() {
   if (!existsSync(installedFile)) return false;
   const wanted = readPackages("package-lock.json");
   const installed = readPackages(installedFile);
+  // The lockfile has no checksum of packages that were not to be had where it was made.
   const isSame = ([path, { version, integrity }]) =>
-    wanted[path]?.version === version && wanted[path]?.integrity === integrity && existsSync(path);
+    wanted[path]?.version === version &&
+    [undefined, integrity].includes(wanted[path].integrity) &&
+    existsSync(path);
   // Packages for other platforms are in the lockfile only.
   const isThere = ([path, { optional }]) => path === "" || optional === true || path in installed;
   return Object.entries(installed).every(isSame) && Object.entries(wanted).every(isThere);

@@ -26,6 +26,16 @@ describe("what is published", () => {
     expect(Object.keys(exceptions).sort()).toEqual(Object.keys(errors).sort());
   });
 
+  it("the lockfile knows the packages of every platform: `npm ci` refuses it otherwise", () => {
+    const { packages } = JSON.parse(textOf("package-lock.json"));
+    const wanted = Object.values<{ optionalDependencies?: object }>(packages).flatMap((entry) =>
+      Object.keys(entry.optionalDependencies ?? {}),
+    );
+    const paths = Object.keys(packages);
+    expect(wanted.length).toBeGreaterThan(20);
+    expect(wanted.filter((name) => !paths.some((path) => path.endsWith(`node_modules/${name}`)))).toEqual([]);
+  });
+
   it("takes ordinary dependencies only: none needs its install script to have run", () => {
     const { packages } = JSON.parse(textOf("package-lock.json"));
     const needing = Object.entries<{ hasInstallScript?: boolean; optional?: boolean; dev?: boolean }>(
