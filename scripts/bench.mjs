@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { ensureImage } from "./image.mjs";
 import { heading, REPOSITORY, run, setUp, tryRun } from "./setup.mjs";
 
 await setUp(["ssh"]);
@@ -11,6 +12,7 @@ heading("Compiling bench/");
 rmSync(join(REPOSITORY, "dist-bench"), { recursive: true, force: true });
 // Compiled, since Node 20 can't run TypeScript.
 run(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.bench.json"]);
+if (!process.argv.includes("--help")) await ensureImage();
 const { status } = spawnSync(process.execPath, ["dist-bench/main.js", ...process.argv.slice(2)], {
   stdio: "inherit",
 });

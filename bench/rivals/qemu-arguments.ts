@@ -15,7 +15,7 @@ export function machineFolderOf(argv: readonly string[]): string {
 
 /** The files below `folder` that the arguments name. */
 export function filesBelow(argv: readonly string[], folder: string): string[] {
-  const names = argv.flatMap((word) => word.split(/[,=:]/)).filter((part) => part.startsWith(`${folder}/`));
+  const names = argv.flatMap((word) => word.split(/[,=:"]/)).filter((part) => part.startsWith(`${folder}/`));
   return [...new Set(names)];
 }
 
