@@ -1,5 +1,5 @@
 // Compiles src/ to dist/ and copies the files that are no TypeScript beside the code that reads them.
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -7,8 +7,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const isSource = (path) => !path.endsWith(".ts");
 
 rmSync(`${root}dist`, { recursive: true, force: true });
-execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", root], { stdio: "inherit" });
-cpSync(`${root}src/host`, `${root}dist/host`, { recursive: true, filter: isSource });
-cpSync(`${root}src/guest`, `${root}dist/guest`, { recursive: true, filter: isSource });
-cpSync(`${root}src/image/keys`, `${root}dist/image/keys`, { recursive: true, filter: isSource });
+const tsc = [`${root}node_modules/typescript/bin/tsc`, "-p", root];
+const { status } = spawnSync(process.execPath, tsc, { stdio: "inherit" });
+if (status !== 0) process.exit(status ?? 1);
+cpSync(`${root}src`, `${root}dist`, { recursive: true, filter: isSource });
 chmodSync(`${root}dist/cli/main.js`, 0o755);
