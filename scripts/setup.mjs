@@ -76,12 +76,10 @@ function readPackages(lockfile) {
 /** Installs what is missing where this user may; else names the one command that an administrator has to run. */
 async function installTools(tools) {
   // The library knows the packages of each system; it has just been built.
-  const { findTool, installHint } = await import("../dist/host/find-tool.js");
+  const { installHint } = await import("../dist/host/find-tool.js");
   const { hostArch } = await import("../dist/host/platform.js");
-  const missing = [];
-  for (const tool of [`qemu-system-${hostArch()}`, "qemu-img", ...tools]) {
-    if (!(await findTool(tool))) missing.push(tool);
-  }
+  const wanted = [`qemu-system-${hostArch()}`, "qemu-img", ...tools];
+  const missing = await findMissing(wanted);
   if (missing.length === 0) return;
   const command = await installHint(missing);
   const why = `Not installed on this host: ${missing.join(", ")}.`;
@@ -90,4 +88,12 @@ async function installTools(tools) {
   if (!mayInstall) giveUp(`${why} An administrator has to run this one command:`, command);
   heading(`Installing ${missing.join(", ")}: ${command}`);
   run("/bin/sh", ["-c", command], { ...process.env, DEBIAN_FRONTEND: "noninteractive" });
+  const stillMissing = await findMissing(wanted);
+  if (stillMissing.length > 0) giveUp(`Installed, and yet not found: ${stillMissing.join(", ")}.`);
+}
+
+async function findMissing(tools) {
+  const { findTool } = await import("../dist/host/find-tool.js");
+  const paths = await Promise.all(tools.map((tool) => findTool(tool)));
+  return tools.filter((_, index) => paths[index] === undefined);
 }

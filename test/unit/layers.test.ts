@@ -19,11 +19,27 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   state: ["guest", "host", "util", "errors.ts"],
   qemu: ["ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
   sandbox: ["qemu", "ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
-  "index.ts": ["sandbox", "qemu", "ssh", "image", "net", "state", "guest", "host", "util", "errors.ts"],
+  "index.ts": [
+    "exceptions.ts",
+    "sandbox",
+    "qemu",
+    "ssh",
+    "image",
+    "net",
+    "state",
+    "guest",
+    "host",
+    "util",
+    "errors.ts",
+  ],
   cli: ["index.ts"],
   mcp: ["index.ts"],
   server: ["index.ts"],
 };
+
+/** The table of file names: it imports nothing of the project, and every layer above guest/ may read names from it. */
+const NAMES = "src/state/paths.ts";
+const READERS_OF_NAMES = ["ssh", "image", "net"];
 
 /** Packages that one file hides from the rest, and that file where it is fixed. valibot decodes in many places. */
 const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
@@ -60,9 +76,14 @@ describe("layers", () => {
     const broken = imports.filter(({ from, target }) => {
       if (!target.startsWith("src/")) return false;
       const layer = layerOf(from);
+      if (target === NAMES && READERS_OF_NAMES.includes(layer)) return false;
       return layerOf(target) !== layer && !ALLOWED[layer]?.includes(layerOf(target));
     });
     expect(broken).toEqual([]);
+  });
+
+  it("the table of file names imports nothing of the project", () => {
+    expect(imports.filter(({ from, target }) => from === NAMES && target.startsWith("src/"))).toEqual([]);
   });
 
   it("nothing in src imports what lies outside of it", () => {
@@ -111,13 +132,21 @@ describe("layers", () => {
     const names = paths.map((path) => basename(path)).filter((name) => /[._]/.test(name));
     expect(names).toContain("known_hosts");
     const spelled = sources
-      .filter(({ path }) => path !== "src/state/paths.ts")
+      .filter(({ path }) => path !== NAMES)
       .flatMap((file) =>
         stringsOf(file)
           .filter((text) => names.includes(basename(text)))
           .map((text) => `${file.path}: ${text}`),
       );
     expect(spelled).toEqual([]);
+  });
+
+  it("`smolvm --version` loads nothing but Node's own modules", () => {
+    const code = (path: string) => withoutComments(sources.find((file) => file.path === path)?.text ?? "");
+    const loaded = (path: string) =>
+      [...code(path).matchAll(/^import (?!type\b).*?["']([^"']+)["'];/gm)].map((match) => match[1] ?? "");
+    expect(loaded("src/cli/main.ts")).toEqual(["./io.ts"]);
+    expect(loaded("src/cli/io.ts")).toEqual(["node:fs"]);
   });
 
   it("no name is a Manager, Helper, Service or Util", () => {
