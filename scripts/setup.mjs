@@ -53,17 +53,20 @@ function installPackages() {
   run("npm", ["ci", "--no-audit", "--no-fund"]);
 }
 
-/** npm writes what it has installed in the lockfile's own form: compares that with what should be there. */
+/** npm writes what it has installed in the lockfile's own form. */
 function packagesMatchLockfile() {
-  const installedFile = join("node_modules", ".package-lock.json");
-  if (!existsSync(installedFile)) return false;
-  const wanted = readPackages("package-lock.json");
-  const installed = readPackages(installedFile);
+  const installed = join("node_modules", ".package-lock.json");
+  if (!existsSync(installed)) return false;
+  return matchesLockfile(readPackages("package-lock.json"), readPackages(installed), existsSync);
+}
+
+/** Whether `installed` is what `wanted` asks for and still there, by the `packages` of the two lockfiles. */
+export function matchesLockfile(wanted, installed, exists) {
   // The lockfile has no checksum of packages that were not to be had where it was made.
   const isSame = ([path, { version, integrity }]) =>
     wanted[path]?.version === version &&
     [undefined, integrity].includes(wanted[path].integrity) &&
-    existsSync(path);
+    exists(path);
   // Packages for other platforms are in the lockfile only.
   const isThere = ([path, { optional }]) => path === "" || optional === true || path in installed;
   return Object.entries(installed).every(isSame) && Object.entries(wanted).every(isThere);

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureImage } from "./image.mjs";
+import { judgeResults } from "./results.mjs";
 import { heading, setUp, tryRun } from "./setup.mjs";
 
 /** Scripts of package.json. */
@@ -29,25 +30,10 @@ function runTests() {
   try {
     const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${file}`];
     const status = tryRun(join("node_modules", ".bin", "vitest"), ["run", ...reporters], withoutColour());
-    return readResults(file, status);
+    return judgeResults(existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null, status);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** One problem for each test that did not pass: a test that was skipped proves nothing. */
-function readResults(file, status) {
-  const modules = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).testResults : [];
-  const tests = modules.flatMap(({ assertionResults }) => assertionResults);
-  const problems = tests
-    .filter((test) => test.status !== "passed")
-    .map((test) => `test ${test.status}: ${test.fullName}`);
-  const empty = modules.filter(
-    ({ status, assertionResults }) => status === "failed" && assertionResults.length === 0,
-  );
-  problems.push(...empty.map(({ name }) => `test file failed: ${name}`));
-  if (status !== 0 && problems.length === 0) problems.push(`the test run ended with status ${status}`);
-  return { passed: tests.length - tests.filter((test) => test.status !== "passed").length, problems };
 }
 
 /** Logs and programs read this: the runner's summary stays plain where stdout is no terminal. */
