@@ -1,5 +1,5 @@
 // Builds the image that machines start from, saying what it does: it takes a minute or more, once.
-import { heading } from "./setup.mjs";
+import { giveUp, heading } from "./setup.mjs";
 
 const QUIET_MS = 5000;
 
@@ -9,7 +9,11 @@ export async function ensureImage(name = "debian") {
   const startedMs = performance.now();
   heading(`Image "${name}"`);
   const show = reportSometimes();
-  await buildImage(name, { onProgress: (event) => show(event.phase, describeProgress(event)) });
+  try {
+    await buildImage(name, { onProgress: (event) => show(event.phase, describeProgress(event)) });
+  } catch (error) {
+    giveUp(`The image could not be built: ${error.message}`, error.remediation);
+  }
   process.stdout.write(`    ready after ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
 }
 
