@@ -23,6 +23,7 @@ export async function unzstd(packed: Uint8Array, unpackedBytes?: number): Promis
   const native: unknown = Reflect.get(zlib, "zstdDecompressSync");
   if (typeof native === "function") return native(packed) as Buffer;
   const { decompress } = await import("fzstd");
-  const unpacked = unpackedBytes === undefined ? decompress(packed) : decompress(packed, new Uint8Array(unpackedBytes));
+  const unpacked =
+    unpackedBytes === undefined ? decompress(packed) : decompress(packed, new Uint8Array(unpackedBytes));
   return Buffer.from(unpacked.buffer, unpacked.byteOffset, unpacked.byteLength);
 }

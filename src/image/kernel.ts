@@ -1,7 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import { ImageError } from "../errors.ts";
+import type { Architecture } from "../util/architecture.ts";
 import { unxz, unzstd } from "./compression.ts";
-import type { Arch } from "./manifest.ts";
 
 const GZIP = [0x1f, 0x8b];
 const ZSTD = [0x28, 0xb5, 0x2f, 0xfd];
@@ -13,9 +13,12 @@ const ELF = [0x7f, 0x45, 0x4c, 0x46];
  * The kernel as QEMU boots it quickest: for x86_64 the ELF `vmlinux` (started by PVH, nothing to decompress in
  * the guest), for aarch64 the plain `Image`.
  */
-export async function extractKernel(vmlinuz: Buffer, arch: Arch): Promise<Buffer> {
-  if (arch === "x86_64") return startsWith(vmlinuz, ELF) ? vmlinuz : await decompressed(bzImagePayload(vmlinuz), ELF, 0);
-  const image = isEfiZboot(vmlinuz) ? await decompressed(zbootPayload(vmlinuz), ARM64_MAGIC, ARM64_MAGIC_AT) : vmlinuz;
+export async function extractKernel(vmlinuz: Buffer, arch: Architecture): Promise<Buffer> {
+  if (arch === "x86_64")
+    return startsWith(vmlinuz, ELF) ? vmlinuz : await decompressed(bzImagePayload(vmlinuz), ELF, 0);
+  const image = isEfiZboot(vmlinuz)
+    ? await decompressed(zbootPayload(vmlinuz), ARM64_MAGIC, ARM64_MAGIC_AT)
+    : vmlinuz;
   if (!startsWith(image.subarray(ARM64_MAGIC_AT), ARM64_MAGIC)) throw unknownKernel("it is no arm64 Image");
   return image;
 }
@@ -27,8 +30,10 @@ const PAYLOAD_OFFSET_AT = 0x248;
 const PAYLOAD_LENGTH_AT = 0x24c;
 
 function bzImagePayload(image: Buffer): Buffer {
-  if (image.length < 0x250 || image.readUInt16LE(BOOT_FLAG_AT) !== 0xaa55) throw unknownKernel("it is no bzImage");
-  if (image.toString("latin1", HEADER_MAGIC_AT, HEADER_MAGIC_AT + 4) !== "HdrS") throw unknownKernel("it has no setup header");
+  if (image.length < 0x250 || image.readUInt16LE(BOOT_FLAG_AT) !== 0xaa55)
+    throw unknownKernel("it is no bzImage");
+  if (image.toString("latin1", HEADER_MAGIC_AT, HEADER_MAGIC_AT + 4) !== "HdrS")
+    throw unknownKernel("it has no setup header");
   const setupSectors = image.readUInt8(SETUP_SECTORS_AT) || 4;
   const start = (setupSectors + 1) * 512 + image.readUInt32LE(PAYLOAD_OFFSET_AT);
   return slice(image, start, image.readUInt32LE(PAYLOAD_LENGTH_AT));
@@ -38,7 +43,9 @@ const ARM64_MAGIC = [0x41, 0x52, 0x4d, 0x64];
 const ARM64_MAGIC_AT = 56;
 
 function isEfiZboot(image: Buffer): boolean {
-  return image.length > 64 && image.toString("latin1", 0, 2) === "MZ" && image.toString("latin1", 4, 8) === "zimg";
+  return (
+    image.length > 64 && image.toString("latin1", 0, 2) === "MZ" && image.toString("latin1", 4, 8) === "zimg"
+  );
 }
 
 function zbootPayload(image: Buffer): Buffer {

@@ -1,4 +1,4 @@
-import { packTar, type ParsedTarEntryWithData, type TarHeader, unpackTar } from "modern-tar";
+import { type ParsedTarEntryWithData, packTar, type TarHeader, unpackTar } from "modern-tar";
 
 /** One member of a tar archive. `path` is relative and normalised: no "./", no "..", no double or trailing slash. */
 export interface TarMember {
@@ -16,14 +16,38 @@ export interface TarMember {
 /** The members in order, without the root folder itself; RangeError for a damaged archive or a path that leads out of it. */
 export async function decodeTar(bytes: Uint8Array): Promise<TarMember[]> {
   const entries = await unpackTar(bytes, { strict: true }).catch((cause: unknown) => {
-    throw new RangeError(`a damaged tar archive: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new RangeError(`a damaged tar archive: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   });
   return entries.map(toMember).filter((member) => member.path !== "");
 }
 
-/** A whole archive; long names and large numbers as pax records. */
-export async function encodeTar(members: readonly TarMember[]): Promise<Uint8Array> {
-  return await packTar(members.map(toEntry));
+/** Two empty blocks. */
+export const TAR_END = new Uint8Array(1024);
+/**
+ * A part of an archive, to be followed by others and at last by TAR_END. Plain headers only, which busybox reads too:
+ * RangeError for a path or link that doesn't fit into one.
+ */
+export async function encodeTarPart(members: readonly TarMember[]): Promise<Uint8Array> {
+  const tooLong = members.find(
+    ({ path, linkTarget = "" }) => !fitsHeader(path) || Buffer.byteLength(linkTarget) > 100,
+  );
+  if (tooLong) throw new RangeError(`a path too long for a tar header: ${tooLong.path}`);
+  const archive = await packTar(members.map(toEntry));
+  return archive.subarray(0, archive.length - TAR_END.length);
+}
+
+/** A header has 100 bytes for a name, and 155 for the folders before it. */
+function fitsHeader(path: string): boolean {
+  if (Buffer.byteLength(path) < 100) return true;
+  const parts = path.split("/");
+  return parts.some(
+    (_, at) =>
+      at > 0 &&
+      Buffer.byteLength(parts.slice(0, at).join("/")) <= 155 &&
+      Buffer.byteLength(parts.slice(at).join("/")) < 100,
+  );
 }
 
 function toMember({ header, data }: ParsedTarEntryWithData): TarMember {
@@ -46,7 +70,8 @@ function toMember({ header, data }: ParsedTarEntryWithData): TarMember {
 
 function normalised(path: string): string {
   const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.includes("..") || path.includes("\0")) throw new RangeError(`a tar member that leads out of its archive: ${path}`);
+  if (parts.includes("..") || path.includes("\0"))
+    throw new RangeError(`a tar member that leads out of its archive: ${path}`);
   return parts.join("/");
 }
 

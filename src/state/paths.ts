@@ -16,6 +16,8 @@ export interface StatePaths {
   readonly downloads: string;
   /** What was found out about this host by trying. */
   readonly verdicts: string;
+  /** What each QEMU of this host said that it can do. */
+  readonly qemuFeatures: string;
 }
 
 export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
@@ -32,6 +34,7 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
     cache,
     downloads: join(cache, "downloads"),
     verdicts: join(cache, "accelerators.json"),
+    qemuFeatures: join(cache, "qemu-features.json"),
   };
 }
 
@@ -78,4 +81,28 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
     initramfs: join(folder, "initramfs.cpio"),
     knownHosts: join(folder, "known_hosts"),
   };
+}
+
+/** Where an image is made. Names with a dot in front are never taken for an image. */
+export interface ImageBuildPaths {
+  /** Held while somebody makes this image. */
+  readonly lock: string;
+  /** In the images' folder: half-made images, which belong to the holder of the lock. */
+  readonly draftPrefix: string;
+  /** In the images' folder: images that were found damaged. */
+  readonly damagedPrefix: string;
+}
+
+/** `stem` is an image's name and architecture: "debian-x86_64". */
+export function imageBuildPaths(state: StatePaths, stem: string): ImageBuildPaths {
+  return {
+    lock: join(state.images, `.lock-${stem}`),
+    draftPrefix: `.draft-${stem}-`,
+    damagedPrefix: `.damaged-${stem}-`,
+  };
+}
+
+/** What is only needed while an image is made, in its draft's folder. */
+export function builderPaths(draftFolder: string): { readonly initramfs: string; readonly packages: string } {
+  return { initramfs: join(draftFolder, "builder.cpio"), packages: join(draftFolder, "packages.tar") };
 }

@@ -1,0 +1,170 @@
+# The keeper: one shell for each connection, which ends commands. Builtins only, so that it works where nothing can be
+# forked any more. Lines in: "ID VERB ARGUMENTS…"; lines out: "ID ANSWER…". When its stdin ends, the host or the
+# connection is gone, and every command of this connection dies with it. What a command that ended left behind lives on.
+# $1 the connection's cgroup.
+base=$1
+background=${base%/*}/background
+trap '' PIPE HUP TERM INT
+
+cgroups=0
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then
+	mkdir -p "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
+	[ -e "$base/4/cgroup.kill" ] && cgroups=1
+fi
+# dash has no `read -t`: there only the host holds deadlines.
+read -t 0 rest </dev/null 2>/dev/null
+[ $? -gt 1 ] && timed= || timed=1
+[ -O / ] && root=1 || root=0
+[ $root = 1 ] && echo -500 >/proc/$$/oom_score_adj
+
+memory() {
+	total=0 free=0
+	while read -r key value _; do
+		case $key in
+		MemTotal:) total=$value ;;
+		MemAvailable:) free=$value && break ;;
+		esac
+	done </proc/meminfo
+}
+
+now() {
+	read -r up _ </proc/uptime
+	up=${up%.*}
+}
+
+# Is anything alive in command $1, whose first process was $2? Zombies don't count.
+lives() {
+	if [ $cgroups = 1 ]; then
+		pid=
+		read -r pid <"$base/$1/cgroup.procs"
+		[ -n "$pid" ]
+	else
+		signal "$2" 0
+	fi
+} 2>/dev/null
+
+# Sends signal $2 to the session and the process group of process $1. True where there was somebody.
+signal() {
+	found=1
+	for stat in /proc/[0-9]*/stat; do
+		read -r line <"$stat" || continue
+		pid=${line%% *}
+		set -- "$1" "$2" ${line##*) }
+		[ "$5" = "$1" ] || [ "$6" = "$1" ] || continue
+		[ "$3" = Z ] && continue
+		kill -s "$2" "$pid" && found=0
+	done
+	return $found
+} 2>/dev/null
+
+end() {
+	if [ $cgroups = 1 ]; then echo 1 >"$base/$1/cgroup.kill"; else signal "$2" KILL; fi
+} 2>/dev/null
+
+each() {
+	while read -r pid; do kill -s "$2" "$pid"; done <"$base/$1/cgroup.procs"
+} 2>/dev/null
+
+# What command $1 left behind goes where nobody kills it. Answers how many went.
+leave() {
+	left=0
+	[ $cgroups = 1 ] || return
+	for round in 1 2 3 4 5; do
+		moved=0
+		while read -r pid; do
+			echo "$pid" >"$background/cgroup.procs" && moved=$((moved + 1))
+		done <"$base/$1/cgroup.procs"
+		left=$((left + moved))
+		[ $moved = 0 ] && return
+	done
+} 2>/dev/null
+
+# Is somebody alive of what commands left behind?
+busy() {
+	pid=
+	read -r pid <"$background/cgroup.procs"
+	[ -n "$pid" ] && echo 1 || echo 0
+} 2>/dev/null
+
+# Deadlines are pairs "command:first process:uptime".
+expire() {
+	now
+	kept=
+	for one in $due; do
+		rest=${one#*:}
+		if [ "${one##*:}" -le "$up" ]; then end "${one%%:*}" "${rest%%:*}"; else kept="$kept $one"; fi
+	done
+	due=$kept
+}
+
+forget() {
+	kept=
+	for one in $due; do
+		case $one in "$1":*) ;; *) kept="$kept $one" ;; esac
+	done
+	due=$kept
+}
+
+obey() {
+	id=$1 verb=$2
+	shift 2
+	case $verb in
+	sync) echo "$id" ;;
+	kill) end "$1" "$2" && lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
+	lives) lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
+	signal)
+		if [ $cgroups = 1 ]; then each "$1" "$3"; else signal "$2" "$3"; fi
+		echo "$id"
+		;;
+	due)
+		now
+		due="$due $1:$2:$((up + $3))"
+		echo "$id"
+		;;
+	ended)
+		forget "$1"
+		leave "$1"
+		lives "$1" "$2" && stuck=1 || stuck=0
+		memory
+		echo "$id $left $stuck $(busy) $free"
+		;;
+	esac
+}
+
+memory
+echo "keeper $cgroups $root ${SHELL##*/} ${SHLVL:-1} $total $free"
+due= partial= misses=0
+while :; do
+	line=
+	if [ -n "$timed" ] && [ -n "$due" ]; then
+		read -t 1 -r line
+	else
+		read -r line
+	fi
+	if [ $? = 0 ]; then
+		misses=0
+		obey $partial$line
+		partial=
+	else
+		# Time is up or the input ended; busybox doesn't tell which. Input that has ended can be read at once.
+		[ -n "$timed" ] && [ -n "$due" ] || break
+		partial=$partial$line
+		read -t 0 -r line && misses=$((misses + 1))
+		[ $misses -gt 2 ] && break
+	fi
+	[ -n "$due" ] && expire
+done 2>/dev/null
+
+# The host is gone.
+if [ $cgroups = 1 ]; then
+	echo 1 >"$base/cgroup.kill"
+	for round in 1 2 3 4 5; do
+		rmdir "$base"/*/ "$base" && break
+		sleep 0.1
+	done
+else
+	for one in $due; do
+		rest=${one#*:}
+		end "${one%%:*}" "${rest%%:*}"
+	done
+fi 2>/dev/null

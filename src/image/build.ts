@@ -1,0 +1,94 @@
+import { rm } from "node:fs/promises";
+import { type ImagePaths, imageBuildPaths, type StatePaths } from "../state/paths.ts";
+import type { Architecture } from "../util/architecture.ts";
+import { type Archive, openArchive } from "./archive.ts";
+import { assembleImage } from "./assemble.ts";
+import { acquireLock } from "./lock.ts";
+import { findMirror, type Mirror, type MirrorOptions } from "./mirror.ts";
+import { type ImagePlan, planDigest, planImage } from "./plan.ts";
+import type { OnProgress } from "./progress.ts";
+import type { ImageName } from "./recipe.ts";
+import type { RunGuest } from "./run-guest.ts";
+import { ensureImagesFolder, type Image, openDraft, publishDraft, readImages, setAside } from "./store.ts";
+
+export interface BuildOptions extends MirrorOptions {
+  readonly state: StatePaths;
+  readonly arch: Architecture;
+  /** What tells this version of our code from others. */
+  readonly recipe: string;
+  readonly runGuest: RunGuest;
+  /** Look whether the archive has newer packages, even where an image is there. */
+  readonly rebuild: boolean;
+  readonly onProgress: OnProgress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Everything about one build that is known before anything is unpacked. */
+export interface Build extends BuildOptions {
+  readonly name: ImageName;
+  readonly mirrors: Mirror;
+  readonly archive: Archive;
+  readonly plan: ImagePlan;
+  readonly digest: string;
+}
+
+/**
+ * The image, made if need be. Only one process makes an image at a time; others wait and take what it made. What is
+ * not finished is nowhere to be seen, and left-overs of those who died are removed.
+ */
+export async function buildImage(name: ImageName, options: BuildOptions): Promise<Image> {
+  const { state, onProgress, signal } = options;
+  const stem = `${name}-${options.arch}`;
+  await ensureImagesFolder(state);
+  const release = await acquireLock(imageBuildPaths(state, stem).lock, {
+    onWait: ({ pid }) =>
+      onProgress({ phase: "wait", message: `Waiting for process ${pid}, which builds this image` }),
+    signal,
+  });
+  try {
+    return (await findUsable(name, stem, options)) ?? (await makeImage(name, stem, options));
+  } finally {
+    await release();
+  }
+}
+
+/** What is damaged is named and put aside, so that it can be made anew under the same name. */
+async function findUsable(name: ImageName, stem: string, options: BuildOptions): Promise<Image | undefined> {
+  const { images, damaged } = await readImages(options.state, name);
+  for (const one of damaged) {
+    const target = await setAside(options.state, stem, one);
+    options.onProgress({ phase: "wait", message: `${one.folder} ${one.reason}; it was moved to ${target}` });
+  }
+  if (options.rebuild) return undefined;
+  return images.find(({ manifest }) => manifest.arch === options.arch && manifest.recipe === options.recipe);
+}
+
+async function makeImage(name: ImageName, stem: string, options: BuildOptions): Promise<Image> {
+  const { state, arch, recipe, onProgress, signal } = options;
+  const mirrors = await findMirror(options);
+  const archive = await openArchive({
+    mirror: mirrors.archive,
+    arch,
+    downloads: state.downloads,
+    onProgress,
+    signal,
+  });
+  const plan = planImage(archive.packages, name, arch);
+  const digest = planDigest(plan, arch, recipe, mirrors);
+  const { images } = await readImages(state, name);
+  const same = images.find(({ manifest }) => manifest.digest === digest);
+  if (same) return same;
+  const draft = await openDraft(state, stem);
+  return await fillAndPublish(draft, { ...options, name, mirrors, archive, plan, digest });
+}
+
+async function fillAndPublish(draft: ImagePaths, build: Build): Promise<Image> {
+  try {
+    const manifest = await assembleImage(draft, build);
+    build.onProgress({ phase: "publish", message: "Publishing the image" });
+    return await publishDraft(build.state, draft, manifest);
+  } catch (error) {
+    await rm(draft.folder, { recursive: true, force: true });
+    throw error;
+  }
+}

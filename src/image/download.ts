@@ -1,0 +1,98 @@
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { ImageError } from "../errors.ts";
+import { fetchBody, withRetries } from "./http.ts";
+
+/** A file that is known by its content before it is fetched. */
+export interface Download {
+  readonly url: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
+export interface DownloadOptions {
+  /** Where finished files are kept, named by their SHA-256. */
+  readonly folder: string;
+  /** Called with how many more bytes are there. */
+  readonly onBytes?: (count: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly stallTimeoutMs?: number;
+}
+
+/**
+ * The content of a file, from the cache if it is there. Only what has the right size and hash gets the name under
+ * which it is looked for; what came before a break is kept aside and continued from.
+ */
+export async function download(file: Download, options: DownloadOptions): Promise<Buffer> {
+  const kept = join(options.folder, file.sha256);
+  const cached = await readFile(kept).catch(() => undefined);
+  if (cached && isRight(cached, file)) {
+    options.onBytes?.(file.sizeBytes);
+    return cached;
+  }
+  await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  // While we write, the part has a name of our own: two processes never write to one file.
+  const part = `${kept}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
+  await rename(`${kept}.part`, part).catch(() => {});
+  try {
+    const content = await fetchRight(part, file, options);
+    await rename(part, kept);
+    return content;
+  } catch (error) {
+    // One name for what is left over, so that no number of failures fills the disk.
+    await rename(part, `${kept}.part`).catch(() => {});
+    throw error;
+  }
+}
+
+/** A wrong content may come from the older part it was continued from: then it is fetched once more, whole. */
+async function fetchRight(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
+  const continued = (await sizeOf(part)) > 0;
+  const content = await fetchInto(part, file, options);
+  if (isRight(content, file)) return content;
+  await rm(part, { force: true });
+  if (!continued) throw refused(file, "its SHA-256 is not the one in the archive's index");
+  options.onBytes?.(-file.sizeBytes);
+  return await fetchRight(part, file, options);
+}
+
+async function fetchInto(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
+  options.onBytes?.(await sizeOf(part));
+  await withRetries(file.url, options.signal, () => appendTo(part, file, options));
+  return await readFile(part);
+}
+
+async function appendTo(part: string, file: Download, options: DownloadOptions): Promise<void> {
+  const handle = await open(part, "a", 0o600);
+  try {
+    let length = (await handle.stat()).size;
+    if (length >= file.sizeBytes) return;
+    for await (const bytes of fetchBody(file.url, { ...options, startByte: length })) {
+      length += bytes.length;
+      if (length > file.sizeBytes) throw refused(file, "it is longer than the archive's index says");
+      await handle.appendFile(bytes);
+      options.onBytes?.(bytes.length);
+    }
+    if (length < file.sizeBytes) throw new Error(`it ended after ${length} of ${file.sizeBytes} bytes`);
+  } finally {
+    await handle.close();
+  }
+}
+
+function isRight(content: Buffer, file: Download): boolean {
+  return (
+    content.length === file.sizeBytes && createHash("sha256").update(content).digest("hex") === file.sha256
+  );
+}
+
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+function refused(file: Download, why: string): ImageError {
+  return new ImageError(`${file.url} is refused: ${why}.`, { details: { ...file } });
+}

@@ -1,0 +1,75 @@
+import { randomUUID } from "node:crypto";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
+import { OperationAbortedError } from "../errors.ts";
+import {
+  findProcess,
+  isAlive,
+  type ProcessIdentity,
+  ProcessIdentitySchema,
+} from "../host/process-identity.ts";
+
+export interface LockOptions {
+  /** Called once when somebody else holds it. */
+  readonly onWait?: (holder: ProcessIdentity) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const RETRY_MS = 200;
+
+/**
+ * Waits until this process alone holds `path`, then returns what lets go of it. A lock dies with its holder: the file
+ * tells which process that is. Should two take over from a dead one in the very same moment, both may think they hold
+ * it; what they do must then be harmless, if wasteful.
+ */
+export async function acquireLock(path: string, options: LockOptions = {}): Promise<() => Promise<void>> {
+  const self = await findProcess(process.pid);
+  // Two builds in one process are two holders.
+  const content = JSON.stringify({ ...self, nonce: randomUUID() });
+  for (let waited = false; !(await tryTake(path, content)); ) {
+    const holder = await readHolder(path);
+    if (holder && !waited) options.onWait?.(holder);
+    waited ||= holder !== undefined;
+    await sleep(RETRY_MS, undefined, { signal: options.signal }).catch(() => {
+      throw new OperationAbortedError("Waiting for another process to build the image", undefined, {
+        cause: options.signal?.reason,
+      });
+    });
+  }
+  return async () => {
+    if ((await readText(path)) === content) await rm(path, { force: true });
+  };
+}
+
+/** A link appears with its content or not at all. */
+async function tryTake(path: string, content: string): Promise<boolean> {
+  const own = `${path}.${randomUUID()}`;
+  await writeFile(own, content, { mode: 0o600 });
+  try {
+    await link(own, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const seen = await readText(path);
+    const holder = await readHolder(path);
+    const isStale = seen !== undefined && (holder === undefined || !(await isAlive(holder)));
+    if (isStale && (await readText(path)) === seen) await rm(path, { force: true });
+    return false;
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+async function readHolder(path: string): Promise<ProcessIdentity | undefined> {
+  const text = await readText(path);
+  try {
+    return v.parse(ProcessIdentitySchema, JSON.parse(text ?? ""));
+  } catch {
+    return undefined;
+  }
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  return await readFile(path, "utf8").catch(() => undefined);
+}
