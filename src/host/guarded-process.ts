@@ -26,10 +26,12 @@ export interface GuardedProcess {
   readonly stderr: Readable;
   /** This side of the command's sockets. They end at once when the command does. */
   readonly channels: readonly Socket[];
-  /** Settles when the command is gone and collected; never rejects. */
+  /** Settles when the command is gone and collected; never rejects. Does not keep the event loop alive. */
   readonly exited: Promise<ExitInfo>;
-  /** Sends a signal to the command; nothing happens where it is gone. */
-  kill(signal: NodeJS.Signals): void;
+  /** Nothing happens where the command is gone. */
+  sendSignal(signal: NodeJS.Signals): void;
+  /** Sends SIGKILL and waits until the command is gone. Twice is fine. */
+  end(): Promise<ExitInfo>;
 }
 
 const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
@@ -96,10 +98,14 @@ async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socke
       operation: "Starting the guardian",
       timeoutMs: 30_000,
     });
-    const kill = (signal: NodeJS.Signals) => {
+    const sendSignal = (signal: NodeJS.Signals) => {
       if (lifetime.writable) lifetime.write(`${signal.replace(/^SIG/, "")}\n`);
     };
-    return { pid: Number(pid), stdout, stderr, channels, exited, kill };
+    const end = () => {
+      sendSignal("SIGKILL");
+      return bounded(exited, { operation: `Ending process ${pid}`, timeoutMs: 30_000 });
+    };
+    return { pid: Number(pid), stdout, stderr, channels, exited, sendSignal, end };
   } catch (error) {
     lifetime.destroy(); // the guardian takes that for our death
     throw error;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type GuardedProcess, spawnGuarded } from "../../../src/host/guarded-process.ts";
+import { spawnGuarded } from "../../../src/host/guarded-process.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
 import { runTool } from "../../../src/host/run-tool.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -55,9 +55,9 @@ describe("a guarded command", () => {
     const guarded = await spawnGuarded(["sleep", "60"], keep);
     const [command] = await processes("-p", guarded.pid);
     expect(command).toContain("sleep 60");
-    guarded.kill("SIGTERM");
+    guarded.sendSignal("SIGTERM");
     expect(await guarded.exited).toEqual({ exitCode: 143, signal: "SIGTERM" });
-    guarded.kill("SIGKILL");
+    guarded.sendSignal("SIGKILL");
   });
 
   it("sits in a session of its own, where no terminal's signal reaches it", async () => {
@@ -66,7 +66,7 @@ describe("a guarded command", () => {
     const mine = await runTool("ps", ["-o", "sid=", "-p", `${process.pid}`]);
     expect(stdout.trim()).toMatch(/ \?$/);
     expect(Number.parseInt(stdout, 10)).not.toBe(Number.parseInt(mine.stdout, 10));
-    await end(guarded);
+    await guarded.end();
   });
 
   it("has its sockets and nothing else: not the guardian's, and no secrets in its environment", async () => {
@@ -104,7 +104,7 @@ describe("a guarded command", () => {
   it("leaves neither a guardian nor a reader when it ends by itself, and its folder alone", async () => {
     const guarded = await spawnGuarded(["sleep", "60"], { ephemeralFolder: ephemeral });
     const guardian = await parentOf(guarded.pid);
-    guarded.kill("SIGKILL");
+    guarded.sendSignal("SIGKILL");
     await guarded.exited;
     await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
     expect(existsSync(join(ephemeral, "deeper", "disk"))).toBe(true);
@@ -204,11 +204,6 @@ async function text(stream: Readable): Promise<string> {
   let all = "";
   for await (const chunk of stream) all += chunk;
   return all;
-}
-
-async function end(guarded: GuardedProcess): Promise<void> {
-  guarded.kill("SIGKILL");
-  await guarded.exited;
 }
 
 async function parentOf(pid: number): Promise<number> {

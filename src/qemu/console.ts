@@ -1,0 +1,93 @@
+import type { Duplex } from "node:stream";
+import { lineSplitter } from "../util/line-splitter.ts";
+import { Listeners } from "./listeners.ts";
+
+/** What the guest tells the host on its console. */
+export type GuestMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "failed"; readonly reason: string }
+  | { readonly kind: "progress"; readonly text: string }
+  | { readonly kind: "done" };
+
+const LONGEST_LINE_BYTES = 8 * 1024;
+const TAIL_BYTES = 64 * 1024;
+
+/** The guest's one serial line: its last words are kept, its messages are understood. */
+export class GuestConsole {
+  /** Settles when nothing more can come; never rejects. */
+  readonly closed: Promise<void>;
+  readonly #stream: Duplex;
+  readonly #lines = new Listeners<string>();
+  readonly #messages = new Listeners<GuestMessage>();
+  #tail = "";
+  #last: GuestMessage | null = null;
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+    stream.on("data", (chunk: Buffer) => this.#remember(chunk));
+    stream.on(
+      "data",
+      lineSplitter(LONGEST_LINE_BYTES, (line) => this.#receive(line)),
+    );
+    stream.on("error", () => {}); // told by `closed`
+    this.closed = new Promise((resolve) => {
+      stream.once("close", resolve);
+      stream.once("end", resolve);
+    });
+  }
+
+  /** The last 64 KiB that were shown, the unfinished last line included. */
+  get tail(): string {
+    return withoutReturns(Buffer.from(this.#tail.slice(-TAIL_BYTES), "latin1").toString("utf8"));
+  }
+
+  /** The latest message other than progress, so that who comes late has missed nothing. */
+  get lastMessage(): GuestMessage | null {
+    return this.#last;
+  }
+
+  /** Hears each line from now on, without its end; gives back how to stop listening. */
+  onLine(listener: (line: string) => void): () => void {
+    return this.#lines.add(listener);
+  }
+
+  onMessage(listener: (message: GuestMessage) => void): () => void {
+    return this.#messages.add(listener);
+  }
+
+  /** Asks our init to shut the guest down. */
+  requestPoweroff(): void {
+    if (this.#stream.writable) this.#stream.write("smolvm poweroff\n");
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+
+  #remember(chunk: Buffer): void {
+    this.#tail += chunk.toString("latin1"); // one character for each byte
+    if (this.#tail.length > 2 * TAIL_BYTES) this.#tail = this.#tail.slice(-TAIL_BYTES);
+  }
+
+  #receive(bytes: Buffer): void {
+    const line = withoutReturns(bytes.toString("utf8"));
+    this.#lines.emit(line);
+    const message = parseGuestMessage(line);
+    if (message === undefined) return;
+    if (message.kind !== "progress") this.#last = message;
+    this.#messages.emit(message);
+  }
+}
+
+/** A message at the end of a console line; kernel messages may stand before it. */
+export function parseGuestMessage(line: string): GuestMessage | undefined {
+  const match = /smolvm: (?:(ready|done)|(failed): (.*)|(progress) (.*))$/.exec(line.trimEnd());
+  if (match === null) return undefined;
+  if (match[1] === "ready" || match[1] === "done") return { kind: match[1] };
+  if (match[2]) return { kind: "failed", reason: match[3] ?? "" };
+  return { kind: "progress", text: match[5] ?? "" };
+}
+
+function withoutReturns(text: string): string {
+  return text.replaceAll("\r", "");
+}

@@ -1,0 +1,109 @@
+import type { Socket } from "node:net";
+import { BootError, HostError, OperationAbortedError, type SmolVMError } from "../errors.ts";
+import type { ExitInfo } from "../host/exit-info.ts";
+import { type GuardedProcess, spawnGuarded } from "../host/guarded-process.ts";
+import { bounded } from "../util/bounded.ts";
+import { GuestConsole } from "./console.ts";
+import { readOutput } from "./output.ts";
+
+/** How QEMU ended. */
+export interface MachineExit extends ExitInfo {
+  /** One sentence, for a person. */
+  readonly reason: string;
+}
+
+/** One QEMU, whether it answers or not. */
+export class QemuProcess {
+  readonly pid: number;
+  /** What a person types to start the same guest on a terminal. */
+  readonly commandLine: string;
+  readonly console: GuestConsole;
+  readonly qmpStream: Socket;
+  /** Settles when QEMU is gone and its last words are here; never rejects. */
+  readonly exited: Promise<MachineExit>;
+  readonly #guarded: GuardedProcess;
+  readonly #output: () => string;
+  #exit: MachineExit | null = null;
+
+  private constructor(guarded: GuardedProcess, commandLine: string) {
+    const [qmpStream, consoleStream] = guarded.channels;
+    if (!qmpStream || !consoleStream) throw new HostError("QEMU was started without its two sockets.");
+    this.pid = guarded.pid;
+    this.commandLine = commandLine;
+    this.qmpStream = qmpStream;
+    this.console = new GuestConsole(consoleStream);
+    this.#guarded = guarded;
+    this.#output = readOutput(guarded);
+    this.exited = this.#waitForExit();
+  }
+
+  static async start(
+    argv: readonly string[],
+    commandLine: string,
+    ephemeralFolder: string | null,
+  ): Promise<QemuProcess> {
+    return new QemuProcess(await spawnGuarded(argv, { ephemeralFolder, channels: 2 }), commandLine);
+  }
+
+  /** Null while QEMU lives. */
+  get exit(): MachineExit | null {
+    return this.#exit;
+  }
+
+  /** What `work` gives; BootError where QEMU ends first. */
+  async whileAlive<T>(work: Promise<T>): Promise<T> {
+    const death = this.exited.then(({ reason }) => Promise.reject(this.bootError(reason)));
+    return Promise.race([work, death]);
+  }
+
+  sendSignal(signal: NodeJS.Signals): void {
+    this.#guarded.sendSignal(signal);
+  }
+
+  /** Ends QEMU without asking it or the guest, and waits until it is gone. Twice is fine. */
+  async kill(): Promise<void> {
+    await this.#guarded.end();
+    await this.exited;
+  }
+
+  /** An error that has all there is to know about why a machine does not come up. */
+  bootError(
+    message: string,
+    options: { cause?: unknown; details?: object; remediation?: string } = {},
+  ): BootError {
+    const seen = {
+      commandLine: this.commandLine,
+      qemuOutput: this.#output(),
+      consoleTail: this.console.tail,
+    };
+    return new BootError(message, seen, options);
+  }
+
+  /** The error of a start that failed, once QEMU has ended. */
+  startError(error: unknown): SmolVMError {
+    if (error instanceof BootError || error instanceof OperationAbortedError) return error;
+    const why = error instanceof Error ? error.message : String(error);
+    return this.bootError(`QEMU did not start: ${lastLine(this.#output()) || why}`, { cause: error });
+  }
+
+  async #waitForExit(): Promise<MachineExit> {
+    const info = await this.#guarded.exited;
+    await bounded(this.console.closed, { operation: "", timeoutMs: 250 }).catch(() => {});
+    this.console.close();
+    this.qmpStream.destroy();
+    this.#exit = { ...info, reason: exitReason(info, this.#output(), this.console.tail) };
+    return this.#exit;
+  }
+}
+
+function exitReason({ exitCode, signal }: ExitInfo, output: string, consoleTail: string): string {
+  const panic = /Kernel panic - not syncing: (.*)/.exec(consoleTail)?.[1];
+  if (panic) return `The guest's kernel panicked: ${panic.trim()}`;
+  if (signal) return `QEMU was ended by ${signal}.`;
+  if (exitCode === 0) return "The guest powered off or restarted, and QEMU ended.";
+  return `QEMU ended with exit code ${exitCode}: ${lastLine(output) || "it said nothing"}`;
+}
+
+function lastLine(text: string): string {
+  return text.split("\n").at(-1) ?? "";
+}

@@ -1,0 +1,186 @@
+import type { Duplex } from "node:stream";
+import { bounded } from "../../util/bounded.ts";
+import { lineSplitter } from "../../util/line-splitter.ts";
+import { Listeners } from "../listeners.ts";
+import { QmpError } from "./error.ts";
+import { parseQmpMessage, type QmpEvent, type QmpMessage } from "./messages.ts";
+
+export interface QmpCallOptions {
+  /** Default 30 s: OperationTimeoutError. QEMU may still do it; a late answer is dropped. */
+  readonly timeoutMs?: number;
+  /** OperationAbortedError; QEMU may still do it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface PendingCall {
+  readonly command: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: QmpError) => void;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const LONGEST_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+/**
+ * The conversation with one QEMU. When it breaks, every pending call fails with a QmpError, and so does
+ * every later one. The stream itself does not keep the event loop alive, pending calls do.
+ */
+export class QmpClient {
+  /** QEMU's own version, from its greeting. */
+  readonly version: string;
+  /** Settles when the conversation is over; never rejects. */
+  readonly closed: Promise<void>;
+  readonly #stream: Duplex;
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #events = new Listeners<QmpEvent>();
+  #lastId = 0;
+  #broken: QmpError | null = null;
+  #resolveClosed = () => {};
+
+  private constructor(stream: Duplex, version: string) {
+    this.#stream = stream;
+    this.version = version;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+  }
+
+  /** Waits for the greeting and leaves negotiation mode. The stream is destroyed where that fails. */
+  static async connect(stream: Duplex, options: QmpCallOptions = {}): Promise<QmpClient> {
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    try {
+      const bounds = { operation: "Waiting for QEMU's greeting", timeoutMs, signal: options.signal };
+      const client = await bounded(QmpClient.#greet(stream), bounds);
+      await client.#negotiate(options);
+      return client;
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+  }
+
+  /** What QEMU answers to a command; QmpError where it refuses. The caller decodes the answer. */
+  async execute(command: string, args: object = {}, options: QmpCallOptions = {}): Promise<unknown> {
+    if (this.#broken) throw this.#broken;
+    const id = ++this.#lastId;
+    const answer = new Promise<unknown>((resolve, reject) => {
+      this.#pending.set(id, { command, resolve, reject });
+      this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+    });
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const bounds = { operation: `QEMU's command ${command}`, timeoutMs, signal: options.signal };
+    try {
+      return await bounded(answer, bounds);
+    } finally {
+      this.#pending.delete(id);
+    }
+  }
+
+  /** Hears every event from now on; gives back how to stop listening. */
+  onEvent(listener: (event: QmpEvent) => void): () => void {
+    return this.#events.add(listener);
+  }
+
+  /** The next event of that name; QmpError where the conversation ends first. */
+  async once(name: string, options: QmpCallOptions = {}): Promise<QmpEvent> {
+    if (this.#broken) throw this.#broken;
+    let stopListening = () => {};
+    const event = new Promise<QmpEvent>((resolve, reject) => {
+      stopListening = this.#events.add((each) => each.name === name && resolve(each));
+      void this.closed.then(() => reject(this.#broken));
+    });
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    try {
+      return await bounded(event, {
+        operation: `Waiting for QEMU's event ${name}`,
+        timeoutMs,
+        signal: options.signal,
+      });
+    } finally {
+      stopListening();
+    }
+  }
+
+  /** Ends the conversation from this side. QEMU itself goes on. */
+  close(): void {
+    this.#break(new QmpError("connection", "The conversation with QEMU was closed."));
+  }
+
+  static #greet(stream: Duplex): Promise<QmpClient> {
+    return new Promise((resolve, reject) => {
+      let client: QmpClient | undefined;
+      const onEnd = (why: string, cause?: unknown) => {
+        if (client)
+          client.#break(new QmpError("connection", `QEMU ended the conversation: ${why}.`, { cause }));
+        else
+          reject(
+            new QmpError("greeting", `QEMU ended the conversation before its greeting: ${why}.`, { cause }),
+          );
+      };
+      const onLine = (line: Buffer, cut: boolean) => {
+        if (cut) {
+          onEnd(`a message of more than ${LONGEST_MESSAGE_BYTES} bytes`);
+        } else if (client) {
+          client.#receive(line);
+        } else {
+          client = QmpClient.#fromGreeting(stream, line);
+          if (client) resolve(client);
+          else reject(new QmpError("greeting", `QEMU's first message was no greeting: ${excerpt(line)}`));
+        }
+      };
+      stream.on("data", lineSplitter(LONGEST_MESSAGE_BYTES, onLine));
+      stream.on("error", (error) => onEnd(error.message, error));
+      stream.on("close", () => onEnd("its end of the socket is closed"));
+      stream.on("end", () => onEnd("its end of the socket is closed"));
+    });
+  }
+
+  async #negotiate(options: QmpCallOptions): Promise<void> {
+    try {
+      await this.execute("qmp_capabilities", {}, options);
+    } catch (cause) {
+      if (!(cause instanceof QmpError)) throw cause;
+      throw new QmpError("negotiation", `QEMU did not take up the conversation: ${cause.message}`, { cause });
+    }
+  }
+
+  static #fromGreeting(stream: Duplex, line: Buffer): QmpClient | undefined {
+    const message = parseQmpMessage(line.toString("utf8"));
+    return message?.kind === "greeting" ? new QmpClient(stream, message.version) : undefined;
+  }
+
+  #receive(line: Buffer): void {
+    if (this.#broken) return;
+    const message = parseQmpMessage(line.toString("utf8"));
+    if (message?.kind === "event") {
+      this.#events.emit(message.event);
+    } else if (message && "id" in message && typeof message.id === "number") {
+      this.#settle(this.#pending.get(message.id), message);
+    } else {
+      this.#break(new QmpError("connection", `QEMU sent what is no answer: ${excerpt(line)}`));
+    }
+  }
+
+  /** The call is absent where nobody waits for it any more. */
+  #settle(call: PendingCall | undefined, message: QmpMessage): void {
+    if (message.kind === "return") call?.resolve(message.value);
+    if (message.kind === "error") call?.reject(refusal(call.command, message));
+  }
+
+  #break(error: QmpError): void {
+    if (this.#broken) return;
+    this.#broken = error;
+    for (const call of this.#pending.values()) call.reject(error);
+    this.#pending.clear();
+    this.#stream.destroy();
+    this.#resolveClosed();
+  }
+}
+
+function refusal(command: string, { errorClass, text }: { errorClass: string; text: string }): QmpError {
+  return new QmpError("command", `QEMU refused ${command}: ${text}`, { errorClass });
+}
+
+function excerpt(line: Buffer): string {
+  return JSON.stringify(line.toString("utf8").slice(0, 200));
+}

@@ -1,0 +1,76 @@
+import type { GuestConsole } from "./console.ts";
+import type { MachineExit, QemuProcess } from "./process.ts";
+import type { QmpClient } from "./qmp/client.ts";
+import { type ShutdownStep, shutDown } from "./shutdown.ts";
+import { addForward, type Forward, listForwards, removeForward } from "./usernet.ts";
+import { type WaitOptions, waitForGuest } from "./wait.ts";
+
+/**
+ * A QEMU that answers. Neither the process nor its sockets keep this process's event loop alive: who only
+ * holds a machine may exit, and the machine goes with it. Every call that waits does keep it alive.
+ */
+export class QemuMachine {
+  readonly pid: number;
+  /** What a person types to start the same guest on a terminal. */
+  readonly commandLine: string;
+  readonly console: GuestConsole;
+  readonly qmp: QmpClient;
+  /** The port of the host's 127.0.0.1 that leads to the guest's SSH server; null where none does. */
+  readonly sshPort: number | null;
+  /** Settles when QEMU is gone; never rejects. */
+  readonly exited: Promise<MachineExit>;
+  readonly #process: QemuProcess;
+
+  constructor(process: QemuProcess, qmp: QmpClient, sshPort: number | null) {
+    this.pid = process.pid;
+    this.commandLine = process.commandLine;
+    this.console = process.console;
+    this.exited = process.exited;
+    this.qmp = qmp;
+    this.sshPort = sshPort;
+    this.#process = process;
+  }
+
+  /**
+   * Waits for the guest's "smolvm: ready". BootError with QEMU's command line, its last words and the
+   * console's tail where the guest fails, panics, ends, or is not ready in time (its cause is then an
+   * OperationTimeoutError); OperationAbortedError. The machine is left as it is.
+   */
+  async waitReady(options: WaitOptions): Promise<void> {
+    await waitForGuest(this.#process, this.qmp, "ready", options);
+  }
+
+  async pause(): Promise<void> {
+    await this.qmp.execute("stop");
+  }
+
+  async resume(): Promise<void> {
+    await this.qmp.execute("cont");
+  }
+
+  /** Makes a port of the host lead to one of the guest; host port 0 takes a free one. PortInUseError, NetworkError. */
+  async addForward(forward: Forward): Promise<Forward> {
+    return addForward(this.qmp, forward);
+  }
+
+  async removeForward(forward: Forward): Promise<void> {
+    await removeForward(this.qmp, forward);
+  }
+
+  async listForwards(): Promise<Forward[]> {
+    return listForwards(this.qmp);
+  }
+
+  /**
+   * Ends the machine: asks the guest, and when `timeoutMs` has passed QEMU, more and more firmly.
+   * Gives the step that it took. A machine that is gone is fine.
+   */
+  async shutdown(options: { readonly timeoutMs: number }): Promise<ShutdownStep> {
+    return shutDown(this.#process, this.qmp, options.timeoutMs);
+  }
+
+  /** Ends the machine at once. What the guest had not written is lost. Twice is fine. */
+  async kill(): Promise<void> {
+    await this.#process.kill();
+  }
+}
