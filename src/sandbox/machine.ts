@@ -1,7 +1,7 @@
 import type { Image } from "../image/images.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
 import type { HostKey } from "../ssh/keys.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -21,6 +21,9 @@ export interface Machine {
   booted: Booted | null;
   /** The start that is under way: a second call waits for the same one. */
   starting: Promise<void> | null;
+  abortStart: ((reason: Error) => void) | null;
+  stopping: Promise<void> | null;
+  removing: Promise<void> | null;
 }
 
 export interface Booted {

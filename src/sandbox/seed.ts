@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { copyFile, appendFile, constants } from "node:fs/promises";
+import { appendFile, constants, copyFile } from "node:fs/promises";
 import { encodeCpio } from "../util/cpio.ts";
 
 const FOLDER = 0o040755;

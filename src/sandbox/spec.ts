@@ -39,10 +39,30 @@ export interface PortSpec {
 }
 
 const OPTION_KEYS = [
-  "name", "image", "memSizeMib", "vcpuCount", "diskSizeMib", "env", "network", "ports", "labels", "persistent",
-  "template", "accelerator", "sshUser", "sshKeyPath", "logger", "onProgress", "signal",
+  "name",
+  "image",
+  "memSizeMib",
+  "vcpuCount",
+  "diskSizeMib",
+  "env",
+  "network",
+  "ports",
+  "labels",
+  "persistent",
+  "template",
+  "accelerator",
+  "sshUser",
+  "sshKeyPath",
+  "logger",
+  "onProgress",
+  "signal",
 ] as const satisfies readonly (keyof SmolVMOptions)[];
-const CONFIG_KEYS = ["kernelPath", "initrdPath", "rootfsPath", "bootArgs"] as const satisfies readonly (keyof VMConfig)[];
+const CONFIG_KEYS = [
+  "kernelPath",
+  "initrdPath",
+  "rootfsPath",
+  "bootArgs",
+] as const satisfies readonly (keyof VMConfig)[];
 
 /** ValidationError for anything that can't be meant; touches nothing. */
 export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
@@ -68,17 +88,24 @@ export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
 
 function checkSurroundings({ persistent, signal, onProgress }: SmolVMOptions): void {
   if (persistent !== undefined && persistent !== false) {
-    throw refuse("persistent", persistent, "false: machines that outlive their process are not supported yet");
+    throw refuse(
+      "persistent",
+      persistent,
+      "false: machines that outlive their process are not supported yet",
+    );
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw refuse("signal", signal, "an AbortSignal");
-  if (onProgress !== undefined && typeof onProgress !== "function") throw refuse("onProgress", onProgress, "a function");
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw refuse("signal", signal, "an AbortSignal");
+  if (onProgress !== undefined && typeof onProgress !== "function")
+    throw refuse("onProgress", onProgress, "a function");
 }
 
 function parseSource(options: SmolVMOptions | VMConfig): ImageSource {
   const given = CONFIG_KEYS.filter((key) => key in options && (options as VMConfig)[key] !== undefined);
   if (given.length === 0) return { kind: "image", name: parseImageName(options.image) };
   const config = options as VMConfig;
-  if (config.image !== undefined) throw refuse("image", config.image, "left out where kernelPath and rootfsPath are given");
+  if (config.image !== undefined)
+    throw refuse("image", config.image, "left out where kernelPath and rootfsPath are given");
   if (typeof config.bootArgs !== "string" || /[\0\n]/.test(config.bootArgs)) {
     throw refuse("bootArgs", config.bootArgs, "one line of kernel arguments, such as SSH_BOOT_ARGS");
   }
@@ -96,7 +123,8 @@ function parseImageName(image: unknown): string {
 }
 
 function parsePath(option: string, value: unknown): string {
-  if (typeof value !== "string" || value === "" || value.includes("\0")) throw refuse(option, value, "a path");
+  if (typeof value !== "string" || value === "" || value.includes("\0"))
+    throw refuse(option, value, "a path");
   return resolve(value);
 }
 
@@ -129,7 +157,8 @@ function parseLabels(labels: unknown): Readonly<Record<string, string>> {
 
 function wholeNumber(option: string, value: unknown, fallback: number, least: number, most: number): number {
   const number = value === undefined ? fallback : value;
-  if (typeof number === "number" && Number.isInteger(number) && number >= least && number <= most) return number;
+  if (typeof number === "number" && Number.isInteger(number) && number >= least && number <= most)
+    return number;
   throw refuse(option, value, `a whole number from ${least} to ${most}`);
 }
 

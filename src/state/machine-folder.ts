@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "
 import { join } from "node:path";
 import * as v from "valibot";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
-import { isProcessAlive, type ProcessIdentity } from "../host/process-identity.ts";
+import { isAlive, type ProcessIdentity, ProcessIdentitySchema } from "../host/process-identity.ts";
 import { type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
 
 const FORMAT_VERSION = 1;
@@ -14,7 +14,7 @@ const RecordSchema = v.object({
   id: v.string(),
   name: v.string(),
   createdAt: v.string(),
-  creator: v.object({ pid: v.number(), startedAt: v.string() }),
+  creator: ProcessIdentitySchema,
 });
 
 /** What a machine's folder says of it. */
@@ -85,7 +85,7 @@ async function publish(draft: string, folder: string, name: string): Promise<voi
 /** True only where the record can be read and its creator is gone: what can't be understood is left alone. */
 async function isAbandoned(folder: string, isDraft: boolean): Promise<boolean> {
   const record = await readRecord(folder);
-  if (record) return !(await isProcessAlive(record.creator));
+  if (record) return !(await isAlive(record.creator));
   return isDraft && (await isOlderThanMs(folder, DRAFT_GRACE_MS));
 }
 
@@ -117,8 +117,13 @@ function alreadyExists(name: string, folder: string): VMAlreadyExistsError {
 }
 
 function stateFolderError(folder: string, cause: unknown): SmolVMError {
-  return new SmolVMError("STATE", `The machine's folder ${folder} can't be made: ${(cause as Error).message}`, {
-    remediation: "Check that the state folder (SMOLVM_HOME, else ~/.smolvm) is writable and its disk has space.",
-    cause,
-  });
+  return new SmolVMError(
+    "STATE",
+    `The machine's folder ${folder} can't be made: ${(cause as Error).message}`,
+    {
+      remediation:
+        "Check that the state folder (SMOLVM_HOME, else ~/.smolvm) is writable and its disk has space.",
+      cause,
+    },
+  );
 }

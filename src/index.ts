@@ -1,0 +1,28 @@
+export type { CommandResult } from "./errors.ts";
+export * from "./exceptions.ts";
+export type { OnProgress, Progress, ProgressPhase } from "./image/progress.ts";
+export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
+export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
+export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
+export {
+  type BuildImageOptions,
+  buildImage,
+  deleteImage,
+  type ImageInfo,
+  inspectImage,
+  listImages,
+} from "./sandbox/images.ts";
+export type { VMInfo } from "./sandbox/info.ts";
+export type { BootReport } from "./sandbox/machine.ts";
+export type {
+  Logger,
+  SmolVMOptions,
+  StartOptions,
+  StopOptions,
+  VMConfig,
+  VMStatus,
+} from "./sandbox/options.ts";
+export type { WaitForSshOptions } from "./sandbox/reach.ts";
+export { SmolVM } from "./sandbox/vm.ts";
+export type { SshCommands } from "./ssh/commands.ts";
+export type { Duration } from "./util/duration.ts";

@@ -1,0 +1,85 @@
+import { open } from "node:fs/promises";
+import { ValidationError } from "../errors.ts";
+import type { Image } from "../image/images.ts";
+import type { Architecture } from "../util/architecture.ts";
+import { imageBootArgs, startsSsh } from "./boot-args.ts";
+import type { ImageSource } from "./spec.ts";
+
+/** What QEMU is given to boot. */
+export interface BootFiles {
+  readonly kernel: string;
+  /** Null: none. */
+  readonly initramfs: string | null;
+  readonly bootArgs: string;
+  /** Null: a machine without a disk. */
+  readonly disk: BaseDisk | null;
+  /** Whether the seed (keys, host name) goes in and a ready line comes out. */
+  readonly startsSsh: boolean;
+}
+
+/** The disk that machines lay their overlays on. */
+export interface BaseDisk {
+  readonly path: string;
+  readonly format: "raw" | "qcow2";
+  /** What the guest sees, in bytes. */
+  readonly bytes: number;
+}
+
+export async function resolveBootFiles(
+  source: ImageSource,
+  arch: Architecture,
+  getImage: (name: string) => Promise<Image>,
+): Promise<BootFiles> {
+  if (source.kind === "image") return filesOfImage(await getImage(source.name), arch);
+  const ownInit = source.initrdPath === null && startsSsh(source.bootArgs);
+  await requireReadable("kernelPath", source.kernelPath);
+  if (source.initrdPath !== null) await requireReadable("initrdPath", source.initrdPath);
+  return {
+    kernel: source.kernelPath,
+    initramfs: ownInit ? (await getImage("debian")).initramfs : source.initrdPath,
+    bootArgs: source.bootArgs,
+    disk: await inspectDisk(source.rootfsPath),
+    startsSsh: startsSsh(source.bootArgs),
+  };
+}
+
+function filesOfImage(image: Image, arch: Architecture): BootFiles {
+  const { rootfs, kernel, initramfs, manifest } = image;
+  return {
+    kernel,
+    initramfs,
+    bootArgs: imageBootArgs(arch, rootfs !== null),
+    disk: rootfs === null ? null : { path: rootfs, format: "raw", bytes: manifest.rootfsBytes ?? 0 },
+    startsSsh: true,
+  };
+}
+
+/** Tells qcow2 from raw by its header (magic "QFI\xfb", size at byte 24: QEMU's docs/interop/qcow2.txt). */
+async function inspectDisk(path: string): Promise<BaseDisk> {
+  const file = await open(path).catch((error) => {
+    throw unreadable("rootfsPath", path, error);
+  });
+  try {
+    const header = Buffer.alloc(32);
+    const { bytesRead } = await file.read(header, 0, 32, 0);
+    const isQcow2 = bytesRead === 32 && header.readUInt32BE(0) === 0x514649fb;
+    const bytes = isQcow2 ? Number(header.readBigUInt64BE(24)) : (await file.stat()).size;
+    return { path, format: isQcow2 ? "qcow2" : "raw", bytes };
+  } finally {
+    await file.close();
+  }
+}
+
+async function requireReadable(option: string, path: string): Promise<void> {
+  const file = await open(path).catch((error) => {
+    throw unreadable(option, path, error);
+  });
+  await file.close();
+}
+
+function unreadable(option: string, path: string, cause: Error): ValidationError {
+  return new ValidationError(`${option} ${path} can't be read: ${cause.message}.`, {
+    cause,
+    details: { option, given: path },
+  });
+}

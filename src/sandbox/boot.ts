@@ -1,0 +1,158 @@
+import { access } from "node:fs/promises";
+import { HostError, ValidationError } from "../errors.ts";
+import { hostArch } from "../host/platform.ts";
+import { findProcess } from "../host/process-identity.ts";
+import type { OnProgress } from "../image/progress.ts";
+import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
+import { createOverlay } from "../qemu/disk.ts";
+import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import {
+  type ClientKey,
+  ensureClientKey,
+  generateHostKey,
+  type HostKey,
+  readClientKey,
+} from "../ssh/keys.ts";
+import { claimMachineFolder } from "../state/machine-folder.ts";
+import type { MachinePaths } from "../state/paths.ts";
+import { type AcceleratorChoice, acceleratorFor } from "./accelerator.ts";
+import { type BaseDisk, type BootFiles, resolveBootFiles } from "./boot-files.ts";
+import { getImage } from "./images.ts";
+import type { Booted, BootReport, Machine } from "./machine.ts";
+import { PhaseClock } from "./phases.ts";
+import { openRunner } from "./runner.ts";
+import { type Seed, writeSeededInitramfs } from "./seed.ts";
+import type { PortSpec } from "./spec.ts";
+
+const MIB = 1024 * 1024;
+
+export interface BootContext {
+  readonly signal: AbortSignal;
+  /** For QEMU's start until the guest is ready. */
+  readonly timeoutMs: number;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/** All that has to be there before QEMU can start. */
+interface Prepared {
+  readonly files: BootFiles;
+  readonly key: ClientKey;
+  readonly hostKey: HostKey;
+  readonly choice: AcceleratorChoice;
+  readonly folder: MachinePaths;
+  readonly initramfs: string | null;
+  readonly disks: readonly MachineDisk[];
+}
+
+/** From a specification to a machine that is up. What is left where it fails is the caller's to remove. */
+export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
+  const clock = new PhaseClock();
+  const prepared = await prepare(machine, context, clock);
+  const qemu = await launchMachine(describe(machine, prepared), {
+    state: machine.state,
+    ephemeralFolder: prepared.folder.folder,
+    signal: context.signal,
+  });
+  try {
+    clock.mark("qemu");
+    if (prepared.files.startsSsh)
+      await qemu.waitReady({ timeoutMs: context.timeoutMs, signal: context.signal });
+    clock.mark("ready");
+    await openPorts(qemu, machine.spec.ports);
+    const runner = prepared.files.startsSsh ? await openRunner(machine, qemu, prepared) : null;
+    return { qemu, runner, report: reportOf(prepared.choice, clock) };
+  } catch (error) {
+    await qemu.kill();
+    throw error;
+  }
+}
+
+async function prepare(machine: Machine, context: BootContext, clock: PhaseClock): Promise<Prepared> {
+  const { spec, state } = machine;
+  const imageOf = (name: string) => getImage(state, name, context);
+  const [files, key] = await Promise.all([
+    resolveBootFiles(spec.source, hostArch(), imageOf),
+    spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
+  ]);
+  checkDiskSize(spec.diskMib, files.disk);
+  clock.mark("image");
+  const choice = await acceleratorFor(machine, imageOf, context.signal);
+  clock.mark("accelerator");
+  machine.folder ??= await claim(machine);
+  machine.hostKey ??= generateHostKey();
+  const { folder, hostKey } = machine;
+  const [initramfs, disks] = await Promise.all([
+    seededInitramfs(files, folder, {
+      hostname: spec.name,
+      authorizedKey: key.publicLine,
+      hostKey: hostKey.dropbear,
+    }),
+    machineDisks(files.disk, folder, spec.diskMib),
+  ]);
+  clock.mark("disk");
+  return { files, key, hostKey, choice, folder, initramfs, disks };
+}
+
+function reportOf({ accelerator, reason }: AcceleratorChoice, { phases }: PhaseClock): BootReport {
+  return { accelerator, acceleratorReason: reason, startedAt: new Date().toISOString(), phases };
+}
+
+async function openPorts(qemu: QemuMachine, ports: readonly PortSpec[]): Promise<void> {
+  for (const { guest, host } of ports) {
+    await qemu.addForward({ hostAddress: "127.0.0.1", hostPort: host ?? 0, guestPort: guest });
+  }
+}
+
+async function claim({ state, spec }: Machine): Promise<MachinePaths> {
+  const creator = await findProcess(process.pid);
+  if (!creator) throw new HostError("This process can't be found in the host's process table.");
+  return claimMachineFolder(state, { id: spec.id, name: spec.name, creator });
+}
+
+function checkDiskSize(diskMib: number, disk: BaseDisk | null): void {
+  const leastMib = disk === null ? 0 : Math.ceil(disk.bytes / MIB);
+  if (diskMib >= leastMib) return;
+  throw new ValidationError(
+    `diskSizeMib must be at least ${leastMib}, the size of the disk it starts from; given ${diskMib}.`,
+    {
+      details: { option: "diskSizeMib", given: diskMib, least: leastMib },
+    },
+  );
+}
+
+async function seededInitramfs(files: BootFiles, folder: MachinePaths, seed: Seed): Promise<string | null> {
+  if (files.initramfs === null || !files.startsSsh) return files.initramfs;
+  await writeSeededInitramfs(files.initramfs, folder.initramfs, seed);
+  return folder.initramfs;
+}
+
+/** The machine's own overlay: made at its first start, found at the later ones. */
+async function machineDisks(
+  base: BaseDisk | null,
+  folder: MachinePaths,
+  sizeMib: number,
+): Promise<readonly MachineDisk[]> {
+  if (base === null) return [];
+  const backing = { path: base.path, format: base.format };
+  const isThere = await access(folder.disk).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await createOverlay({ base: base.path, baseFormat: base.format, path: folder.disk, sizeMib });
+  return [{ path: folder.disk, format: "qcow2", readOnly: false, durable: false, backing }];
+}
+
+function describe({ spec }: Machine, { files, choice, initramfs, disks }: Prepared): MachineDescription {
+  return {
+    name: spec.name,
+    arch: hostArch(),
+    accelerator: choice.accelerator,
+    memoryMib: spec.memoryMib,
+    cpus: spec.cpus,
+    kernel: files.kernel,
+    initramfs,
+    bootArgs: files.bootArgs,
+    disks,
+    network: { mode: spec.network, sshForward: files.startsSsh },
+  };
+}

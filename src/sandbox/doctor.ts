@@ -1,0 +1,103 @@
+import { access, constants, mkdir, statfs } from "node:fs/promises";
+import { SmolVMError } from "../errors.ts";
+import { findTool, installHint, requireTool } from "../host/find-tool.ts";
+import { hostArch } from "../host/platform.ts";
+import { findQemu } from "../qemu/binary.ts";
+import { type StatePaths, statePaths } from "../state/paths.ts";
+import { judgeAccelerators } from "./accelerator.ts";
+import { listImages } from "./images.ts";
+
+export interface DoctorCheck {
+  /** For example "qemu". */
+  readonly name: string;
+  readonly ok: boolean;
+  /** What was found. */
+  readonly detail: string;
+  /** The command or the change that mends it. */
+  readonly remediation?: string;
+}
+
+export interface DoctorReport {
+  /** Whether machines can run here. A check that is only advice doesn't count. */
+  readonly ok: boolean;
+  readonly checks: readonly DoctorCheck[];
+}
+
+const GIB = 1024 ** 3;
+/** An image from scratch with its downloads, and a machine's disk beside it. */
+const WANTED_BYTES = 3 * GIB;
+const ADVICE = ["ssh"];
+
+/** Looks at this host; tries the accelerators where an image is there to try them with. */
+export async function doctor(): Promise<DoctorReport> {
+  const state = statePaths();
+  const checks = await Promise.all([
+    check("qemu", () => checkQemu(state)),
+    check("qemu-img", () => requireTool("qemu-img")),
+    check("accelerator", () => checkAccelerator(state)),
+    check("state folder", () => checkStateFolder(state)),
+    check("disk space", () => checkDiskSpace(state)),
+    check("images", checkImages),
+    check("ssh", checkSsh),
+  ]);
+  return { ok: checks.every(({ ok, name }) => ok || ADVICE.includes(name)), checks };
+}
+
+async function check(name: string, look: () => Promise<string>): Promise<DoctorCheck> {
+  try {
+    return { name, ok: true, detail: await look() };
+  } catch (error) {
+    const remediation = error instanceof SmolVMError ? error.remediation : undefined;
+    const detail = error instanceof Error ? error.message : String(error);
+    return { name, ok: false, detail, ...(remediation !== undefined && { remediation }) };
+  }
+}
+
+async function checkQemu(state: StatePaths): Promise<string> {
+  const { path, features } = await findQemu(hostArch(), state);
+  return `${path}, version ${features.version}`;
+}
+
+async function checkAccelerator(state: StatePaths): Promise<string> {
+  const { accelerator, reason } = await judgeAccelerators(state);
+  const warning =
+    accelerator === "tcg"
+      ? " Emulation is slower, and QEMU does not count it as a boundary against hostile code."
+      : "";
+  return `${accelerator}: ${reason}${warning}`;
+}
+
+async function checkStateFolder({ home }: StatePaths): Promise<string> {
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  await access(home, constants.W_OK | constants.X_OK);
+  return `${home} is writable`;
+}
+
+async function checkDiskSpace({ home }: StatePaths): Promise<string> {
+  const { bavail, bsize } = await statfs(home);
+  const free = bavail * bsize;
+  const detail = `${(free / GIB).toFixed(1)} GiB are free where ${home} lies`;
+  if (free >= WANTED_BYTES) return detail;
+  throw new SmolVMError(
+    "DISK_SPACE",
+    `Only ${detail}; an image and a machine want ${WANTED_BYTES / GIB} GiB.`,
+    {
+      remediation: "Free some space there, or set SMOLVM_HOME to a folder on a larger disk.",
+    },
+  );
+}
+
+async function checkImages(): Promise<string> {
+  const images = await listImages();
+  if (images.length === 0) return "none built yet; the first machine builds what it needs";
+  return images.map(({ name, createdAt }) => `${name} (built ${createdAt.slice(0, 10)})`).join(", ");
+}
+
+async function checkSsh(): Promise<string> {
+  const path = await findTool("ssh");
+  if (path) return path;
+  const remediation = await installHint(["ssh"]);
+  throw new SmolVMError("NO_SSH_CLIENT", "There is no ssh program; only sshCommands() needs one.", {
+    remediation,
+  });
+}
