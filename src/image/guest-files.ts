@@ -5,6 +5,7 @@ export const SMOLVM_FILES = [
   "init-run.sh",
   "init-sshd.sh",
   "init-build.sh",
+  "init-trial.sh",
   "fstab.early",
   "fstab.memory",
   "fstab.root",

@@ -76,7 +76,7 @@ async function prepare(machine: Machine, context: BootContext, clock: PhaseClock
   ]);
   checkDiskSize(spec.diskMib, files.disk);
   clock.mark("image");
-  const choice = await acceleratorFor(machine, imageOf, context.signal);
+  const choice = await acceleratorFor(spec, state, context.signal);
   clock.mark("accelerator");
   machine.folder ??= await claim(machine);
   machine.hostKey ??= generateHostKey();

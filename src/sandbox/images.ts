@@ -73,7 +73,8 @@ export async function getImage(state: StatePaths, name: string, options: BuildIm
   return ensureImage(imageName(name), {
     state,
     arch: hostArch(),
-    runGuest: (guest) => runGuest(guest, state),
+    // The builder guest always runs emulated: which accelerator works is only found out with an image.
+    runGuest: (task) => runGuest(task, { state, accelerator: "tcg" }),
     rebuild,
     ...(mirror !== undefined && { mirror }),
     onProgress,

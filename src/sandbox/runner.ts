@@ -18,13 +18,13 @@ export async function openRunner(
   return createCommandRunner({
     vmId: spec.id,
     died: qemu.exited.then(({ reason }) => reason),
-    target: {
+    target: async () => ({
       host: "127.0.0.1",
       port,
       user: spec.sshUser,
       privateKey: known.key.privateKey,
       hostKey: known.hostKey.publicBlob,
       emulated: known.choice.accelerator === "tcg",
-    },
+    }),
   });
 }
