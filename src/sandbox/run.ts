@@ -1,0 +1,130 @@
+import type { Writable } from "node:stream";
+import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
+import type { OutputStream, TerminalSize } from "../ssh/channel.ts";
+import { Command } from "../ssh/command.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
+import { SIGNAL_NAMES } from "../ssh/signals.ts";
+import { refuse } from "../util/options.ts";
+import { OutputQueue } from "./output-queue.ts";
+import { parseCells, parseRun, type RunOptions, type RunPlan } from "./run-options.ts";
+
+/** What a command needs of its machine. */
+export interface CommandContext {
+  readonly runner: CommandRunner;
+  readonly vmId: string;
+}
+
+/** A piece of output as it came. Text is decoded as UTF-8 across the pieces of its stream. */
+export interface OutputChunk {
+  readonly stream: OutputStream;
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * A command under way. Await it for its result; iterate it for its output as it comes, in the order of its arrival.
+ * Leaving the iteration early kills the command. A Run that is neither awaited nor iterated and fails is an unhandled
+ * rejection like that of any promise; iterating it, or `catch`, is handling it.
+ */
+export class Run implements PromiseLike<CommandResult>, AsyncIterable<OutputChunk> {
+  readonly #output = new OutputQueue(() => this.#command?.resume());
+  readonly #command: Command | null;
+  readonly #result: Promise<CommandResult>;
+  readonly #stdin: Writable | null;
+
+  /** Bad arguments are what the run rejects with; nothing is sent then. */
+  constructor(
+    getContext: () => Promise<CommandContext>,
+    command: string | readonly string[],
+    options?: RunOptions,
+  ) {
+    const plan = tryParse(command, options);
+    if (plan instanceof Error) {
+      this.#command = null;
+      this.#stdin = null;
+      this.#result = Promise.reject(plan);
+      return;
+    }
+    const { stdin } = plan.spec;
+    this.#stdin = stdin.kind === "pipe" ? stdin.pipe : null;
+    const around = getContext().then(({ runner }) => runner.surroundings());
+    this.#output.listen(plan.onStdout, plan.onStderr);
+    this.#command = new Command(plan.spec, (stream, bytes) => this.#output.take(stream, bytes), around);
+    this.#result = this.#settle(this.#command, plan.check);
+  }
+
+  /** The command's input; null unless the option `stdin: "pipe"` was given. */
+  get stdin(): Writable | null {
+    return this.#stdin;
+  }
+
+  /** Sends a signal to every process that the command started. */
+  kill(signal: string = "SIGTERM"): void {
+    if (!SIGNAL_NAMES.includes(signal)) throw refuse("signal", signal, `one of ${SIGNAL_NAMES.join(", ")}`);
+    this.#command?.kill(signal);
+  }
+
+  /** Tells the command in its terminal of a new size. Without a terminal it does nothing. */
+  resize({ columns, rows }: TerminalSize): void {
+    this.#command?.resize({ columns: parseCells("columns", columns), rows: parseCells("rows", rows) });
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a Run is awaitable by design
+  then<A = CommandResult, B = never>(
+    onResult?: ((result: CommandResult) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#output.letFlow();
+    return this.#result.then(onResult, onError);
+  }
+
+  catch<B = never>(onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<CommandResult | B> {
+    return this.then(null, onError);
+  }
+
+  finally(onEnd?: (() => void) | null): Promise<CommandResult> {
+    this.#output.letFlow();
+    return this.#result.finally(onEnd);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<OutputChunk> {
+    this.#result.catch(() => {}); // the loop throws it
+    this.#output.claim();
+    return this.#iterate();
+  }
+
+  async #settle(command: Command, check: boolean): Promise<CommandResult> {
+    try {
+      const result = await command.result;
+      this.#output.end();
+      if (check && !result.ok) throw new CommandFailedError(result);
+      return result;
+    } finally {
+      this.#output.end();
+    }
+  }
+
+  async *#iterate(): AsyncGenerator<OutputChunk, void, void> {
+    let isComplete = false;
+    try {
+      for (let chunk = await this.#output.next(); chunk; chunk = await this.#output.next()) yield chunk;
+      isComplete = true;
+      await this.#result;
+    } finally {
+      if (!isComplete) {
+        this.#output.abandon();
+        this.#command?.stop({ kind: "killed" });
+        await this.#result.catch(() => {});
+      }
+    }
+  }
+}
+
+function tryParse(command: unknown, options: RunOptions | undefined): RunPlan | Error {
+  try {
+    return parseRun(command, options);
+  } catch (error) {
+    if (error instanceof ValidationError) return error;
+    throw error;
+  }
+}

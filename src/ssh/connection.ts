@@ -1,0 +1,185 @@
+import { timingSafeEqual } from "node:crypto";
+import { connect as connectSocket, type Socket } from "node:net";
+import type { Algorithms, Client } from "ssh2";
+import { ChannelRefusedError, ConnectionLostError, type SshChannel, type Terminal } from "./channel.ts";
+import { wrapChannel } from "./ssh2-channel.ts";
+import type { SshTarget } from "./target.ts";
+
+/** One authenticated connection, on which many channels fit. */
+export interface SshConnection {
+  /** Starts `command` by the user's shell. ChannelRefusedError, ConnectionLostError: nothing was run. */
+  exec(command: string, terminal: Terminal | null): Promise<SshChannel>;
+  /** Resolves with the reason when the connection is gone, whoever ended it. */
+  readonly lost: Promise<string>;
+  readonly isOpen: boolean;
+  /** How much has come from the server so far. */
+  readonly bytesRead: number;
+  /** Resolves when the server has answered, in whatever way. */
+  ping(): Promise<void>;
+  close(): void;
+}
+
+/** No connection could be made. Trying again makes sense where the server just wasn't there yet. */
+export class ConnectError extends Error {
+  readonly isFinal: boolean;
+
+  constructor(message: string, isFinal: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.isFinal = isFinal;
+  }
+}
+
+/** Loads ssh2, which takes some 40 ms: worth doing while a machine boots. */
+export async function preloadSsh(): Promise<void> {
+  await import("ssh2");
+}
+
+/** Connects and authenticates. Aborting `signal` gives up. ConnectError. */
+export async function openConnection(target: SshTarget, signal: AbortSignal): Promise<SshConnection> {
+  const { Client } = (await import("ssh2")).default;
+  const socket = await openSocket(target, signal);
+  const client = new Client();
+  // Without it each small packet waits for the acknowledgement of the one before: 90 ms instead of 9.
+  socket.setNoDelay(true);
+  const giveUp = () => socket.destroy();
+  signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    await authenticate(client, socket, target);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+  return connectionOf(client, socket);
+}
+
+function openSocket({ host, port }: SshTarget, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(new ConnectError("given up", true));
+    const socket = connectSocket({ host, port });
+    const giveUp = () => socket.destroy(new Error("given up"));
+    signal.addEventListener("abort", giveUp, { once: true });
+    socket.once("connect", () => {
+      signal.removeEventListener("abort", giveUp);
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+    socket.once("error", (error) => {
+      signal.removeEventListener("abort", giveUp);
+      reject(new ConnectError(`port ${port} of ${host}: ${error.message}`, false, error));
+    });
+  });
+}
+
+/** Long enough for a guest that has the CPU to itself again in a while; the caller's own deadline is shorter anyway. */
+const HANDSHAKE_TIMEOUT_MS = 30_000;
+
+function authenticate(client: Client, socket: Socket, target: SshTarget): Promise<void> {
+  let isImpostor = false;
+  return new Promise((resolve, reject) => {
+    client.once("ready", resolve);
+    client.on("error", (error) => reject(describeFailure(error, isImpostor)));
+    client.once("close", () =>
+      reject(new ConnectError("the server closed the connection before the login", false)),
+    );
+    client.connect({
+      sock: socket,
+      username: target.user,
+      privateKey: target.privateKey,
+      authHandler: ["publickey"],
+      algorithms: target.emulated ? EMULATED_ALGORITHMS : HARDWARE_ALGORITHMS,
+      readyTimeout: HANDSHAKE_TIMEOUT_MS,
+      hostVerifier: (shown: Buffer) => {
+        isImpostor = !isSame(shown, target.hostKey);
+        return !isImpostor;
+      },
+    });
+  });
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function describeFailure(error: Error & { level?: string }, isImpostor: boolean): ConnectError {
+  if (isImpostor)
+    return new ConnectError("the server shows another host key than the one pinned", true, error);
+  if (error.level === "client-authentication") {
+    return new ConnectError("the server refuses this user with this key", true, error);
+  }
+  return new ConnectError(`the SSH handshake failed: ${error.message}`, false, error);
+}
+
+const COMMON_ALGORITHMS: Algorithms = {
+  kex: ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"],
+  serverHostKey: ["ssh-ed25519"],
+  hmac: ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-256"],
+  compress: ["none"],
+};
+
+/** An emulated CPU has no crypto instructions. */
+const EMULATED_ALGORITHMS: Algorithms = {
+  ...COMMON_ALGORITHMS,
+  cipher: ["chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com", "aes128-ctr"],
+};
+
+const HARDWARE_ALGORITHMS: Algorithms = {
+  ...COMMON_ALGORITHMS,
+  cipher: ["aes128-gcm@openssh.com", "aes128-ctr", "chacha20-poly1305@openssh.com"],
+};
+
+function connectionOf(client: Client, socket: Socket): SshConnection {
+  let isOpen = true;
+  let reason = "the server closed it";
+  client.on("error", (error) => {
+    reason = error.message;
+  });
+  const lost = new Promise<string>((resolve) => {
+    client.once("close", () => {
+      isOpen = false;
+      resolve(reason);
+    });
+  });
+  return {
+    lost,
+    get isOpen() {
+      return isOpen && !socket.destroyed;
+    },
+    get bytesRead() {
+      return socket.bytesRead;
+    },
+    exec: (command, terminal) => startProcess(client, command, terminal, () => isOpen && !socket.destroyed),
+    // A request that is refused is answered just as well.
+    ping: () => new Promise((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())),
+    close() {
+      isOpen = false;
+      reason = "closed by this side";
+      client.end();
+      setTimeout(() => socket.destroy(), 200).unref();
+    },
+  };
+}
+
+function startProcess(
+  client: Client,
+  command: string,
+  terminal: Terminal | null,
+  isOpen: () => boolean,
+): Promise<SshChannel> {
+  return new Promise((resolve, reject) => {
+    const refuse = (error: Error) => {
+      const Refusal = isOpen() ? ChannelRefusedError : ConnectionLostError;
+      reject(new Refusal(error.message, { cause: error }));
+    };
+    const pty = terminal && { cols: terminal.columns, rows: terminal.rows, term: terminal.term };
+    try {
+      client.exec(command, pty ? { pty } : {}, (error, channel) => {
+        if (error) refuse(error);
+        else resolve(wrapChannel(channel));
+      });
+    } catch (error) {
+      refuse(error as Error); // ssh2 throws when it is not connected
+    }
+  });
+}

@@ -1,0 +1,141 @@
+import { lineSplitter } from "../util/line-splitter.ts";
+import type { SshChannel } from "./channel.ts";
+
+/** What the guest said of itself as its keeper started. */
+export interface GuestFacts {
+  /** cgroup v2 with `cgroup.kill` is there, and we may use it. */
+  readonly cgroups: boolean;
+  readonly isRoot: boolean;
+  /** "bash", "dash", "sh" … */
+  readonly loginShell: string;
+  readonly memoryKib: number;
+  readonly freeKib: number;
+}
+
+/** What is left of a command that has ended. */
+export interface Leftovers {
+  /** Processes that now live on by themselves. */
+  readonly count: number;
+  /** Its cgroup can't be used again: somebody is still in it. */
+  readonly isStuck: boolean;
+  /** Something that any command left behind is alive. */
+  readonly anyAlive: boolean;
+  readonly freeKib: number;
+}
+
+/** A command as the keeper knows it: the number of its cgroup and its first process (0 where it is not known yet). */
+export interface Ward {
+  readonly slot: number;
+  readonly pid: number;
+}
+
+/** A line that got lost, which a timed read of busybox can do, is sent once more. Every verb may be said twice. */
+const RESEND_MS = 1000;
+const LONGEST_LINE = 4096;
+
+/** The host's end of src/guest/keeper.sh. Every call rejects when the keeper is gone. */
+export class Keeper {
+  readonly #channel: SshChannel;
+  readonly #waiting = new Map<number, { resolve(words: string[]): void; reject(error: Error): void }>();
+  #lastId = 0;
+  #isGone = false;
+  /** Rejects when the keeper ends before it has spoken. */
+  readonly facts: Promise<GuestFacts>;
+
+  constructor(channel: SshChannel) {
+    this.#channel = channel;
+    this.facts = new Promise((resolve, reject) => {
+      const onLine = lineSplitter(LONGEST_LINE, (line) =>
+        this.#take(line.toString("latin1").trim(), resolve),
+      );
+      channel.setSink((stream, bytes) => {
+        if (stream === "stdout") onLine(bytes);
+        return true;
+      });
+      void channel.closed.then(() => {
+        this.#isGone = true;
+        const gone = new Error("the guest's keeper is gone");
+        reject(gone);
+        for (const { reject } of this.#waiting.values()) reject(gone);
+        this.#waiting.clear();
+      });
+    });
+    this.facts.catch(() => {});
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Resolves when everything that the guest had written before has been sent. */
+  async sync(): Promise<void> {
+    await this.#ask("sync");
+  }
+
+  /** Ends a command at once. True while something of it is still alive. */
+  async kill({ slot, pid }: Ward): Promise<boolean> {
+    return (await this.#ask("kill", slot, pid))[0] === "1";
+  }
+
+  async lives({ slot, pid }: Ward): Promise<boolean> {
+    return (await this.#ask("lives", slot, pid))[0] === "1";
+  }
+
+  /** Sends a signal ("TERM") to every process of a command. */
+  async signal({ slot, pid }: Ward, name: string): Promise<void> {
+    await this.#ask("signal", slot, pid, name);
+  }
+
+  /** Has the guest end the command by itself in so many seconds, in case nobody else does. */
+  async setDeadline({ slot, pid }: Ward, seconds: number): Promise<void> {
+    await this.#ask("due", slot, pid, Math.ceil(seconds));
+  }
+
+  /** Lets what the command left behind live on, and makes its cgroup free again. */
+  async ended({ slot, pid }: Ward): Promise<Leftovers> {
+    const [count, stuck, busy, free] = await this.#ask("ended", slot, pid);
+    return { count: Number(count), isStuck: stuck === "1", anyAlive: busy === "1", freeKib: Number(free) };
+  }
+
+  #ask(...words: (string | number)[]): Promise<string[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#isGone) return reject(new Error("the guest's keeper is gone"));
+      const id = ++this.#lastId;
+      const line = Buffer.from(`${id} ${words.join(" ")}\n`);
+      const send = () => void this.#channel.write(line).catch(() => {});
+      const resend = setInterval(send, RESEND_MS);
+      resend.unref();
+      const settled = () => {
+        clearInterval(resend);
+        this.#waiting.delete(id);
+      };
+      this.#waiting.set(id, {
+        resolve(answer) {
+          settled();
+          resolve(answer);
+        },
+        reject(error) {
+          settled();
+          reject(error);
+        },
+      });
+      send();
+    });
+  }
+
+  #take(line: string, onFacts: (facts: GuestFacts) => void): void {
+    const [first = "", ...words] = line.split(" ");
+    if (first !== "keeper") {
+      this.#waiting.get(Number(first))?.resolve(words);
+      return;
+    }
+    const [cgroups, root, shell = "sh", , memory, free] = words;
+    onFacts({
+      cgroups: cgroups === "1",
+      isRoot: root === "1",
+      loginShell: shell,
+      memoryKib: Number(memory),
+      freeKib: Number(free),
+    });
+  }
+}

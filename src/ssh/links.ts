@@ -1,0 +1,105 @@
+import { connectWithRetries } from "./connect.ts";
+import { Link } from "./link.ts";
+import type { SshTarget } from "./target.ts";
+
+/** More than one only where the server lets us have few channels on each. */
+const MOST_LINKS = 4;
+
+/** The connections to one machine: made when one is needed, kept, replaced when they break. */
+export class Links {
+  readonly #getTarget: () => Promise<SshTarget>;
+  #links: Link[] = [];
+  #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
+    null;
+  #isForeign = false;
+  #isClosed = false;
+  readonly #onRoom = new Set<() => void>();
+
+  constructor(getTarget: () => Promise<SshTarget>) {
+    this.#getTarget = getTarget;
+  }
+
+  /** A connection with room for one more shell. Rejects with the signal's reason, ConnectError, or what the target's getter throws. */
+  async get(signal: AbortSignal): Promise<Link> {
+    for (;;) {
+      signal.throwIfAborted();
+      this.#links = this.#links.filter(({ connection }) => connection.isOpen);
+      const link = this.#links.find(({ hasRoom }) => hasRoom);
+      if (link) return link;
+      if (this.#links.length < MOST_LINKS) await this.#connect(signal);
+      else await this.#room(signal);
+    }
+  }
+
+  /** Tells those who wait that a shell has ended. */
+  announceRoom(): void {
+    for (const wake of this.#onRoom) wake();
+    this.#onRoom.clear();
+  }
+
+  /** Later connections begin with what this one has learned. */
+  learnForeignShell(): void {
+    this.#isForeign = true;
+  }
+
+  /** Ends all connections; in the guest every command dies with them. */
+  close(): void {
+    this.#isClosed = true;
+    this.#connecting?.abort.abort(new Error("closed"));
+    for (const { connection } of this.#links) connection.close();
+    this.announceRoom();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** All who wait share one attempt; it ends when the last of them has left. */
+  async #connect(signal: AbortSignal): Promise<void> {
+    this.#connecting ??= this.#startConnecting();
+    const attempt = this.#connecting;
+    attempt.waiting++;
+    try {
+      await unlessAborted(attempt.link, signal);
+    } finally {
+      attempt.waiting--;
+      if (attempt.waiting === 0 && this.#connecting === attempt)
+        attempt.abort.abort(new Error("nobody waits"));
+    }
+  }
+
+  #startConnecting() {
+    const abort = new AbortController();
+    const link = connectWithRetries(this.#getTarget, abort.signal).then((connection) => {
+      const made = new Link(connection, this.#isForeign);
+      this.#links.push(made);
+      if (this.#isClosed) connection.close();
+      void connection.lost.then(() => this.announceRoom());
+      return made;
+    });
+    const attempt = { link, abort, waiting: 0 };
+    const done = () => {
+      if (this.#connecting === attempt) this.#connecting = null;
+    };
+    link.then(done, done);
+    return attempt;
+  }
+
+  #room(signal: AbortSignal): Promise<void> {
+    let wake = () => {};
+    const room = new Promise<void>((resolve) => {
+      wake = resolve;
+      this.#onRoom.add(wake);
+    });
+    return unlessAborted(room, signal).finally(() => this.#onRoom.delete(wake));
+  }
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,36 @@
+import type { CommandResult } from "../errors.ts";
+import type { Capture } from "./capture.ts";
+import type { ExitStatus } from "./channel.ts";
+import { exitCodeOfSignal } from "./signals.ts";
+
+interface Times {
+  readonly durationMs: number;
+  readonly queueMs: number;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+}
+
+export function formatResult(
+  command: string | readonly string[],
+  status: ExitStatus,
+  captured: { readonly stdout: Capture; readonly stderr: Capture },
+  { durationMs, ...timing }: Times,
+): CommandResult {
+  const signal = "signal" in status ? status.signal : null;
+  const exitCode = "signal" in status ? exitCodeOfSignal(status.signal) : status.code;
+  const stdout = captured.stdout.text();
+  return {
+    command,
+    exitCode,
+    signal,
+    stdout,
+    stderr: captured.stderr.text(),
+    stdoutBytes: captured.stdout.bytes(),
+    stderrBytes: captured.stderr.bytes(),
+    ok: exitCode === 0,
+    output: stdout.trim(),
+    truncated: { stdout: captured.stdout.isTruncated, stderr: captured.stderr.isTruncated },
+    durationMs,
+    timing,
+  };
+}

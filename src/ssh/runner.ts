@@ -1,0 +1,98 @@
+import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import { Command, type OutputObserver, type Surroundings } from "./command.ts";
+import { ConnectError } from "./connection.ts";
+import { Links } from "./links.ts";
+import { Queue } from "./queue.ts";
+import type { CommandSpec } from "./spec.ts";
+import { StoppedError, Stopper } from "./stop.ts";
+import type { SshTarget } from "./target.ts";
+
+export interface CommandRunnerOptions {
+  readonly vmId: string;
+  /** Asked anew for each connection. What it throws is what a command is rejected with. */
+  readonly target: () => Promise<SshTarget>;
+  /** Resolves with the reason, a sentence without a full stop, when the machine's process is gone. */
+  readonly died: Promise<string>;
+}
+
+/** Runs commands in one machine, over one connection that is made when the first needs it. */
+export interface CommandRunner {
+  /** What `new Command` needs of this machine. Rejects when the machine is gone. */
+  surroundings(): Promise<Surroundings>;
+  /** Never throws: what went wrong is in the command's result. */
+  run(spec: CommandSpec, observe: OutputObserver): Command;
+  /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
+  waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
+  /** Ends every command and the connection. Twice is fine. */
+  close(): Promise<void>;
+}
+
+/** How many commands run at once at most; the others wait their turn. */
+const MOST_AT_ONCE = 128;
+
+export function createCommandRunner(options: CommandRunnerOptions): CommandRunner {
+  const { vmId } = options;
+  const around = {
+    vmId,
+    links: new Links(options.target),
+    queue: new Queue(MOST_AT_ONCE),
+    commands: new Set<Command>(),
+  };
+  let whyEnded: string | null = null;
+
+  const endAll = (why: string) => {
+    whyEnded ??= why;
+    for (const command of around.commands) command.stop({ kind: "died", why: whyEnded });
+    around.links.close();
+  };
+  void options.died.then(endAll);
+
+  const surroundings = async () => {
+    if (whyEnded === null) return around;
+    throw new CommandExecutionUnavailableError(
+      vmId,
+      `${whyEnded}.`,
+      "Call start() to boot the machine again.",
+    );
+  };
+  return {
+    surroundings,
+    run: (spec, observe) => new Command(spec, observe, surroundings()),
+    async waitConnected({ timeoutMs, signal }) {
+      const stopper = new Stopper(timeoutMs, signal ?? null);
+      void options.died.then((why) => stopper.stop({ kind: "died", why }));
+      try {
+        await around.links.get(stopper.signal);
+      } catch (error) {
+        throw explain(error, stopper, vmId, timeoutMs);
+      } finally {
+        stopper.dispose();
+      }
+    },
+    async close() {
+      endAll("the connection was closed from this side");
+    },
+  };
+}
+
+function explain(error: unknown, { reason }: Stopper, vmId: string, timeoutMs: number): unknown {
+  const operation = `Waiting for the SSH server of machine ${vmId}`;
+  if (error instanceof ConnectError) return unavailable(vmId, `${error.message}.`, error);
+  if (!(error instanceof StoppedError) || !reason) return error;
+  if (reason.kind === "timeout") return new OperationTimeoutError(operation, timeoutMs / 1000);
+  if (reason.kind === "died") return unavailable(vmId, reason.why, error);
+  return new OperationAbortedError(operation, undefined, {
+    cause: reason.kind === "aborted" ? reason.cause : undefined,
+  });
+}
+
+function unavailable(vmId: string, reason: string, cause: unknown): CommandExecutionUnavailableError {
+  return new CommandExecutionUnavailableError(
+    vmId,
+    reason,
+    "Check that the machine runs an SSH server: smolvm doctor",
+    {
+      cause,
+    },
+  );
+}

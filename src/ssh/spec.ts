@@ -1,0 +1,28 @@
+import type { Readable } from "node:stream";
+import type { Terminal } from "./channel.ts";
+import type { StdinPipe } from "./command-stdin.ts";
+
+/** One command, checked and complete. */
+export interface CommandSpec {
+  /** A string is a script; an array is a program and its arguments. */
+  readonly command: string | readonly string[];
+  /** "interactive" is the login shell itself, in a terminal; `command` is then of no matter. */
+  readonly shell: "login" | "raw" | "interactive";
+  /** Total time from the call; null: none. */
+  readonly timeoutMs: number | null;
+  readonly env: Readonly<Record<string, string>>;
+  /** Null: the user's home. */
+  readonly cwd: string | null;
+  /** Null: the user of the connection. */
+  readonly user: string | null;
+  readonly stdin: StdinSource;
+  /** Null: no terminal. */
+  readonly terminal: Terminal | null;
+  readonly maxOutputBytes: number;
+  readonly signal: AbortSignal | null;
+}
+
+export type StdinSource =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "stream"; readonly chunks: Readable | AsyncIterable<string | Uint8Array> }
+  | { readonly kind: "pipe"; readonly pipe: StdinPipe };
