@@ -81,10 +81,10 @@ export class GuestConsole {
 
 /** A message at the end of a console line; kernel messages may stand before it. */
 export function parseGuestMessage(line: string): GuestMessage | undefined {
-  const match = /smolvm: (?:(ready|done)|(failed): (.*)|(progress) (.*))$/.exec(line.trimEnd());
+  const match = /smolvm: (?:(ready|done)|(failed):(.*)|(progress) (.*))$/.exec(line.trimEnd());
   if (match === null) return undefined;
   if (match[1] === "ready" || match[1] === "done") return { kind: match[1] };
-  if (match[2]) return { kind: "failed", reason: match[3] ?? "" };
+  if (match[2]) return { kind: "failed", reason: (match[3] ?? "").trim() };
   return { kind: "progress", text: match[5] ?? "" };
 }
 

@@ -26,11 +26,12 @@ export async function createOverlay({ base, baseFormat, path, sizeMib }: Overlay
       await file.close();
     }
   } catch (cause) {
-    throw overlayError(path, cause);
+    throw diskError(path, cause);
   }
 }
 
-function overlayError(path: string, cause: unknown): ImageError {
+/** Exported for its table of causes. */
+export function diskError(path: string, cause: unknown): ImageError {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   const why = cause instanceof Error ? cause.message : String(cause);
   const full = code === "ENOSPC" || code === "EDQUOT";

@@ -14,6 +14,8 @@ export interface LaunchOptions {
   readonly state: StatePaths;
   /** The folder that goes with the machine when this process dies; null for a machine whose files are to be kept. */
   readonly ephemeralFolder: string | null;
+  /** Hears each line of the guest's console, from the first one on. */
+  readonly onConsoleLine?: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
   /** For QEMU's own start, without the guest's. Default 30 s. */
   readonly timeoutMs?: number;
@@ -35,14 +37,14 @@ export async function launchMachine(
     .map(quoteWord)
     .join(" ");
   const process = await QemuProcess.start([qemu.path, ...args], commandLine, options.ephemeralFolder);
-  const { signal, timeoutMs = 30_000 } = options;
+  const { signal, timeoutMs = 30_000, onConsoleLine } = options;
+  if (onConsoleLine) process.console.onLine(onConsoleLine);
   try {
     const qmp = await process.whileAlive(QmpClient.connect(process.qmpStream, { signal, timeoutMs }));
     const forwards = description.network?.sshForward ?? false;
     const sshPort = forwards ? await process.whileAlive(findSshPort(qmp)) : null;
     return new QemuMachine(process, qmp, sshPort);
   } catch (error) {
-    await process.kill();
-    throw process.startError(error);
+    throw await process.abandon(error);
   }
 }

@@ -13,3 +13,15 @@ export function readOutput({ stdout, stderr }: GuardedProcess): () => string {
   }
   return () => tail.trim();
 }
+
+/** The line that says best what went wrong: an assertion or a hint often follows the error itself. "" where there is none. */
+export function tellingLine(output: string): string {
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  const line = lines.find((each) => /\berror\b/i.test(each)) ?? lines.at(-1) ?? "";
+  return line.replace(/^\S*qemu\S*: (?:error: )?/i, "").trim();
+}
+
+/** A fragment as a sentence's end. */
+export function ended(text: string): string {
+  return `${text.trim().replace(/\.$/, "")}.`;
+}

@@ -4,7 +4,8 @@ import type { ExitInfo } from "../host/exit-info.ts";
 import { type GuardedProcess, spawnGuarded } from "../host/guarded-process.ts";
 import { bounded } from "../util/bounded.ts";
 import { GuestConsole } from "./console.ts";
-import { readOutput } from "./output.ts";
+import { ended, readOutput, tellingLine } from "./output.ts";
+import { QmpError } from "./qmp/error.ts";
 
 /** How QEMU ended. */
 export interface MachineExit extends ExitInfo {
@@ -79,11 +80,19 @@ export class QemuProcess {
     return new BootError(message, seen, options);
   }
 
-  /** The error of a start that failed, once QEMU has ended. */
-  startError(error: unknown): SmolVMError {
-    if (error instanceof BootError || error instanceof OperationAbortedError) return error;
-    const why = error instanceof Error ? error.message : String(error);
-    return this.bootError(`QEMU did not start: ${lastLine(this.#output()) || why}`, { cause: error });
+  /** Ends a QEMU whose start has failed, and tells why it did. */
+  async abandon(failure: unknown): Promise<SmolVMError> {
+    if (failure instanceof QmpError) {
+      // When the conversation breaks off, QEMU mostly is about to end by itself: its own end tells more than ours.
+      await bounded(this.exited, { operation: "Ending QEMU", timeoutMs: 1_000 }).catch(() => {});
+    }
+    const ownExit = this.#exit;
+    await this.kill();
+    if (failure instanceof BootError || failure instanceof OperationAbortedError) return failure;
+    const words = tellingLine(this.#output());
+    if (ownExit && words === "") return this.bootError(ownExit.reason, { cause: failure });
+    const why = words || (failure instanceof Error ? failure.message : String(failure));
+    return this.bootError(`QEMU did not start: ${ended(why)}`, { cause: failure });
   }
 
   async #waitForExit(): Promise<MachineExit> {
@@ -98,12 +107,8 @@ export class QemuProcess {
 
 function exitReason({ exitCode, signal }: ExitInfo, output: string, consoleTail: string): string {
   const panic = /Kernel panic - not syncing: (.*)/.exec(consoleTail)?.[1];
-  if (panic) return `The guest's kernel panicked: ${panic.trim()}`;
+  if (panic) return `The guest's kernel panicked: ${ended(panic)}`;
   if (signal) return `QEMU was ended by ${signal}.`;
   if (exitCode === 0) return "The guest powered off or restarted, and QEMU ended.";
-  return `QEMU ended with exit code ${exitCode}: ${lastLine(output) || "it said nothing"}`;
-}
-
-function lastLine(text: string): string {
-  return text.split("\n").at(-1) ?? "";
+  return `QEMU ended with exit code ${exitCode}: ${ended(tellingLine(output) || "it said nothing")}`;
 }

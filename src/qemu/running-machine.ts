@@ -1,3 +1,4 @@
+import type { BootError } from "../errors.ts";
 import type { GuestConsole } from "./console.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
@@ -38,6 +39,19 @@ export class QemuMachine {
    */
   async waitReady(options: WaitOptions): Promise<void> {
     await waitForGuest(this.#process, this.qmp, "ready", options);
+  }
+
+  /** The same for "smolvm: done", which a guest says that only does one piece of work. */
+  async waitDone(options: WaitOptions): Promise<void> {
+    await waitForGuest(this.#process, this.qmp, "done", options);
+  }
+
+  /** An error that has all there is to know of why this machine is of no use. */
+  bootError(
+    message: string,
+    options: { cause?: unknown; details?: object; remediation?: string } = {},
+  ): BootError {
+    return this.#process.bootError(message, options);
   }
 
   async pause(): Promise<void> {

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
 import type { GuestMessage } from "./console.ts";
+import { ended } from "./output.ts";
 import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 
@@ -22,7 +23,7 @@ export async function waitForGuest(
     const hear = (message: GuestMessage) => {
       if (message.kind === wanted) resolve();
       if (message.kind === "failed")
-        reject(process.bootError(`The guest could not start: ${message.reason}`));
+        reject(process.bootError(`The guest could not start: ${ended(message.reason)}`));
     };
     stops.push(process.console.onMessage(hear));
     stops.push(
@@ -45,13 +46,14 @@ export async function waitForGuest(
 
 const StatusSchema = v.object({ status: v.string() });
 
-/** KVM stops the processors, and QEMU lives on, when it meets what it can't execute. */
+/** KVM stops the processors, and QEMU lives on, when it meets what it can't execute: before the wait or during it. */
 function onInternalError(qmp: QmpClient, tell: () => void): () => void {
-  return qmp.onEvent(({ name }) => {
-    if (name !== "STOP") return;
+  const check = () => {
     qmp.execute("query-status").then(
       (answer) => v.is(StatusSchema, answer) && answer.status === "internal-error" && tell(),
       () => {}, // QEMU has ended meanwhile, which is told elsewhere
     );
-  });
+  };
+  check();
+  return qmp.onEvent(({ name }) => name === "STOP" && check());
 }

@@ -1,0 +1,93 @@
+import { PassThrough } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { GuestConsole, type GuestMessage, parseGuestMessage } from "../../../src/qemu/console.ts";
+import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
+
+describe("a line of the console", () => {
+  it.each<[string, GuestMessage | undefined]>([
+    ["smolvm: ready", { kind: "ready" }],
+    ["[    1.234567] random: crng init done smolvm: ready", { kind: "ready" }],
+    ["smolvm: ready ", { kind: "ready" }],
+    ["smolvm: done", { kind: "done" }],
+    ["smolvm: failed: no disk /dev/vda", { kind: "failed", reason: "no disk /dev/vda" }],
+    ["smolvm: failed: ", { kind: "failed", reason: "" }],
+    ["smolvm: failed: smolvm: ready", { kind: "failed", reason: "smolvm: ready" }],
+    ["smolvm: progress 3 of 97: unpacking", { kind: "progress", text: "3 of 97: unpacking" }],
+    ["smolvm: ready to begin", undefined],
+    ["smolvm: readyness", undefined],
+    ["smolvm:ready", undefined],
+    ["ready", undefined],
+    ["", undefined],
+  ])("%j means %j", (line, expected) => {
+    expect(parseGuestMessage(line)).toEqual(expected);
+  });
+
+  it("means the same however its bytes are cut, and whatever came before", () => {
+    const seed = chooseSeed();
+    const random = seededRandom(seed);
+    for (let round = 0; round < 200; round++) {
+      const noise = Buffer.from(Array.from({ length: random(300) }, () => random(256)));
+      const stream = new PassThrough();
+      const messages: GuestMessage[] = [];
+      const guest = new GuestConsole(stream);
+      guest.onMessage((message) => messages.push(message));
+      const bytes = Buffer.concat([noise, Buffer.from("\nsmolvm: progress é 1\r\nsmolvm: ready\r\n")]);
+      for (const chunk of randomChunks(bytes, random)) stream.emit("data", chunk);
+      expect(messages.slice(-2), `seed ${seed}, round ${round}`).toEqual([
+        { kind: "progress", text: "é 1" },
+        { kind: "ready" },
+      ]);
+      expect(guest.lastMessage, `seed ${seed}, round ${round}`).toEqual({ kind: "ready" });
+    }
+  });
+});
+
+describe("the console", () => {
+  it("gives lines without carriage returns, and the unfinished one in its tail", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    const lines: string[] = [];
+    guest.onLine((line) => lines.push(line));
+    stream.emit("data", Buffer.from("one\r\ntwo\r\nlogin: "));
+    expect(lines).toEqual(["one", "two"]);
+    expect(guest.tail).toBe("one\ntwo\nlogin: ");
+  });
+
+  it("keeps the last 64 KiB and no more, whatever the guest floods it with", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    for (let at = 0; at < 200; at++) stream.emit("data", Buffer.alloc(10_000, "x"));
+    stream.emit("data", Buffer.from("the end"));
+    expect(guest.tail).toHaveLength(64 * 1024);
+    expect(guest.tail.endsWith("xthe end")).toBe(true);
+  });
+
+  it("cuts a line that never ends", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    const lengths: number[] = [];
+    guest.onLine((line) => lengths.push(line.length));
+    stream.emit("data", Buffer.alloc(20_000, "x"));
+    expect(lengths).toEqual([8192, 8192]);
+  });
+
+  it("is not listened to any more by who has stopped", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    const lines: string[] = [];
+    const stop = guest.onLine((line) => lines.push(line));
+    stop();
+    stream.emit("data", Buffer.from("one\n"));
+    expect(lines).toEqual([]);
+  });
+
+  it("asks the guest to power off, and does not mind when nobody is there any more", async () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    guest.requestPoweroff();
+    expect(guest.tail).toBe("smolvm poweroff\n"); // a PassThrough gives back what it got
+    guest.close();
+    await guest.closed;
+    guest.requestPoweroff();
+  });
+});
