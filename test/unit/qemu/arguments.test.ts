@@ -51,7 +51,7 @@ describe("QEMU's arguments", () => {
       ...["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max"],
       ...["-m", "512M", "-smp", "cpus=2"],
       ...["-kernel", "/images/vmlinux", "-initrd", "/vms/1/initramfs.cpio"],
-      ...["-append", "console=ttyS0 init=/init norandmaps"],
+      ...["-append", kernelCommandLine("console=ttyS0 init=/init", "tcg")],
       ...["-chardev", "socket,fd=3,id=qmp", "-mon", "chardev=qmp,mode=control"],
       ...["-chardev", "socket,fd=4,id=console", "-serial", "chardev:console"],
       ...["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0"],
@@ -76,7 +76,7 @@ describe("QEMU's arguments", () => {
   });
 
   it.each([
-    ["tcg", "console=ttyS0 norandmaps"],
+    ["tcg", kernelCommandLine("console=ttyS0", "tcg")],
     ["kvm", "console=ttyS0"],
     ["hvf", "console=ttyS0"],
   ] as const)("under %s give the kernel %j", (accelerator, expected) => {
