@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { escapeOption, qemuArguments, TERMINAL } from "../../../src/qemu/arguments.ts";
 import type { MachineDescription, MachineDisk } from "../../../src/qemu/description.ts";
 import type { QemuFeatures } from "../../../src/qemu/features.ts";
+import { kernelCommandLine } from "../../../src/qemu/kernel-command-line.ts";
 
 const FEATURES: QemuFeatures = {
   version: "7.2.22",
