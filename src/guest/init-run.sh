@@ -4,6 +4,7 @@
 smolvm=/run/smolvm
 seed=$smolvm/seed
 ssh_port_hex=0016
+root_disk=${1:-}
 
 fail() {
 	echo "smolvm: failed: $*"
@@ -33,6 +34,20 @@ $line" ;; esac
 	done </etc/hosts
 	echo "$hosts" >/etc/hosts
 }
+
+# Grows the file system to its disk. The common case, a disk as large as the image's, takes no process to find out: the
+# image notes its size. Else the superblock tells: words 1 and 6 are the blocks and the power of their size, 14 holds the
+# magic number (Documentation/filesystems/ext4/super.rst).
+grow_root() {
+	[ "$root_disk" ] || return
+	read -r image_sectors <$smolvm/root-sectors
+	read -r disk_sectors </sys/class/block/${root_disk#/dev/}/size
+	[ "$image_sectors" = "$disk_sectors" ] && return
+	set -- $(od -An -v -tu4 -j1024 -N60 "$root_disk")
+	[ $((${15:-0} & 65535)) = 61267 ] || return
+	sectors_per_block=$((2 << $7))
+	[ $(($2 * sectors_per_block + sectors_per_block)) -gt "$disk_sectors" ] || resize2fs "$root_disk"
+} >/dev/null 2>&1
 
 # With arp_notify the kernel sends a packet by itself as the interface comes up: QEMU's network then knows our MAC, and
 # the first connection from the host doesn't wait a second for it.
@@ -130,6 +145,7 @@ choose_server
 start_server &
 server_pid=$!
 echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
+grow_root
 read_console &
 console_reader=$!
 wait $network

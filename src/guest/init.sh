@@ -49,17 +49,16 @@ mount_root() {
 	done
 }
 
-# What is ours stays in memory, seen by the guest below /run: its disk holds none of it.
+# What is ours stays in memory, seen by the guest below /run: its disk holds none of it. The last line of that table moves
+# the new root over ours, where this shell already stands.
 enter_root() {
-	mount -a -T "$smolvm/fstab.root"
-	mkdir /newroot/run/smolvm
-	mount -o bind "$smolvm" /newroot/run/smolvm
-	cd /newroot && mount -o move . /
-	exec chroot . /run/smolvm/busybox sh /run/smolvm/init-run.sh
+	cd /newroot
+	mount -a -T $smolvm/fstab.root
+	exec chroot . /run/smolvm/busybox sh /run/smolvm/init-run.sh "$root"
 }
 
 /bin/busybox mount -a -T $smolvm/fstab.early
-cp -a $smolvm/dev/. /dev
+cp -a $smolvm/skeleton/. / # /dev/fd and the like, /dev/pts, /run/smolvm
 read_command_line
 if [ "$task" ]; then . $smolvm/init-$task.sh; fi
 if [ -z "$root" ]; then

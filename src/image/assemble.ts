@@ -3,8 +3,8 @@ import { builderPaths, type ImagePaths } from "../state/paths.ts";
 import { encodeCpio } from "../util/cpio.ts";
 import type { Build } from "./build.ts";
 import { type Deb, readDeb } from "./deb.ts";
-import { buildDebianRoot, openPackageDisk } from "./debian.ts";
-import { baseInitramfs, withFolders } from "./initramfs.ts";
+import { buildDebianRoot, openPackageDisk, ROOTFS_BYTES } from "./debian.ts";
+import { baseInitramfs, file, withFolders } from "./initramfs.ts";
 import { extractKernel } from "./kernel.ts";
 import type { ImageManifest } from "./manifest.ts";
 import { PackageFiles } from "./programs.ts";
@@ -25,7 +25,10 @@ export async function assembleImage(draft: ImagePaths, build: Build): Promise<Im
   onProgress({ phase: "kernel", message: `Unpacking the kernel ${plan.kernelVersion}` });
   await writeFile(draft.kernel, await extractKernel(kernelImage(kernelFiles), arch), { mode: 0o600 });
   const base = await baseInitramfs(files, kernelFiles);
-  const own = build.name === "tiny" ? await tinyEntries(files, DEBIAN_ARCHITECTURES[arch].triplet) : [];
+  const own =
+    build.name === "tiny"
+      ? await tinyEntries(files, DEBIAN_ARCHITECTURES[arch].triplet)
+      : [file("smolvm/root-sectors", `${ROOTFS_BYTES / 512}\n`)];
   await writeFile(draft.initramfs, encodeCpio(withFolders([...base, ...own])), { mode: 0o600 });
   const hasDisk = plan.system.length > 0;
   if (hasDisk) await buildDebianRoot(draft, base, files, { ...build, packageCount: plan.system.length });

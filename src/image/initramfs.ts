@@ -21,13 +21,16 @@ export async function baseInitramfs(
 ): Promise<CpioEntry[]> {
   return [
     { path: ".", mode: FOLDER }, // the SSH server refuses keys below a folder that others may write to
-    ...["proc", "sys", "dev", "run", "newroot", "smolvm/ssh", "smolvm/dev/pts", "smolvm/dev/shm"].map(folder),
+    ...["proc", "sys", "dev", "run", "newroot", "smolvm/ssh"].map(folder),
     { path: "tmp", mode: 0o041777 },
     { path: "root", mode: 0o040700 },
     ...["bin", "sbin", "lib", "lib64"].flatMap((name) => [folder(`usr/${name}`), link(name, `usr/${name}`)]),
     { path: "dev/console", mode: CHARACTER_DEVICE, device: { major: 5, minor: 1 } },
-    link("smolvm/dev/fd", "/proc/self/fd"),
-    ...["stdin", "stdout", "stderr"].map((name, fd) => link(`smolvm/dev/${name}`, `/proc/self/fd/${fd}`)),
+    ...["dev/pts", "dev/shm", "run/smolvm"].map((path) => folder(`smolvm/skeleton/${path}`)),
+    link("smolvm/skeleton/dev/fd", "/proc/self/fd"),
+    ...["stdin", "stdout", "stderr"].map((name, fd) =>
+      link(`smolvm/skeleton/dev/${name}`, `/proc/self/fd/${fd}`),
+    ),
     { path: "smolvm/never", mode: FIFO },
     { path: "smolvm/busybox", mode: PROGRAM, data: files.get("bin/busybox") },
     ...["sh", "busybox"].map((name) => link(`usr/bin/${name}`, "/smolvm/busybox")),

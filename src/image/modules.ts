@@ -24,7 +24,7 @@ export async function collectModules(
     if (!file) throw new ImageError(`The kernel has no module ${name}.`, { details: { module: name } });
     const content = await decompress(file);
     for (const needed of dependenciesOf(content)) await add(needed);
-    collected.set(name, { name, content });
+    collected.set(name, { name, content: withoutSignature(content) });
   };
   for (const name of wanted) await add(name);
   return [...collected.values()];
@@ -55,6 +55,20 @@ async function decompress(file: TarMember): Promise<Buffer> {
   const data = Buffer.from(file.data ?? new Uint8Array(0));
   if (file.path.endsWith(".xz")) return await unxz(data);
   return file.path.endsWith(".zst") ? await unzstd(data) : data;
+}
+
+const SIGNATURE_MAGIC = "~Module signature appended~\n";
+const SIGNATURE_FOOTER_BYTES = 12;
+
+/**
+ * The kernel would verify each signature, 130 ms of a boot under emulation; the package's own was verified already. The
+ * kernel notes that in its log and as the taint "E" (Documentation/admin-guide/module-signing.rst).
+ */
+function withoutSignature(module: Buffer): Buffer {
+  const end = module.length - SIGNATURE_MAGIC.length;
+  if (end < SIGNATURE_FOOTER_BYTES || module.toString("latin1", end) !== SIGNATURE_MAGIC) return module;
+  const signed = end - SIGNATURE_FOOTER_BYTES - module.readUInt32BE(end - 4);
+  return signed > 0 ? module.subarray(0, signed) : module;
 }
 
 function dependenciesOf(module: Buffer): string[] {

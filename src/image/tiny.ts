@@ -7,7 +7,6 @@ import { type PackageFiles, programsWithLibraries } from "./programs.ts";
 /** What "tiny" adds to an initramfs: every applet of busybox, the SSH server, and the few files that make it a system. */
 export async function tinyEntries(files: PackageFiles, triplet: string): Promise<CpioEntry[]> {
   return [
-    link("run/smolvm", "/smolvm"),
     ...listApplets(files.get("bin/busybox")).map((name) => link(`usr/bin/${name}`, "/smolvm/busybox")),
     ...programsWithLibraries(files, ["usr/sbin/dropbear"], triplet),
     ...["etc/profile.d", "usr/local/bin", "usr/local/sbin", "var/log", "var/tmp", "home", "mnt"].map(folder),

@@ -22,7 +22,8 @@ export function decodeAr(bytes: Buffer): ArMember[] {
 
 function decodeMember(bytes: Buffer, offset: number): ArMember {
   const header = bytes.toString("latin1", offset, offset + HEADER_BYTES);
-  if (header.length < HEADER_BYTES || !header.endsWith("`\n")) throw new RangeError(`bad ar header at ${offset}`);
+  if (header.length < HEADER_BYTES || !header.endsWith("`\n"))
+    throw new RangeError(`bad ar header at ${offset}`);
   const size = header.slice(48, 58).trimEnd();
   if (!/^\d+$/.test(size)) throw new RangeError(`bad ar member size at ${offset}`);
   const start = offset + HEADER_BYTES;

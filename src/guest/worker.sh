@@ -1,0 +1,90 @@
+# A worker: a shell on an SSH channel of its own that runs one command after the other, each in a child which is forked
+# ahead of time and waits for its line on stdin. So a command costs neither a channel nor a process of the SSH server.
+# $1 a word nobody else knows, $2 the workers' cgroup, $3 the commands' cgroup ("" and "" for none), $4 a file for notes.
+# A line of \001, that word and more tells the host what happens; everything else on stdout and stderr is the command's.
+token=$1 own=$2 group=$3 note=$4
+background=${own%/*/*}/background
+nl='
+'
+reader='IFS= read -r __l||exit;eval "$__l"'
+once=''
+trap 'once=1' USR1
+
+# The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
+exec 8>&2
+: >"$note" || note=/dev/null
+exec 2>"$note"
+
+# Without cgroups a command is ended by its session, and what it left running can't be told from nobody: the channel
+# can't be used again.
+session=''
+if [ -n "$group" ] && [ -e /sys/fs/cgroup/cgroup.procs ]; then
+	[ -d "$group" ] && [ -d "$own" ] || mkdir -p "$group" "$own" "$background"
+	echo 0 >"$own/cgroup.procs"
+else
+	group='' once=1
+	command -v setsid >/dev/null && session=setsid
+fi
+
+# What the child may be told to become: the shells that read the command itself as their line. $1 tells them that it is
+# meant for them. The profile sees an empty stdin: it can't take that line away.
+raw() {
+	exec $session /bin/sh -c "$reader" sh "$nl" "$1"
+}
+login() {
+	exec 9<&0 </dev/null
+	case ${SHELL##*/} in
+	sh | bash | dash | ash | busybox | ksh | mksh)
+		exec $session "$SHELL" -l -c "exec <&9 9<&-;$reader" "${SHELL##*/}" "$nl" "$1"
+		;;
+	esac
+	# A shell of another language: /bin/sh reads the line and hands it the script.
+	exec $session /bin/sh -c "exec <&9 9<&-;__r='exec $SHELL -l -c';$reader" sh "$nl" "$1"
+}
+
+child() {
+	if [ -n "$group" ]; then
+		echo 0 >"$group/cgroup.procs"
+	else
+		read -r pid _ </proc/self/stat
+		printf '\001%s pid %s\n' "$token" "$pid"
+	fi
+	if IFS= read -r line; then eval "$line"; else kill -KILL $$; fi
+}
+
+# What the command left running goes where nobody kills it.
+set_free() {
+	moved=1
+	while [ $moved = 1 ]; do
+		moved=0
+		while read -r pid; do
+			echo "$pid" >"$background/cgroup.procs" && moved=1
+		done <"$group/cgroup.procs"
+	done
+}
+
+printf '\001%s ready\n' "$token"
+while :; do
+	(child 2>&8 8>&-)
+	status=$? killed=0 left=0 pid=''
+	if [ $status -gt 128 ] && [ -s "$note" ]; then
+		killed=1
+		: >"$note"
+	fi
+	if [ -n "$group" ]; then
+		read -r pid <"$group/cgroup.procs"
+		if [ -n "$pid" ]; then
+			left=1
+			set_free
+		fi
+	fi
+	printf '\001%s\n' "$token" >&8
+	printf '\001%s end %s %s %s\n' "$token" $status $killed $left
+	if [ $left = 1 ]; then
+		# They may still write: whoever ends now closes the pipes on them.
+		read -r word
+		[ "$word" = quit ] && exit
+		exec sleep 2147483647
+	fi
+	[ -z "$once" ] || exit
+done
