@@ -1,3 +1,4 @@
+import { gunzipSync } from "node:zlib";
 import pLimit from "p-limit";
 import { ImageError } from "../errors.ts";
 import type { Architecture } from "../util/architecture.ts";
@@ -47,26 +48,35 @@ export async function openArchive(options: ArchiveOptions): Promise<Archive> {
     options.keys ?? (await readArchiveKeys()),
     inRelease,
   );
-  const index = await download(indexFile(suite, release, options.arch), {
-    folder: options.downloads,
-    signal,
-  });
+  const { index, unpack } = chooseIndex(suite, release, options.arch);
+  const packed = await download(index, { folder: options.downloads, signal });
   return {
-    packages: indexPackages((await unxz(index)).toString("latin1")),
+    packages: indexPackages((await unpack(packed)).toString("latin1")),
     fetch: (packages, onPackage) => fetchAll(packages, onPackage, options),
   };
 }
 
+/** Debian's own archive has it as xz only; others may differ. */
+const INDEX_FORMS = [
+  { ending: ".xz", unpack: unxz },
+  { ending: ".gz", unpack: async (packed: Buffer) => gunzipSync(packed) },
+] as const;
+
+interface IndexFile {
+  readonly index: Download;
+  readonly unpack: (packed: Buffer) => Promise<Buffer>;
+}
+
 /** By its hash where the archive offers that: then an update of the archive in this very moment does no harm. */
-function indexFile(suite: string, release: Release, arch: Architecture): Download {
-  const path = `main/binary-${DEBIAN_ARCHITECTURES[arch].name}/Packages.xz`;
-  const file = release.files.get(path);
-  if (!file) throw new ImageError(`${suite} has no ${path}.`);
-  const folder = path.slice(0, path.lastIndexOf("/"));
-  return {
-    ...file,
-    url: release.byHash ? `${suite}/${folder}/by-hash/SHA256/${file.sha256}` : `${suite}/${path}`,
-  };
+function chooseIndex(suite: string, release: Release, arch: Architecture): IndexFile {
+  const folder = `main/binary-${DEBIAN_ARCHITECTURES[arch].name}`;
+  for (const { ending, unpack } of INDEX_FORMS) {
+    const file = release.files.get(`${folder}/Packages${ending}`);
+    if (!file) continue;
+    const path = release.byHash ? `by-hash/SHA256/${file.sha256}` : `Packages${ending}`;
+    return { index: { ...file, url: `${suite}/${folder}/${path}` }, unpack };
+  }
+  throw new ImageError(`${suite} has no index of packages for ${DEBIAN_ARCHITECTURES[arch].name}.`);
 }
 
 async function fetchAll(

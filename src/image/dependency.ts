@@ -22,7 +22,7 @@ export function parseDependencies(field: string): Dependency[] {
 
 // An architecture qualifier (":any", ":native", ":amd64") says nothing where there is only one architecture.
 const REQUIREMENT =
-  /^([A-Za-z0-9][A-Za-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>|<|>)\s*([^\s()]+)\s*\))?$/;
+  /^([A-Za-z0-9][A-Za-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(\s*(<<|<=|=|>=|>>|<|>)\s*([0-9A-Za-z][^\s()]*)\s*\))?$/;
 
 function parseRequirement(text: string): Requirement {
   const [, name, relation, version] = REQUIREMENT.exec(text) ?? [];
