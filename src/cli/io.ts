@@ -23,6 +23,7 @@ export interface Output {
   readonly columns?: number;
   write(chunk: string | Uint8Array): boolean;
   on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
+  once(event: "drain", listener: () => void): unknown;
 }
 
 const INTERRUPTS: readonly InterruptName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -48,6 +49,19 @@ export function processIo(): Io {
       await Promise.all([drained(process.stdout), drained(process.stderr)]);
     },
   };
+}
+
+/** Resolves when there is room for more, or when `signal` says that nobody waits for it. */
+export async function write(output: Output, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  if (output.write(bytes) || signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const proceed = () => {
+      signal.removeEventListener("abort", proceed);
+      resolve();
+    };
+    output.once("drain", proceed);
+    signal.addEventListener("abort", proceed);
+  });
 }
 
 function packageVersion(): string {

@@ -26,7 +26,8 @@ export interface OutputChunk {
  * Leaving the iteration early kills the command. A Run that is neither awaited nor iterated and fails is an unhandled
  * rejection like that of any promise; iterating it, or `catch`, is handling it.
  */
-export class Run implements PromiseLike<CommandResult>, AsyncIterable<OutputChunk> {
+export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
+  readonly [Symbol.toStringTag] = "Run";
   readonly #output = new OutputQueue(() => this.#command?.resume());
   readonly #command: Command | null;
   readonly #result: Promise<CommandResult>;

@@ -55,6 +55,7 @@ function fakeOutput(isTTY: boolean) {
       on(_event: "error", listener: (error: NodeJS.ErrnoException) => void) {
         listeners.push(listener);
       },
+      once() {},
     },
     text: () => Buffer.concat(chunks).toString(),
     break: (code: string) => {

@@ -1,4 +1,5 @@
 import type { CommandSpec, Context, Outcome } from "../command.ts";
+import { write } from "../io.ts";
 import { type MachineFlags, machineFlags, machineOptions } from "../machine-flags.ts";
 import { parseTimeout } from "../values.ts";
 
@@ -44,33 +45,31 @@ What is piped into smolvm is the command's standard input.`,
     const command = words.length === 1 ? script : words;
     return context.api.SmolVM.use(machineOptions(flags, context), async (vm) => {
       context.progress.clear();
-      return toOutcome(await vm.run(command, runOptions(flags, context)));
+      const run = vm.run(command, runOptions(flags, context));
+      if (!context.json) await copyOutput(run, context);
+      return toOutcome(await run);
     });
   },
 };
 
-type Result = Awaited<ReturnType<InstanceType<Context["api"]["SmolVM"]>["run"]>>;
+type Run = ReturnType<InstanceType<Context["api"]["SmolVM"]>["run"]>;
 
-function runOptions({ timeout, shell }: RunFlags, { io, json, signal }: Context) {
-  const stdin = io.stdin.isTTY ? undefined : io.stdin;
+function runOptions({ timeout, shell }: RunFlags, { io, signal }: Context) {
   return {
     // A person waits as long as it takes, and has Ctrl-C.
     timeout: timeout ?? null,
     signal,
     ...(shell === undefined ? {} : { shell }),
-    ...(stdin === undefined ? {} : { stdin }),
-    ...(json ? {} : streaming(io)),
+    ...(io.stdin.isTTY ? {} : { stdin: io.stdin }),
   };
 }
 
-function streaming(io: Context["io"]) {
-  return {
-    onStdout: (chunk: Uint8Array) => void io.stdout.write(chunk),
-    onStderr: (chunk: Uint8Array) => void io.stderr.write(chunk),
-  };
+/** As it comes, and no faster than it is taken: the guest's writer waits for a slow reader. */
+async function copyOutput(run: Run, { io, signal }: Context): Promise<void> {
+  for await (const { stream, bytes } of run) await write(io[stream], bytes, signal);
 }
 
-function toOutcome(result: Result): Outcome {
+function toOutcome(result: Awaited<Run>): Outcome {
   // The bytes would be an object of numbers in JSON; the text stands for them.
   const { stdoutBytes: _out, stderrBytes: _err, ...document } = result;
   return { status: result.exitCode, document, text: "" };
