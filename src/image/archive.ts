@@ -8,7 +8,7 @@ import { fetchText } from "./http.ts";
 import { indexPackages, type Package, type PackageIndex } from "./packages.ts";
 import type { OnProgress } from "./progress.ts";
 import { DEBIAN_ARCHITECTURES } from "./recipe.ts";
-import { type Release, readArchiveKeys, verifyRelease } from "./release.ts";
+import { type Release, verifyRelease } from "./release.ts";
 
 export const DEBIAN_RELEASE = "trixie";
 const MAX_INRELEASE_BYTES = 4 * 1024 * 1024;
@@ -31,8 +31,8 @@ export interface ArchiveOptions {
   readonly downloads: string;
   readonly onProgress: OnProgress;
   readonly signal?: AbortSignal | undefined;
-  /** ASCII-armoured; default Debian's own. */
-  readonly keys?: readonly string[];
+  /** Whose signature counts, ASCII-armoured. */
+  readonly keys: readonly string[];
 }
 
 /** Fetches and verifies the signed index; throws ImageError where anything doesn't fit. */
@@ -42,12 +42,7 @@ export async function openArchive(options: ArchiveOptions): Promise<Archive> {
   const suite = `${mirror}/dists/${DEBIAN_RELEASE}`;
   const inRelease = `${suite}/InRelease`;
   const text = await fetchText(inRelease, MAX_INRELEASE_BYTES, signal);
-  const release = await verifyRelease(
-    text,
-    DEBIAN_RELEASE,
-    options.keys ?? (await readArchiveKeys()),
-    inRelease,
-  );
+  const release = await verifyRelease(text, DEBIAN_RELEASE, options.keys, inRelease);
   const { index, unpack } = chooseIndex(suite, release, options.arch);
   const packed = await download(index, { folder: options.downloads, signal });
   return {

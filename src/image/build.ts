@@ -1,13 +1,16 @@
 import { rm } from "node:fs/promises";
+import { ImageError, SmolVMError } from "../errors.ts";
 import { type ImagePaths, imageBuildPaths, type StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { type Archive, openArchive } from "./archive.ts";
 import { assembleImage } from "./assemble.ts";
+import { rescueParts } from "./download.ts";
 import { acquireLock } from "./lock.ts";
 import { findMirror, type Mirror, type MirrorOptions } from "./mirror.ts";
 import { type ImagePlan, planDigest, planImage } from "./plan.ts";
 import type { OnProgress } from "./progress.ts";
 import type { ImageName } from "./recipe.ts";
+import { readArchiveKeys } from "./release.ts";
 import type { RunGuest } from "./run-guest.ts";
 import { ensureImagesFolder, type Image, openDraft, publishDraft, readImages, setAside } from "./store.ts";
 
@@ -19,6 +22,7 @@ export interface BuildOptions extends MirrorOptions {
   readonly runGuest: RunGuest;
   /** Look whether the archive has newer packages, even where an image is there. */
   readonly rebuild: boolean;
+  readonly archiveKeys?: readonly string[];
   readonly onProgress: OnProgress;
   readonly signal?: AbortSignal | undefined;
 }
@@ -66,10 +70,12 @@ async function findUsable(name: ImageName, stem: string, options: BuildOptions):
 async function makeImage(name: ImageName, stem: string, options: BuildOptions): Promise<Image> {
   const { state, arch, recipe, onProgress, signal } = options;
   const mirrors = await findMirror(options);
+  await rescueParts(state.downloads);
   const archive = await openArchive({
     mirror: mirrors.archive,
     arch,
     downloads: state.downloads,
+    keys: options.archiveKeys ?? (await readArchiveKeys()),
     onProgress,
     signal,
   });
@@ -89,6 +95,8 @@ async function fillAndPublish(draft: ImagePaths, build: Build): Promise<Image> {
     return await publishDraft(build.state, draft, manifest);
   } catch (error) {
     await rm(draft.folder, { recursive: true, force: true });
-    throw error;
+    if (error instanceof SmolVMError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ImageError(`The image ${build.name} can't be made: ${why}.`, { cause: error });
   }
 }

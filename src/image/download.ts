@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ImageError } from "../errors.ts";
 import { fetchBody, withRetries } from "./http.ts";
@@ -46,6 +46,23 @@ export async function download(file: Download, options: DownloadOptions): Promis
   }
 }
 
+/** Makes parts that dead processes left be continued by the next who wants the file. */
+export async function rescueParts(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, kept, pid] = /^([0-9a-f]{64})\.(\d+)-\w+\.part$/.exec(name) ?? [];
+    if (kept === undefined || isRunning(Number(pid))) continue;
+    await rename(join(folder, name), join(folder, `${kept}.part`)).catch(() => {});
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 /** A wrong content may come from the older part it was continued from: then it is fetched once more, whole. */
 async function fetchRight(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
   const continued = (await sizeOf(part)) > 0;
@@ -58,7 +75,8 @@ async function fetchRight(part: string, file: Download, options: DownloadOptions
 }
 
 async function fetchInto(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
-  options.onBytes?.(await sizeOf(part));
+  const there = await sizeOf(part);
+  if (there > 0) options.onBytes?.(there);
   await withRetries(file.url, options.signal, () => appendTo(part, file, options));
   return await readFile(part);
 }
@@ -71,7 +89,11 @@ async function appendTo(part: string, file: Download, options: DownloadOptions):
     for await (const bytes of fetchBody(file.url, { ...options, startByte: length })) {
       length += bytes.length;
       if (length > file.sizeBytes) throw refused(file, "it is longer than the archive's index says");
-      await handle.appendFile(bytes);
+      await handle.appendFile(bytes).catch((error: Error) => {
+        throw new ImageError(`${file.url} can't be kept in ${options.folder}: ${error.message}.`, {
+          cause: error,
+        });
+      });
       options.onBytes?.(bytes.length);
     }
     if (length < file.sizeBytes) throw new Error(`it ended after ${length} of ${file.sizeBytes} bytes`);

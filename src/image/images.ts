@@ -22,6 +22,8 @@ export interface EnsureImageOptions extends MirrorOptions {
   readonly runGuest: RunGuest;
   /** Ask the archive whether there is anything newer, and make the image anew if so. Default false. */
   readonly rebuild?: boolean;
+  /** ASCII-armoured public keys that the mirror's index may be signed by. Default: Debian's own. */
+  readonly archiveKeys?: readonly string[];
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }

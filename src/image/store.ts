@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type ImagePaths, imageBuildPaths, imagePaths, type StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
@@ -83,6 +83,14 @@ export async function publishDraft(
   manifest: ImageManifest,
 ): Promise<Image> {
   await writeFile(draft.manifest, `${JSON.stringify(manifest, null, 1)}\n`, { mode: 0o600 });
+  // Else a host that loses its power may have the name without the content.
+  const files = [
+    draft.manifest,
+    draft.kernel,
+    draft.initramfs,
+    ...(manifest.rootfsBytes === null ? [] : [draft.rootfs]),
+  ];
+  await Promise.all(files.map(syncFile));
   const final = imagePaths(state, imageFolder(manifest.name, manifest.arch, manifest.digest));
   try {
     await rename(draft.folder, final.folder);
@@ -101,6 +109,11 @@ export async function setAside(state: StatePaths, stem: string, damaged: Damaged
   const target = await mkdtemp(join(state.images, imageBuildPaths(state, stem).damagedPrefix));
   await rename(damaged.folder, target);
   return target;
+}
+
+async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  await handle.sync().finally(() => handle.close());
 }
 
 async function requireSize(path: string, bytes: number): Promise<void> {

@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { OperationAbortedError } from "../../../src/errors.ts";
+import { findProcess } from "../../../src/host/process-identity.ts";
+import { acquireLock } from "../../../src/image/lock.ts";
+
+let folder = "";
+let path = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "smolvm-lock-"));
+  path = join(folder, ".lock-x");
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe("a lock", () => {
+  it("is held by one at a time, in turn", async () => {
+    let holders = 0;
+    const order: number[] = [];
+    const worker = async (id: number) => {
+      const release = await acquireLock(path);
+      holders += 1;
+      expect(holders).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      order.push(id);
+      holders -= 1;
+      await release();
+    };
+    await Promise.all([1, 2, 3].map(worker));
+    expect(order.sort()).toEqual([1, 2, 3]);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it("tells a waiting one, once, who holds it", async () => {
+    const release = await acquireLock(path);
+    const holders: number[] = [];
+    const second = acquireLock(path, { onWait: ({ pid }) => holders.push(pid) });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await release();
+    await (await second)();
+    expect(holders).toEqual([process.pid]);
+  });
+
+  it("dies with the process that holds it", async () => {
+    const child = spawn("sleep", ["60"]);
+    await once(child, "spawn");
+    await writeFile(path, JSON.stringify(await findProcess(child.pid ?? 0)));
+    const waiting = acquireLock(path);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(existsSync(path)).toBe(true);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await (await waiting)();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it.each(["", "garbage", '{"pid":1}'])("whose file says %j is nobody's", async (content) => {
+    await writeFile(path, content);
+    await (await acquireLock(path))();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it("is waited for until an abort", async () => {
+    const release = await acquireLock(path);
+    const signal = AbortSignal.timeout(100);
+    await expect(acquireLock(path, { signal })).rejects.toBeInstanceOf(OperationAbortedError);
+    await release();
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it("that was taken over is not let go of by the one who lost it", async () => {
+    const release = await acquireLock(path);
+    await writeFile(path, "somebody else's");
+    await release();
+    expect(existsSync(path)).toBe(true);
+  });
+});
