@@ -15,6 +15,7 @@ import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, nearestOf } from "../util/options.ts";
+import { imageBootArgs } from "./boot-args.ts";
 
 /** A built image. */
 export interface ImageInfo {
@@ -74,7 +75,11 @@ export async function getImage(state: StatePaths, name: string, options: BuildIm
     state,
     arch: hostArch(),
     // The builder guest always runs emulated: which accelerator works is only found out with an image.
-    runGuest: (task) => runGuest(task, { state, accelerator: "tcg" }),
+    runGuest: ({ bootArgs, ...task }) =>
+      runGuest(
+        { ...task, bootArgs: `${imageBootArgs(task.arch, false)} ${bootArgs}` },
+        { state, accelerator: "tcg" },
+      ),
     rebuild,
     ...(mirror !== undefined && { mirror }),
     onProgress,
