@@ -11,7 +11,14 @@ export interface Failure {
   /** What a command had printed until it was ended. */
   readonly stdout?: string;
   readonly stderr?: string;
+  /** What was seen of a machine that did not come up. */
+  readonly commandLine?: string;
+  readonly qemuOutput?: string;
+  readonly consoleTail?: string;
 }
+
+/** What an error may tell besides, in the order in which it is shown. */
+const FACTS = ["stdout", "stderr", "commandLine", "qemuOutput", "consoleTail"] as const;
 
 export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, remediation: null };
@@ -22,8 +29,9 @@ export function describeFailure(error: unknown): Failure {
     code: typeof code === "string" ? code : "INTERNAL",
     message: typeof message === "string" && message !== "" ? message : String(error),
     remediation: typeof remediation === "string" ? remediation : null,
-    ...(typeof stdout === "string" ? { stdout } : {}),
-    ...(typeof stderr === "string" ? { stderr } : {}),
+    ...Object.fromEntries(
+      FACTS.filter((name) => typeof seen[name] === "string").map((name) => [name, seen[name]]),
+    ),
   };
 }
 
@@ -34,7 +42,27 @@ export function failureStatus(code: string): number {
   return STATUS.failed;
 }
 
-/** An error as a person reads it, on stderr. */
-export function formatFailure({ message, remediation }: Failure): string {
-  return `smolvm: ${message}\n${remediation === null ? "" : `  ${remediation.replaceAll("\n", "\n  ")}\n`}`;
+/** An error as a person reads it, on stderr. What a command had printed has been shown already. */
+export function formatFailure({
+  message,
+  remediation,
+  commandLine,
+  qemuOutput,
+  consoleTail,
+}: Failure): string {
+  const sections = [
+    indented(remediation),
+    titled("The end of the guest's console:", consoleTail),
+    titled("QEMU's last words:", qemuOutput),
+    titled("QEMU's command line:", commandLine),
+  ];
+  return `smolvm: ${message}\n${sections.join("")}`;
+}
+
+function titled(title: string, text: string | undefined): string {
+  return text?.trim() ? `\n${title}\n${indented(text)}` : "";
+}
+
+function indented(text: string | null): string {
+  return text?.trim() ? `${text.trimEnd().replaceAll(/^/gm, "  ")}\n` : "";
 }

@@ -83,6 +83,36 @@ describe("output", () => {
     expect(err).toBe("smolvm: No QEMU.\n  apt-get install qemu\n");
   });
 
+  it("a failed boot shows the console's end, QEMU's last words and its command line", async () => {
+    const error = new BootError("It did not come up.", {
+      commandLine: "qemu -m 64M",
+      qemuOutput: "no such machine\n",
+      consoleTail: "line one\npanic",
+    });
+    const { err } = await perform(failing(error), "try");
+    expect(err).toBe(
+      [
+        "smolvm: It did not come up.",
+        "",
+        "The end of the guest's console:",
+        "  line one",
+        "  panic",
+        "",
+        "QEMU's last words:",
+        "  no such machine",
+        "",
+        "QEMU's command line:",
+        "  qemu -m 64M",
+        "",
+      ].join("\n"),
+    );
+    const { out } = await perform(failing(error), "try", "--json");
+    expect(JSON.parse(out).error).toMatchObject({
+      consoleTail: "line one\npanic",
+      commandLine: "qemu -m 64M",
+    });
+  });
+
   it("text ends with a newline, exactly one", async () => {
     expect(
       (
