@@ -31,7 +31,7 @@ export interface AcceleratorChoice {
   readonly candidates: readonly Candidate[];
 }
 
-export interface Candidate extends Verdict {
+interface Candidate extends Verdict {
   readonly accelerator: Accelerator;
   /** What would help, where something would. */
   readonly remediation?: string;

@@ -9,7 +9,7 @@ export interface Wires {
 }
 
 /** The sockets that QEMU is handed down: src/host/guarded-process.ts deals them out from fd 3 on. */
-export const HANDED_DOWN: Wires = { qmp: "socket,fd=3", console: "socket,fd=4" };
+const HANDED_DOWN: Wires = { qmp: "socket,fd=3", console: "socket,fd=4" };
 
 /** For a person who starts the same QEMU by hand: the guest's console is the terminal. */
 export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off" };
@@ -17,7 +17,7 @@ export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off" };
 /** The name of the one network, as forwarding commands need it. */
 export const NETWORK_ID = "net0";
 
-/** How much translated code is kept; see docs/host.md for what was measured. */
+/** How much translated code is kept; see docs/qemu.md for what was measured. */
 const TRANSLATION_CACHE_MIB = 128;
 
 /** QEMU's arguments for a machine, without the program's name. */
