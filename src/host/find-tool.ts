@@ -4,16 +4,13 @@ import { delimiter, join } from "node:path";
 import { HostError } from "../errors.ts";
 import { installCommand } from "./install-command.ts";
 
-/** Where package managers put programs that a service's or an editor's short PATH leaves out. */
-const USUAL_FOLDERS = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin", "/opt/local/bin"];
-
-/** The absolute path of a program on PATH (or in one of the usual folders); undefined where there is none. */
+/** The absolute path of a program on PATH; undefined where there is none. */
 export async function findTool(
   name: string,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<string | undefined> {
   const folders = (env.PATH ?? "").split(delimiter).filter((folder) => folder.startsWith("/"));
-  for (const folder of new Set([...folders, ...USUAL_FOLDERS])) {
+  for (const folder of folders) {
     const path = join(folder, name);
     if (await isProgram(path)) return path;
   }

@@ -70,8 +70,9 @@ describe("a tool that is not there", () => {
     expect(await findTool("integration", { PATH: join(import.meta.dirname, "../..") })).toBeUndefined();
   });
 
-  it("is looked for in the usual folders where PATH is empty", async () => {
-    expect(await findTool("sh", {})).toMatch(/\/bin\/sh$/);
+  it("is not found where PATH does not lead to it", async () => {
+    expect(await findTool("sh", { PATH: folder })).toBeUndefined();
+    expect(await findTool("sh", {})).toBeUndefined();
   });
 
   it("is refused when required", async () => {
