@@ -22,9 +22,8 @@ const FACTS = ["stdout", "stderr", "commandLine", "qemuOutput", "consoleTail"] a
 
 export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, remediation: null };
-  const { code, message, remediation, stdout, stderr } = Object(error) as Partial<
-    Record<keyof Failure, unknown>
-  >;
+  const seen = Object(error) as Partial<Record<keyof Failure, unknown>>;
+  const { code, message, remediation } = seen;
   return {
     code: typeof code === "string" ? code : "INTERNAL",
     message: typeof message === "string" && message !== "" ? message : String(error),
