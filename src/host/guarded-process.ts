@@ -148,6 +148,5 @@ async function closed(streams: readonly Socket[], atMostMs: number): Promise<voi
   const all = Promise.all(
     streams.map((stream) => stream.closed || new Promise((resolve) => stream.once("close", resolve))),
   );
-  const timer = new Promise((resolve) => setTimeout(resolve, atMostMs));
-  await Promise.race([all, timer]);
+  await bounded(all, { operation: "Closing sockets", timeoutMs: atMostMs }).catch(() => {});
 }
