@@ -33,6 +33,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 UseDNS no
+LogLevel ERROR
 MaxSessions 200
 Subsystem sftp internal-sftp" >$smolvm/sshd_config
 exec /usr/sbin/sshd -D -e -f $smolvm/sshd_config

@@ -69,6 +69,8 @@ mount_root
 if [ "$init" != /init ]; then
 	load_modules net
 	load_modules random
+	mount -o move /dev /newroot/dev
+	mount -o move /proc /newroot/proc
 	exec switch_root /newroot "$init"
 fi
 enter_root
