@@ -36,8 +36,6 @@ export function watchInterrupts(io: Io): Interrupts {
     if (status === null) io.stderr.write(`smolvm: stdout can't be written to: ${error.message}\n`);
     interrupt(error.message, STATUS.failed);
   });
-  // Nobody is left to tell.
-  io.stderr.on("error", () => {});
   return {
     signal: controller.signal,
     get status() {

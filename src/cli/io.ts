@@ -29,6 +29,8 @@ export interface Output {
 const INTERRUPTS: readonly InterruptName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 export function processIo(): Io {
+  // A reader that has gone away is no crash; whoever has work to end hears of it too.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   return {
     // Only looked at by the commands that pass it on: touching it opens the descriptor.
     get stdin() {

@@ -44,6 +44,7 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
       this.#command = null;
       this.#stdin = null;
       this.#result = Promise.reject(plan);
+      this.#output.end();
       return;
     }
     const { stdin } = plan.spec;

@@ -36,6 +36,7 @@ describe("the smolvm process", () => {
     [["run", "--timeout", "soon", "x"], '"500ms"'],
     [["run", "--memory", "1", "x"], "64 to 65536"],
     [["run", "--timeout", "0", "x"], "above 0"],
+    [["run", "--", " "], "command must be"],
     [["run", "--image", "No Such", "x"], "image must be"],
   ])("%j → 2, a hint on stderr, nothing on stdout", async (argv, hint) => {
     const { status, stdout, stderr } = await runCli(argv);
@@ -52,7 +53,9 @@ describe("the smolvm process", () => {
   });
 
   it("a reader that goes away after one line is no error", async () => {
-    const { stdout, stderr } = await shell("$SMOLVM run --help | head -1; $SMOLVM --help | true");
+    const { stdout, stderr } = await shell(
+      "$SMOLVM run --help | head -1; $SMOLVM --help | true; $SMOLVM --version | true; $SMOLVM nope 2>&1 | true",
+    );
     expect(stdout).toMatch(/^Usage: smolvm run/);
     expect(stderr).toBe("");
   });

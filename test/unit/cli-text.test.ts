@@ -74,14 +74,16 @@ describe("values of flags", () => {
     expect(() => parseCount(text)).toThrow(UsageError);
   });
 
-  it("a timeout without a unit is a number, and anything else is left to the library", () => {
-    expect([parseTimeout("90"), parseTimeout("0.5"), parseTimeout("5m"), parseTimeout("soon")]).toEqual([
-      90,
-      0.5,
-      "5m",
-      "soon",
-    ]);
+  it("a timeout without a unit is seconds, and one with a unit is the library's to read", () => {
+    expect(["90", "0.5", "5m", "500ms"].map(parseTimeout)).toEqual([90, 0.5, "5m", "500ms"]);
   });
+
+  it.each(["", "soon", "0", "0s", "-1", "5 m", "1e3", "86401", "25h", "1d"])(
+    "the timeout %j is refused",
+    (text) => {
+      expect(() => parseTimeout(text)).toThrow(UsageError);
+    },
+  );
 
   it("a variable's value may hold anything, and may be taken from here", () => {
     expect(parseEnv("A=b=c d\n", undefined)).toEqual({ A: "b=c d\n" });
