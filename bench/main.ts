@@ -48,20 +48,16 @@ async function runSections(options: BenchOptions): Promise<BenchReport> {
     ({ stdout }) => stdout.trim(),
     () => null,
   );
-  const { bench, close } = await openBench(options);
+  const bench = await openBench(options);
   const sections: BenchReport["sections"][number][] = [];
-  try {
-    if (host.loadBefore > 0.5)
-      bench.say(
-        `this computer is not idle (load ${host.loadBefore.toFixed(1)}): ratios bear it, single figures less`,
-      );
-    for (const section of SECTIONS.filter(({ name }) => options.only.includes(name))) {
-      const result = await runSection(section, bench);
-      sections.push({ name: section.name, title: section.title, result });
-      print(`\n${formatSection(section.title, result)}`);
-    }
-  } finally {
-    await close();
+  if (host.loadBefore > 0.5)
+    bench.say(
+      `this computer is not idle (load ${host.loadBefore.toFixed(1)}): ratios bear it, single figures less`,
+    );
+  for (const section of SECTIONS.filter(({ name }) => options.only.includes(name))) {
+    const result = await runSection(section, bench);
+    sections.push({ name: section.name, title: section.title, result });
+    print(`\n${formatSection(section.title, result)}`);
   }
   const { accelerator } = bench;
   const { rounds, isQuick } = options;

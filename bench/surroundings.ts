@@ -1,4 +1,5 @@
-import { access, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { access, chmod, mkdir, mkdtemp } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { BenchOptions } from "./arguments.ts";
@@ -7,17 +8,14 @@ import { interleave } from "./measure/interleave.ts";
 import { captureOutput } from "./processes.ts";
 import { formatQuantity } from "./report/table.ts";
 
-/** What the sections work with; `close` removes what is not meant to last. */
-export async function openBench({
-  rounds,
-  isQuick,
-}: BenchOptions): Promise<{ bench: Bench; close(): Promise<void> }> {
+/** What the sections work with. What is not meant to last is gone when the process ends. */
+export async function openBench({ rounds, isQuick }: BenchOptions): Promise<Bench> {
   const cache = join(stateFolder(), "cache", "bench");
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const keyPath = await ensureKey(cache);
-  const scratch = await mkdtemp(join(tmpdir(), "bench-"));
+  const scratch = await makeScratch();
   const say = (text: string) => void process.stderr.write(`bench: ${text}\n`);
-  const bench: Bench = {
+  return {
     isQuick,
     scratch,
     cache,
@@ -28,12 +26,19 @@ export async function openBench({
     race: async (contestants, count) =>
       new Race(await interleave(contestants, { rounds: count, ...narrate(say, count) })),
   };
-  return { bench, close: () => rm(scratch, { recursive: true, force: true }) };
 }
 
 /** As the library finds it. */
 function stateFolder(): string {
   return process.env.SMOLVM_HOME ? resolve(process.env.SMOLVM_HOME) : join(homedir(), ".smolvm");
+}
+
+/** Others may go through it, not look into it: a rival that runs as another user has its own folder there. */
+async function makeScratch(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  await chmod(folder, 0o711);
+  return folder;
 }
 
 async function ensureKey(cache: string): Promise<string> {

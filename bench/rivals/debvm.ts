@@ -1,6 +1,5 @@
-import { chmod, chown, mkdtemp, open, rm } from "node:fs/promises";
+import { chown, mkdtemp, open, rm } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { endGroup, startGroup, timeProgram } from "../processes.ts";
@@ -11,21 +10,25 @@ const BOOT_TIMEOUT_MS = 240_000;
 /** "nobody" and "nogroup" of every Debian: debvm wants an ordinary user, see below. */
 const NOBODY = 65_534;
 
+export interface DebvmBoot {
+  readonly image: string;
+  readonly keyPath: string;
+  /** Where a temporary folder can be made that an ordinary user may use. */
+  readonly scratch: string;
+  /**
+   * Whether debvm must not touch /dev/kvm: it uses it wherever it may write to it, and QEMU then aborts on hosts where KVM runs no guests.
+   */
+  readonly emulates: boolean;
+}
+
 /**
- * Boots a copy-on-write instance of debvm's image and ends it: from the start of debvm-run to the end of the first command over OpenSSH,
- * in milliseconds. With `emulates`, debvm must not touch /dev/kvm: it uses it wherever it may write to it, and QEMU then aborts on
- * hosts where KVM runs no guests.
+ * Boots a copy-on-write instance of debvm's image and ends it: from the start of debvm-run to the end of the first command over
+ * OpenSSH, in milliseconds.
  */
-export async function bootDebvm(
-  image: string,
-  keyPath: string,
-  { emulates }: { emulates: boolean },
-): Promise<number> {
-  const isRoot = process.getuid?.() === 0;
-  const asNobody = isRoot && emulates;
+export async function bootDebvm({ image, keyPath, scratch, emulates }: DebvmBoot): Promise<number> {
+  const asNobody = emulates && process.getuid?.() === 0;
   const port = await findFreePort();
-  const folder = await mkdtemp(join(tmpdir(), "debvm-"));
-  await chmod(folder, 0o700);
+  const folder = await mkdtemp(join(scratch, "debvm-"));
   if (asNobody) await chown(folder, NOBODY, NOBODY);
   const file = await open(image, "r");
   const startMs = performance.now();

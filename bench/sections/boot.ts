@@ -39,7 +39,13 @@ async function runBoot(bench: Bench): Promise<SectionResult> {
         name: DEBVM,
         warmups: 0,
         everyRounds: DEBVM_ROUNDS,
-        sample: async () => bootDebvm(await image, bench.keyPath, { emulates: accelerator === "tcg" }),
+        sample: async () =>
+          bootDebvm({
+            image: await image,
+            keyPath: bench.keyPath,
+            scratch: bench.scratch,
+            emulates: accelerator === "tcg",
+          }),
       },
     ],
     rounds,
