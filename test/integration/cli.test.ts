@@ -36,7 +36,7 @@ describe("the smolvm process", () => {
     [["run", "--timeout", "soon", "x"], '"500ms"'],
     [["run", "--memory", "1", "x"], "64 to 65536"],
     [["run", "--timeout", "0", "x"], "above 0"],
-    [["run", "--", " "], "command must be"],
+    [["run", "--", " "], "The command is empty"],
     [["run", "--image", "No Such", "x"], "image must be"],
   ])("%j → 2, a hint on stderr, nothing on stdout", async (argv, hint) => {
     const { status, stdout, stderr } = await runCli(argv);

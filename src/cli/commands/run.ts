@@ -1,4 +1,4 @@
-import type { CommandSpec, Context, Outcome } from "../command.ts";
+import { type CommandSpec, type Context, type Outcome, UsageError } from "../command.ts";
 import { write } from "../io.ts";
 import { type MachineFlags, machineFlags, machineOptions } from "../machine-flags.ts";
 import { parseTimeout } from "../values.ts";
@@ -41,8 +41,10 @@ What is piped into smolvm is the command's standard input.`,
     ["smolvm run --json -- id", "the whole result as one JSON document"],
   ],
   async act(words, flags, context) {
-    const [script = ""] = words;
-    const command = words.length === 1 ? script : words;
+    const [first = ""] = words;
+    const isScript = words.length === 1;
+    if (first === "" || (isScript && first.trim() === "")) throw new UsageError("The command is empty.");
+    const command = isScript ? first : words;
     return context.api.SmolVM.use(machineOptions(flags, context), async (vm) => {
       context.progress.clear();
       const run = vm.run(command, runOptions(flags, context));
