@@ -1,5 +1,24 @@
 export type { CommandResult } from "./errors.ts";
-export * from "./exceptions.ts";
+export {
+  BootError,
+  CommandExecutionUnavailableError,
+  CommandFailedError,
+  CommandOutcomeUnknownError,
+  FileTransferError,
+  HostError,
+  ImageError,
+  NetworkError,
+  OperationAbortedError,
+  OperationTimeoutError,
+  PortInUseError,
+  SmolVMError,
+  SnapshotAlreadyExistsError,
+  SnapshotNotFoundError,
+  ValidationError,
+  VMAlreadyExistsError,
+  VMNotFoundError,
+  VMStateError,
+} from "./exceptions.ts";
 export type { OnProgress, Progress, ProgressPhase } from "./image/progress.ts";
 export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
 export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
