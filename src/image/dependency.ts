@@ -1,6 +1,6 @@
 import { compareVersions } from "../util/debian-version.ts";
 
-export type Relation = "<<" | "<=" | "=" | ">=" | ">>";
+type Relation = "<<" | "<=" | "=" | ">=" | ">>";
 
 /** "name (>= 1.2)": one way to satisfy a dependency. */
 export interface Requirement {

@@ -10,9 +10,8 @@ import { type ImageName, recipeDigest } from "./recipe.ts";
 import type { RunGuest } from "./run-guest.ts";
 import { type Image, readImages } from "./store.ts";
 
-export type { ImageManifest } from "./manifest.ts";
-export type { OnProgress, Progress, ProgressPhase } from "./progress.ts";
-export type { GuestTask, RunGuest } from "./run-guest.ts";
+export type { Progress } from "./progress.ts";
+export type { GuestTask } from "./run-guest.ts";
 export type { Image, ImageName };
 
 export interface EnsureImageOptions extends MirrorOptions {

@@ -39,7 +39,7 @@ export async function readImages(state: StatePaths, name?: string): Promise<Stor
 }
 
 /** The folder's name says what is in it: the same inputs always give the same one. */
-export function imageFolder(name: string, arch: Architecture, digest: string): string {
+function imageFolder(name: string, arch: Architecture, digest: string): string {
   return `${name}-${arch}-${digest.slice(0, 16)}`;
 }
 
@@ -49,7 +49,7 @@ function isFolderOf(folder: string, name: string): boolean {
   );
 }
 
-export async function readImage(paths: ImagePaths): Promise<Image | DamagedImage> {
+async function readImage(paths: ImagePaths): Promise<Image | DamagedImage> {
   try {
     const manifest = decodeManifest(await readFile(paths.manifest, "utf8"));
     await requireSize(paths.kernel, manifest.kernelBytes);
