@@ -9,5 +9,5 @@ await setUp();
 await ensureImage();
 heading("Running examples/hello.ts in a fresh machine");
 const program = readFileSync(join(REPOSITORY, "examples", "hello.ts"), "utf8");
-process.stdout.write(`\n${program.trimEnd().replaceAll(/^/gm, "    ")}\n\n`);
+process.stdout.write(`\n${program.trimEnd().replaceAll(/^(?=.)/gm, "    ")}\n\n`);
 process.exitCode = runExample("hello");
