@@ -1,14 +1,14 @@
 # The keeper: one shell for each connection, which ends commands. Builtins only, so that it works where nothing can be
 # forked any more. Lines in: "ID VERB ARGUMENTS…"; lines out: "ID ANSWER…". When its stdin ends, the host or the
 # connection is gone, and every command of this connection dies with it. What a command that ended left behind lives on.
-# $1 the connection's cgroup, $2 how the workers' files of notes begin.
-base=$1 notes=$2
+# $1 the connection's cgroup.
+base=$1
 background=${base%/*}/background
 trap '' PIPE HUP TERM INT
 
 cgroups=0
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then
-	mkdir -p "$base/workers" "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
+	mkdir -p "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
 	[ -e "$base/4/cgroup.kill" ] && cgroups=1
 fi
 # dash has no `read -t`: there only the host holds deadlines.
@@ -65,6 +65,20 @@ each() {
 	while read -r pid; do kill -s "$2" "$pid"; done <"$base/$1/cgroup.procs"
 } 2>/dev/null
 
+# What command $1 left behind goes where nobody kills it. Answers how many went.
+leave() {
+	left=0
+	[ $cgroups = 1 ] || return
+	for round in 1 2 3 4 5; do
+		moved=0
+		while read -r pid; do
+			echo "$pid" >"$background/cgroup.procs" && moved=$((moved + 1))
+		done <"$base/$1/cgroup.procs"
+		left=$((left + moved))
+		[ $moved = 0 ] && return
+	done
+} 2>/dev/null
+
 # Is somebody alive of what commands left behind?
 busy() {
 	pid=
@@ -107,27 +121,15 @@ obey() {
 		due="$due $1:$2:$((up + $3))"
 		echo "$id"
 		;;
-	forget)
+	ended)
 		forget "$1"
-		echo "$id"
-		;;
-	quiet)
+		leave "$1"
+		lives "$1" "$2" && stuck=1 || stuck=0
 		memory
-		echo "$id $(busy) $free"
+		echo "$id $left $stuck $(busy) $free"
 		;;
 	esac
 }
-
-# Moving a process to another cgroup waits for an RCU grace period, some 8 ms, unless the mount says otherwise (Linux 6.0).
-hasten() {
-	while read -r _ where _ options _; do
-		case "$where $options" in
-		"/sys/fs/cgroup "*favordynmods*) return ;;
-		"/sys/fs/cgroup "*) mount -o remount,favordynmods /sys/fs/cgroup ;;
-		esac
-	done </proc/mounts
-} 2>/dev/null
-[ $cgroups = 1 ] && hasten
 
 memory
 echo "keeper $cgroups $root ${SHELL##*/} ${SHLVL:-1} $total $free"
@@ -166,4 +168,3 @@ else
 		end "${one%%:*}" "${rest%%:*}"
 	done
 fi 2>/dev/null
-rm -f "$notes".*
