@@ -16,9 +16,12 @@ export function parseDurationMs(value: unknown, name: string): number {
 function secondsToMs(seconds: number, name: string): number {
   if (seconds > MAX_SECONDS && Number.isFinite(seconds)) {
     const meant = seconds / 1000;
-    throw new ValidationError(`${name} is in seconds; did you mean ${meant}? Given ${seconds}, at most ${MAX_SECONDS} is allowed.`, {
-      details: { option: name, given: seconds },
-    });
+    throw new ValidationError(
+      `${name} is in seconds; did you mean ${meant}? Given ${seconds}, at most ${MAX_SECONDS} is allowed.`,
+      {
+        details: { option: name, given: seconds },
+      },
+    );
   }
   if (!Number.isFinite(seconds) || seconds <= 0) throw refused(name, seconds);
   return seconds * 1000;

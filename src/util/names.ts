@@ -4,8 +4,14 @@ import { refuse } from "./options.ts";
 /** The form of a machine's or a snapshot's name: at most 64 characters. */
 const NAME = /^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$/;
 
-const ADJECTIVES = "amber brave calm clever crisp eager fair fleet fresh gentle keen lively lucid merry mild neat nimble plain prompt quick quiet rapid ready sharp silent sleek smart solid spry steady sunny swift tidy vivid warm witty".split(" ");
-const NOUNS = "acorn badger beacon birch brook cedar comet crane delta ember falcon fern finch fjord glade harbor heron iris juniper lark linden maple meadow otter pebble pine quartz raven reed robin sparrow spruce stone thicket wren zephyr".split(" ");
+const ADJECTIVES =
+  "amber brave calm clever crisp eager fair fleet fresh gentle keen lively lucid merry mild neat nimble plain prompt quick quiet rapid ready sharp silent sleek smart solid spry steady sunny swift tidy vivid warm witty".split(
+    " ",
+  );
+const NOUNS =
+  "acorn badger beacon birch brook cedar comet crane delta ember falcon fern finch fjord glade harbor heron iris juniper lark linden maple meadow otter pebble pine quartz raven reed robin sparrow spruce stone thicket wren zephyr".split(
+    " ",
+  );
 
 /** `name` unchanged, or ValidationError. */
 export function parseName(name: unknown, option = "name"): string {

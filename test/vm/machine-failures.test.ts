@@ -1,0 +1,140 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  HostError,
+  ImageError,
+  OperationAbortedError,
+  PortInUseError,
+  SmolVM,
+  ValidationError,
+} from "../../src/index.ts";
+import { statePaths } from "../../src/state/paths.ts";
+import { eventually } from "../support/eventually.ts";
+import { firstLine, fresh, isAlive, isLeft, startProgram, TINY } from "../support/machines.ts";
+
+describe("a start that fails", () => {
+  it.each([
+    ["an accelerator that this host lacks", { ...TINY, accelerator: "hvf" }, HostError],
+    ["an unknown image", { image: "debain" }, ImageError],
+    ["a disk smaller than the image", { diskSizeMib: 100 }, ValidationError],
+    [
+      "a kernel that is not there",
+      { kernelPath: "/nowhere", rootfsPath: "/nowhere", bootArgs: "" },
+      ValidationError,
+    ],
+  ] as const)("for %s leaves nothing", async (_, options, kind) => {
+    const { name } = fresh();
+    await expect(SmolVM.create({ ...options, name })).rejects.toThrow(kind);
+    expect(isLeft({ name })).toBe(false);
+  });
+
+  it("for a taken port leaves nothing, and names the port", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    const options = fresh();
+    const failed = SmolVM.create({ ...options, ports: [{ guest: 80, host: port }] });
+    await expect(failed).rejects.toThrow(PortInUseError);
+    await expect(failed).rejects.toThrow(String(port));
+    server.close();
+    expect(isLeft(options)).toBe(false);
+  });
+
+  it("by an abort at any moment leaves nothing", async () => {
+    for (const afterMs of [0, 5, 50, 300, 1500]) {
+      const options = fresh();
+      const failed = SmolVM.create({ ...options, signal: AbortSignal.timeout(afterMs) });
+      await expect(failed).rejects.toThrow(OperationAbortedError);
+      expect(isLeft(options)).toBe(false);
+    }
+  });
+
+  it("by deletion ends at once, and leaves nothing", async () => {
+    const vm = new SmolVM(TINY);
+    const started = expect(vm.start()).rejects.toThrow(OperationAbortedError);
+    await vm.delete();
+    await started;
+    expect(isLeft(vm)).toBe(false);
+  });
+
+  it("because QEMU is missing says how to install it", async () => {
+    const program = startProgram(
+      `await SmolVM.create({ image: "tiny" }).catch((e) => tell([e.name, e.remediation]));`,
+      [],
+      {
+        ...process.env,
+        PATH: "/nowhere",
+      },
+    );
+    const [name, remediation] = (await firstLine(program)) as [string, string];
+    expect(name).toBe("HostError");
+    expect(remediation).toMatch(/qemu/);
+  });
+});
+
+describe("a machine whose program dies", () => {
+  it.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
+    "by %s is gone within two seconds, with all its files",
+    async (signal) => {
+      const body = `const vm = await SmolVM.create({ image: "tiny" }); tell((await vm.info()).pid); setInterval(() => {}, 1000);`;
+      const program = startProgram(body);
+      const pid = Number(await firstLine(program));
+      expect(isAlive(pid)).toBe(true);
+      program.kill(signal);
+      await eventually(() => !isAlive(pid) && !isLeft(options), "the machine is gone", 2_000);
+    },
+  );
+
+  it("while it starts is gone as well", async () => {
+    const options = fresh();
+    const body = `void new SmolVM(${JSON.stringify(options)}).start(); setTimeout(() => tell(1), 400);`;
+    const program = startProgram(body);
+    await firstLine(program);
+    program.kill("SIGKILL");
+    await eventually(() => !isLeft(options), "the machine is gone", 2_000);
+  });
+
+  it("by its own end without delete() is gone as well", async () => {
+    const program = startProgram(
+      `const vm = await SmolVM.create({ image: "tiny" }); tell((await vm.info()).pid);`,
+    );
+    const pid = Number(await firstLine(program));
+    await eventually(() => !isAlive(pid) && !isLeft(options), "the machine is gone", 2_000);
+  });
+});
+
+describe("a full host disk", () => {
+  it("is an error that the guest sees; the machine lives on", async () => {
+    const home = await mkdtemp(join(tmpdir(), "smolvm-full-"));
+    const state = statePaths();
+    try {
+      const asRoot = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+      const mount = `mount -t tmpfs -o size=40m none ${home} && mkdir ${home}/images && mount --bind ${state.images} ${home}/images && exec "$@"`;
+      const body = `await SmolVM.use({}, async (vm) => {
+        const full = await vm.run("dd if=/dev/urandom of=/big bs=1M count=100 conv=fsync", { timeout: 60 });
+        const after = await vm.run("echo alive", { shell: "raw" });
+        tell([full.exitCode, full.stderr, after.output, vm.status]);
+      });`;
+      const program = startProgram(body, ["unshare", "--mount", ...asRoot, "sh", "-c", mount, "sh"], {
+        ...process.env,
+        SMOLVM_HOME: home,
+      });
+      const [exitCode, stderr, after, status] = (await firstLine(program)) as [
+        number,
+        string,
+        string,
+        string,
+      ];
+      expect(exitCode).not.toBe(0);
+      expect(stderr).toMatch(/No space left|Input\/output error/);
+      expect([after, status]).toEqual(["alive", "running"]);
+      await once(program, "close");
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+});
