@@ -48,7 +48,7 @@ export class Race {
 }
 
 /** How long `work` takes, in milliseconds. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
+export async function timed(work: () => PromiseLike<unknown>): Promise<number> {
   const startMs = performance.now();
   await work();
   return performance.now() - startMs;

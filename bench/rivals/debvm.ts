@@ -1,12 +1,22 @@
 import { chown, mkdtemp, open, rm } from "node:fs/promises";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endGroup, startGroup, timeProgram } from "../processes.ts";
+import { captureOutput, endGroup, startGroup } from "../processes.ts";
+import { untilPrinted } from "./console.ts";
 import { findFreePort } from "./free-port.ts";
 import { sshTo } from "./openssh.ts";
 
-const BOOT_TIMEOUT_MS = 240_000;
+/**
+ * systemd says on the console when the SSH server listens; where a kernel message has torn that line, the prompt of the automatic login
+ * tells as well. Knocking all the time would be no help: QEMU takes connections long before the guest does, and each one that is given up
+ * costs an emulated guest a process that it could use for the next.
+ */
+const LISTENING = {
+  pattern: /Started [^\n]*ssh\.service|Secure Shell server\.\s*\n|:~#/,
+  timeoutMs: 240_000,
+};
+const SSH_ATTEMPTS = 40;
+const SSH_PAUSE_MS = 250;
 /** "nobody" and "nogroup" of every Debian: debvm wants an ordinary user, see below. */
 const NOBODY = 65_534;
 
@@ -36,23 +46,28 @@ export async function bootDebvm({ image, keyPath, scratch, emulates }: DebvmBoot
     cwd: "/",
     env: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder, LC_ALL: "C" },
     // The image is handed over open, since the state folder lets nobody else in.
-    stdio: ["ignore", "ignore", "ignore", file.fd],
+    stdio: ["ignore", "pipe", "ignore", file.fd],
   });
   try {
-    const ended = new Promise<never>((_, reject) => {
-      debvm.once("error", reject);
-      debvm.once("exit", (status) =>
-        reject(new Error(`debvm-run ended with status ${status} before it answered.`)),
-      );
-    });
-    await Promise.race([sshBanner(port), ended]);
-    ended.catch(() => undefined);
-    await timeProgram([...sshTo(port, keyPath), "true"]);
+    await untilPrinted(debvm, LISTENING);
+    await runFirstCommand([...sshTo(port, keyPath), "true"]);
     return performance.now() - startMs;
   } finally {
     await endGroup(debvm);
     await file.close();
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** One attempt is enough, unless it was the prompt that told and the server starts after it. */
+async function runFirstCommand(ssh: readonly string[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return void (await captureOutput(ssh));
+    } catch (error) {
+      if (attempt === SSH_ATTEMPTS) throw error;
+      await sleep(SSH_PAUSE_MS);
+    }
   }
 }
 
@@ -81,28 +96,4 @@ function commandLine(
     "-snapshot",
     ...emulate,
   ];
-}
-
-/** QEMU takes connections long before the guest does: only a banner tells. */
-async function sshBanner(port: number): Promise<void> {
-  const deadlineMs = performance.now() + BOOT_TIMEOUT_MS;
-  while (performance.now() < deadlineMs) {
-    if (await isGreeted(port)) return;
-    await sleep(50);
-  }
-  throw new Error(`debvm's SSH server did not answer within ${BOOT_TIMEOUT_MS / 1000} s.`);
-}
-
-function isGreeted(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
-    const end = (isThere: boolean) => {
-      socket.destroy();
-      resolve(isThere);
-    };
-    socket.setTimeout(1000, () => end(false));
-    socket.once("data", (data) => end(data.toString("latin1").startsWith("SSH-")));
-    socket.once("error", () => end(false));
-    socket.once("close", () => end(false));
-  });
 }

@@ -1,14 +1,12 @@
-import type { ChildProcess } from "node:child_process";
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Readable } from "node:stream";
 import { captureOutput, endGroup, startGroup } from "../processes.ts";
+import { untilPrinted } from "./console.ts";
 import { findFreePort } from "./free-port.ts";
 import { sshTo, timeHandshake } from "./openssh.ts";
 import { filesBelow, machineFolderOf, moveMachine, parseCommandLine } from "./qemu-arguments.ts";
 
-const READY_LINE = /smolvm: ready\s*$/m;
-const READY_TIMEOUT_MS = 120_000;
+const READY = { pattern: /smolvm: ready\s*$/m, timeoutMs: 120_000 };
 /** Costs an emulated guest 80 ms less than the post-quantum one that both sides would choose: the floor is to be low. */
 const CHEAP_HANDSHAKE = ["-o", "KexAlgorithms=curve25519-sha256"];
 
@@ -78,31 +76,11 @@ async function bootOnce(plain: {
   // The machine's own layout: 3 and 4 are QMP and the serial console, as sockets.
   const qemu = startGroup(argv, { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe", "pipe"] });
   try {
-    await readyLine(qemu);
+    await untilPrinted(qemu, READY);
     const readyMs = performance.now() - startMs;
     const [ssh = "ssh", ...rest] = sshTo(port, plain.keyPath);
     return { readyMs, handshakeMs: await timeHandshake([ssh, ...CHEAP_HANDSHAKE, ...rest]) };
   } finally {
     await endGroup(qemu);
   }
-}
-
-function readyLine(qemu: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let tail = "";
-    const fail = (what: string) =>
-      reject(new Error(`Plain QEMU ${what}; its last words: ${tail.trim().slice(-300) || "none"}`));
-    const deadline = setTimeout(() => fail("did not come up in time"), READY_TIMEOUT_MS);
-    qemu.once("error", (error) => fail(error.message));
-    qemu.once("exit", (status) => fail(`ended with status ${status}`));
-    for (const stream of qemu.stdio.slice(2) as (Readable | null)[]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        tail = (tail + text.replaceAll("\r", "")).slice(-4096);
-        if (!READY_LINE.test(tail)) return;
-        clearTimeout(deadline);
-        resolve();
-      });
-      stream?.on("error", () => undefined);
-    }
-  });
 }
