@@ -29,7 +29,7 @@ export function formatTable(header: readonly string[], lines: readonly (readonly
   return all.map((line) => `  ${line.map(pad).join("  ")}`.trimEnd()).join("\n");
 }
 
-export function formatTarget({ claim, value, bound, limit, unit, verdict, issue }: Target): string {
+function formatTarget({ claim, value, bound, limit, unit, verdict, issue }: Target): string {
   const seen = value === null ? "" : `: ${formatQuantity(value, unit)}`;
   return `  [${verdict}] ${claim}${seen}  (${bound} ${formatQuantity(limit, unit)}, issue ${issue})`;
 }

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { SmolVM } from "smolvm";
 import { type Bench, type Race, type Section, timed } from "../bench.ts";
 import { judge, type Row, ratioOf, row, type SectionResult } from "../measure/result.ts";
 import { cost } from "../report/readme.ts";
@@ -8,6 +7,7 @@ import { bootDebvm } from "../rivals/debvm.ts";
 import { ensureDebvmImage } from "../rivals/debvm-image.ts";
 import { copyPlainMachine, type PlainMachine } from "../rivals/plain-qemu.ts";
 import { type PhaseSamples, phaseRows, timeFirstResult } from "./first-result.ts";
+import { useMachine } from "./machine.ts";
 
 const OURS = "cold start to the first result";
 const FLOOR = "plain QEMU, ready line + one handshake";
@@ -26,7 +26,6 @@ async function runBoot(bench: Bench): Promise<SectionResult> {
   const floor = { readyMs: [] as number[], handshakeMs: [] as number[] };
   const options = { template: "off", sshKeyPath: bench.keyPath } as const;
   const { plain, accelerator } = await prepare(bench);
-  bench.accelerator = accelerator;
   const image = ensureDebvmImage(bench.cache, bench.keyPath, bench.say);
   await image.catch(() => undefined);
 
@@ -55,7 +54,7 @@ async function runBoot(bench: Bench): Promise<SectionResult> {
 
 /** The first boot, which is a warm-up too, shows what QEMU is given. */
 async function prepare(bench: Bench): Promise<{ plain: PlainMachine; accelerator: string }> {
-  return SmolVM.use({ template: "off", sshKeyPath: bench.keyPath }, async (vm) => {
+  return useMachine(bench, { template: "off" }, async (vm) => {
     await vm.run("true");
     const { pid, boot } = await vm.info();
     if (pid === null || boot === null) throw new Error("info() of a running machine tells no process.");

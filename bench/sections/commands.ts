@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { SmolVM } from "smolvm";
 import { type Bench, type Race, type Section, timed } from "../bench.ts";
 import { judge, ratioOf, type SectionResult } from "../measure/result.ts";
 import { timeProgram } from "../processes.ts";
@@ -7,6 +6,7 @@ import { cost } from "../report/readme.ts";
 import { formatQuantity } from "../report/table.ts";
 import { timeForkExec } from "../rivals/fork-exec.ts";
 import { openMaster, splitShellWords, withOptions } from "../rivals/openssh.ts";
+import { useMachine } from "./machine.ts";
 
 const RAW = 'run("true"), raw';
 const LOGIN = 'run("true"), login';
@@ -26,7 +26,7 @@ export const commandsSection: Section = {
 };
 
 function runCommands(bench: Bench): Promise<SectionResult> {
-  return SmolVM.use({ sshKeyPath: bench.keyPath }, async (vm) => {
+  return useMachine(bench, {}, async (vm) => {
     const plain = await splitShellWords(vm.sshCommands().ssh);
     const master = await openMaster(plain, join(bench.scratch, "master"));
     const run = (shell: "raw" | "login") => () => timed(() => vm.run("true", { shell, check: true }));

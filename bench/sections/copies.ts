@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import * as smolvm from "smolvm";
 import { SmolVM } from "smolvm";
 import { type Bench, type Section, timed } from "../bench.ts";
-import { type CopyableMachine, isCopyable, NOT_YET } from "../later-api.ts";
+import { type CopyableMachine, canClone, isCopyable, NOT_YET } from "../later-api.ts";
 import { row, type SectionResult } from "../measure/result.ts";
+import { useMachine } from "./machine.ts";
 
 const FORKS = 8;
 const TICK = "while :; do echo tick; sleep 0.01; done";
@@ -18,8 +18,9 @@ export const snapshotSection: Section = {
 /** Copies of a running machine. */
 export const forkSection: Section = { name: "fork", title: `Fork of ${FORKS}`, run: runFork };
 
-function runSnapshot(bench: Bench): Promise<SectionResult> {
-  return SmolVM.use({ sshKeyPath: bench.keyPath }, async (vm) => {
+async function runSnapshot(bench: Bench): Promise<SectionResult> {
+  if (!canClone()) return NOT_YET;
+  return useMachine(bench, {}, async (vm) => {
     if (!isCopyable(vm)) return NOT_YET;
     const undisturbed: number[] = [];
     const saved: number[] = [];
@@ -46,8 +47,8 @@ function runSnapshot(bench: Bench): Promise<SectionResult> {
 
 async function snapshotOnce(vm: CopyableMachine): Promise<void> {
   const { name } = await vm.snapshot(`bench-${randomUUID().slice(0, 8)}`);
-  const { deleteSnapshot } = smolvm.SmolVM as unknown as { deleteSnapshot(name: string): Promise<void> };
-  await deleteSnapshot.call(smolvm.SmolVM, name);
+  const { deleteSnapshot } = SmolVM as unknown as { deleteSnapshot(name: string): Promise<void> };
+  await deleteSnapshot.call(SmolVM, name);
 }
 
 /** In milliseconds. */
@@ -70,8 +71,9 @@ async function longestSilence(vm: SmolVM, meanwhile: () => Promise<unknown>): Pr
   return longestMs;
 }
 
-function runFork(bench: Bench): Promise<SectionResult> {
-  return SmolVM.use({ sshKeyPath: bench.keyPath }, async (vm) => {
+async function runFork(bench: Bench): Promise<SectionResult> {
+  if (!canClone()) return NOT_YET;
+  return useMachine(bench, {}, async (vm) => {
     if (!isCopyable(vm)) return NOT_YET;
     const totals: number[] = [];
     for (let n = 0; n < bench.rounds(3, 1); n++) totals.push(await forkOnce(vm));

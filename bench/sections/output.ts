@@ -1,12 +1,13 @@
 import { open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { SmolVM } from "smolvm";
+import type { SmolVM } from "smolvm";
 import { type Bench, type Section, timed } from "../bench.ts";
 import { judge, type Row, ratioOf, type SectionResult, type Target } from "../measure/result.ts";
 import { timeProgram } from "../processes.ts";
 import { cost } from "../report/readme.ts";
 import { formatQuantity } from "../report/table.ts";
 import { openMaster, splitShellWords, withOptions } from "../rivals/openssh.ts";
+import { useMachine } from "./machine.ts";
 
 const SIZES = [
   { mib: 1, usual: 15, quick: 3 },
@@ -17,7 +18,7 @@ const SIZES = [
 export const outputSection: Section = { name: "output", title: "A command's output", run: runOutput };
 
 function runOutput(bench: Bench): Promise<SectionResult> {
-  return SmolVM.use({ sshKeyPath: bench.keyPath }, async (vm) => {
+  return useMachine(bench, {}, async (vm) => {
     const ssh = withOptions(await splitShellWords(vm.sshCommands().ssh));
     const master = await openMaster(ssh, join(bench.scratch, "output-master"));
     try {

@@ -1,8 +1,8 @@
-import { SmolVM } from "smolvm";
 import { type Bench, type Section, timed } from "../bench.ts";
 import { judge, ratioOf, type SectionResult } from "../measure/result.ts";
 import { cost } from "../report/readme.ts";
 import { formatQuantity } from "../report/table.ts";
+import { useMachine } from "./machine.ts";
 
 const COMMANDS = 16;
 const IN_TURN = `${COMMANDS} commands one after the other`;
@@ -18,7 +18,7 @@ export const parallelSection: Section = {
 };
 
 function runParallel(bench: Bench): Promise<SectionResult> {
-  return SmolVM.use({ vcpuCount: 2, sshKeyPath: bench.keyPath }, async (vm) => {
+  return useMachine(bench, { vcpuCount: 2 }, async (vm) => {
     const once = (command: string) => vm.run(command, { shell: "raw", check: true });
     const race = await bench.race(
       [
