@@ -1,12 +1,11 @@
-# The start of a command in a terminal: as exec-boot.sh, but the command is part of the request, because a terminal would
-# echo a line on stdin. The SSH server has made a session of its own already.
+# The start of a command in a terminal: it is part of the request, because a terminal would echo a line on stdin. The SSH
+# server has made a session of its own for it.
 # $1 a word nobody else knows, $2 the command's cgroup ("" for none), $3 login, raw or interactive, $4 the command.
 : "${SHELL:=/bin/sh}"
-group=0
 if [ -n "$2" ] && [ -e /sys/fs/cgroup/cgroup.procs ]; then
-	{ echo 0 >"$2/cgroup.procs" || { mkdir -p "$2" && echo 0 >"$2/cgroup.procs"; }; } 2>/dev/null && group=1
+	{ echo 0 >"$2/cgroup.procs" || { mkdir -p "$2" && echo 0 >"$2/cgroup.procs"; }; } 2>/dev/null
 fi
-echo "$1 $$ $group 0 0"
+printf '\001%s ready %s\n' "$1" $$
 case $3 in
 login) exec "$SHELL" -l -c "$4" "${SHELL##*/}" ;;
 raw) exec /bin/sh -c "$4" sh ;;

@@ -1,8 +1,8 @@
-# Becomes another user of the guest, and then the shell that reads the command, as at the end of exec-boot.sh.
-# Evaluated with these set: $user, $kind (login, raw or interactive), $nl, $token and, in a terminal, $code: the
+# Becomes another user of the guest, and then the shell that reads the command, as in worker.sh.
+# Evaluated with these set: $user, $kind (login, raw or interactive), $nl, $guard, $token and, in a terminal, $code: the
 # command itself, for there it does not come by stdin.
 refuse() {
-	echo "$token user $1" >&2
+	printf '\001%s user %s\n' "$token" "$1" >&2
 	exit 1
 }
 entry=$(getent passwd "$user" 2>/dev/null || grep "^$user:" /etc/passwd) || refuse unknown
@@ -13,15 +13,15 @@ unset IFS
 set +f
 name=$1 uid=$3 gid=$4 home=$6 shell=$7
 case ${shell##*/} in nologin | false | '') shell=/bin/sh ;; esac
-reader=${code:-'IFS= read -r __l||{ echo "$2 gone">&2;exit 1;};eval "$__l"'}
+reader=${code:-'IFS= read -r __l||exit 97;eval "$__l"'}
 if [ "$kind" = login ] && [ -z "$code" ]; then
 	exec 9<&0 </dev/null
 	reader="exec <&9 9<&-;$reader"
 fi
 case $kind in
 interactive) set -- /bin/sh -c "$reader" sh ;;
-login) set -- "$shell" -l -c "$reader" "${shell##*/}" "$nl" "$token" ;;
-raw) set -- /bin/sh -c "$reader" sh "$nl" "$token" ;;
+login) set -- "$shell" -l -c "$reader" "${shell##*/}" "$nl" "$guard" ;;
+raw) set -- /bin/sh -c "$reader" sh "$nl" "$guard" ;;
 esac
 if [ "$name" = "$LOGNAME" ]; then exec "$@"; fi
 [ -O / ] || refuse denied
@@ -29,4 +29,4 @@ if setpriv --reuid "$uid" --regid "$gid" --init-groups true 2>/dev/null; then
 	exec setpriv --reuid "$uid" --regid "$gid" --init-groups --reset-env "$@"
 fi
 # busybox: `su` becomes the shell; what follows the code are its parameters.
-exec su -s /bin/sh "$name" -c 'exec "$@"' sh "$@"
+exec su -s /bin/sh -c 'exec "$@"' -- "$name" sh "$@"

@@ -1,19 +1,20 @@
 # The keeper: one shell for each connection, which ends commands. Builtins only, so that it works where nothing can be
 # forked any more. Lines in: "ID VERB ARGUMENTS…"; lines out: "ID ANSWER…". When its stdin ends, the host or the
 # connection is gone, and every command of this connection dies with it. What a command that ended left behind lives on.
-# $1 the connection's cgroup.
-base=$1
+# $1 the connection's cgroup, $2 how the workers' files of notes begin.
+unset __script
+base=$1 notes=$2
 background=${base%/*}/background
 trap '' PIPE HUP TERM INT
 
 cgroups=0
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then
-	mkdir -p "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
+	mkdir -p "$base/workers" "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
 	[ -e "$base/4/cgroup.kill" ] && cgroups=1
 fi
 # dash has no `read -t`: there only the host holds deadlines.
 read -t 0 rest </dev/null 2>/dev/null
-[ $? -gt 1 ] && timed= || timed=1
+[ $? -gt 1 ] && timed='' || timed=1
 [ -O / ] && root=1 || root=0
 [ $root = 1 ] && echo -500 >/proc/$$/oom_score_adj
 
@@ -57,39 +58,28 @@ signal() {
 	return $found
 } 2>/dev/null
 
+# Ends command $1, whose first process is $2. Its worker $3 is not to take another one.
 end() {
+	[ -n "$3" ] && kill -s USR1 "$3"
 	if [ $cgroups = 1 ]; then echo 1 >"$base/$1/cgroup.kill"; else signal "$2" KILL; fi
 } 2>/dev/null
 
+# Sends signal $2 to all of command $1.
 each() {
 	while read -r pid; do kill -s "$2" "$pid"; done <"$base/$1/cgroup.procs"
 } 2>/dev/null
 
-# What command $1 left behind goes where nobody kills it. Answers how many went.
-leave() {
-	left=0
-	[ $cgroups = 1 ] || return
-	for round in 1 2 3 4 5; do
-		moved=0
-		while read -r pid; do
-			echo "$pid" >"$background/cgroup.procs" && moved=$((moved + 1))
-		done <"$base/$1/cgroup.procs"
-		left=$((left + moved))
-		[ $moved = 0 ] && return
-	done
-} 2>/dev/null
-
 # Is somebody alive of what commands left behind?
-busy() {
-	pid=
+look_behind() {
+	pid='' busy=0
 	read -r pid <"$background/cgroup.procs"
-	[ -n "$pid" ] && echo 1 || echo 0
+	[ -n "$pid" ] && busy=1
 } 2>/dev/null
 
 # Deadlines are pairs "command:first process:uptime".
 expire() {
 	now
-	kept=
+	kept=''
 	for one in $due; do
 		rest=${one#*:}
 		if [ "${one##*:}" -le "$up" ]; then end "${one%%:*}" "${rest%%:*}"; else kept="$kept $one"; fi
@@ -98,7 +88,7 @@ expire() {
 }
 
 forget() {
-	kept=
+	kept=''
 	for one in $due; do
 		case $one in "$1":*) ;; *) kept="$kept $one" ;; esac
 	done
@@ -110,9 +100,10 @@ obey() {
 	shift 2
 	case $verb in
 	sync) echo "$id" ;;
-	kill) end "$1" "$2" && lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
+	kill) end "$1" "$2" "$3" && lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
 	lives) lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
 	signal)
+		[ -n "$4" ] && kill -s USR1 "$4" 2>/dev/null
 		if [ $cgroups = 1 ]; then each "$1" "$3"; else signal "$2" "$3"; fi
 		echo "$id"
 		;;
@@ -121,21 +112,34 @@ obey() {
 		due="$due $1:$2:$((up + $3))"
 		echo "$id"
 		;;
-	ended)
+	forget)
 		forget "$1"
-		leave "$1"
-		lives "$1" "$2" && stuck=1 || stuck=0
+		echo "$id"
+		;;
+	quiet)
 		memory
-		echo "$id $left $stuck $(busy) $free"
+		look_behind
+		echo "$id $busy $free"
 		;;
 	esac
 }
 
+# Moving a process to another cgroup waits for an RCU grace period, some 8 ms, unless the mount says otherwise (Linux 6.0).
+hasten() {
+	while read -r _ where _ options _; do
+		case "$where $options" in
+		"/sys/fs/cgroup "*favordynmods*) return ;;
+		"/sys/fs/cgroup "*) mount -o remount,favordynmods /sys/fs/cgroup ;;
+		esac
+	done </proc/mounts
+} 2>/dev/null
+[ $cgroups = 1 ] && hasten
+
 memory
 echo "keeper $cgroups $root ${SHELL##*/} ${SHLVL:-1} $total $free"
-due= partial= misses=0
+due='' partial='' misses=0
 while :; do
-	line=
+	line=''
 	if [ -n "$timed" ] && [ -n "$due" ]; then
 		read -t 1 -r line
 	else
@@ -158,7 +162,7 @@ done 2>/dev/null
 # The host is gone.
 if [ $cgroups = 1 ]; then
 	echo 1 >"$base/cgroup.kill"
-	for round in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		rmdir "$base"/*/ "$base" && break
 		sleep 0.1
 	done
@@ -168,3 +172,4 @@ else
 		end "${one%%:*}" "${rest%%:*}"
 	done
 fi 2>/dev/null
+rm -f "/run/$notes".* "/tmp/$notes".*

@@ -1,18 +1,22 @@
 # A worker: a shell on an SSH channel of its own that runs one command after the other, each in a child which is forked
 # ahead of time and waits for its line on stdin. So a command costs neither a channel nor a process of the SSH server.
-# $1 a word nobody else knows, $2 the workers' cgroup, $3 the commands' cgroup ("" and "" for none), $4 a file for notes.
+# $1 a word nobody else knows, $2 the workers' cgroup, $3 the command's cgroup ("" and "" for none), $4 the name of a file
+# for notes.
 # A line of \001, that word and more tells the host what happens; everything else on stdout and stderr is the command's.
+unset __script
 token=$1 own=$2 group=$3 note=$4
 background=${own%/*/*}/background
 nl='
 '
-reader='IFS= read -r __l||exit;eval "$__l"'
+: "${SHELL:=/bin/sh}"
+reader='IFS= read -r __l||exit 97;[ -z "$3" ]||echo 0 >/proc/$$/oom_score_adj;eval "$__l"'
+spare=''
 once=''
 trap 'once=1' USR1
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
-exec 8>&2
-: >"$note" || note=/dev/null
+exec 8>&2 2>/dev/null
+if true >"/run/$note"; then note=/run/$note; elif true >"/tmp/$note"; then note=/tmp/$note; else note=/dev/null; fi
 exec 2>"$note"
 
 # Without cgroups a command is ended by its session, and what it left running can't be told from nobody: the channel
@@ -29,17 +33,29 @@ fi
 # What the child may be told to become: the shells that read the command itself as their line. $1 tells them that it is
 # meant for them. The profile sees an empty stdin: it can't take that line away.
 raw() {
-	exec $session /bin/sh -c "$reader" sh "$nl" "$1"
+	exec $session /bin/sh -c "$reader" sh "$nl" "$1" "$spare"
 }
 login() {
 	exec 9<&0 </dev/null
 	case ${SHELL##*/} in
 	sh | bash | dash | ash | busybox | ksh | mksh)
-		exec $session "$SHELL" -l -c "exec <&9 9<&-;$reader" "${SHELL##*/}" "$nl" "$1"
+		exec $session "$SHELL" -l -c "exec <&9 9<&-;$reader" "${SHELL##*/}" "$nl" "$1" "$spare"
 		;;
 	esac
 	# A shell of another language: /bin/sh reads the line and hands it the script.
-	exec $session /bin/sh -c "exec <&9 9<&-;__r='exec $SHELL -l -c';$reader" sh "$nl" "$1"
+	exec $session /bin/sh -c "exec <&9 9<&-;__r='exec $SHELL -l -c';$reader" sh "$nl" "$1" "$spare"
+}
+
+# One that is started ahead of time is the first to go where memory runs out, until it has a command.
+ahead() {
+	echo 1000 >/proc/self/oom_score_adj && spare=1
+	"$@"
+}
+
+# A command's line came here because the shell that it was meant for has ended. What follows it must not be read as lines.
+gone() {
+	printf '\001%s gone\n' "$token" >&2
+	kill -KILL $$
 }
 
 child() {
@@ -63,24 +79,21 @@ set_free() {
 	done
 }
 
-printf '\001%s ready\n' "$token"
+printf '\001%s ready %s\n' "$token" $$
 while :; do
 	(child 2>&8 8>&-)
-	status=$? killed=0 left=0 pid=''
+	status=$? killed=0 left=0
 	if [ $status -gt 128 ] && [ -s "$note" ]; then
 		killed=1
-		: >"$note"
+		true >"$note"
 	fi
 	if [ -n "$group" ]; then
-		read -r pid <"$group/cgroup.procs"
-		if [ -n "$pid" ]; then
-			left=1
-			set_free
-		fi
+		read -r _ left <"$group/cgroup.events"
+		[ "$left" = 0 ] || set_free
 	fi
 	printf '\001%s\n' "$token" >&8
 	printf '\001%s end %s %s %s\n' "$token" $status $killed $left
-	if [ $left = 1 ]; then
+	if [ "$left" = 1 ]; then
 		# They may still write: whoever ends now closes the pipes on them.
 		read -r word
 		[ "$word" = quit ] && exit

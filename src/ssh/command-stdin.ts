@@ -1,15 +1,15 @@
 import { Writable } from "node:stream";
-import type { SshChannel } from "./channel.ts";
+import type { GuestProcess } from "./process.ts";
 import type { StdinSource } from "./spec.ts";
 
 /** Control-D: what ends the input of a program that reads lines from a terminal. */
 const END_OF_TERMINAL_INPUT = Buffer.from([4]);
 
-/** The writing end that a caller holds from the start; what is written waits until there is a channel. */
+/** The writing end that a caller holds from the start; what is written waits until the command has its shell. */
 export class StdinPipe extends Writable {
   readonly #hasTerminal: boolean;
-  #channel: SshChannel | null = null;
-  #onChannel: (channel: SshChannel) => void = () => {};
+  #process: GuestProcess | null = null;
+  #onProcess: (process: GuestProcess) => void = () => {};
 
   constructor(hasTerminal: boolean) {
     super({ decodeStrings: true });
@@ -18,22 +18,22 @@ export class StdinPipe extends Writable {
     this.on("error", () => {});
   }
 
-  attach(channel: SshChannel): void {
-    this.#channel = channel;
-    this.#onChannel(channel);
+  attach(process: GuestProcess): void {
+    this.#process = process;
+    this.#onProcess(process);
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#whenAttached((channel) => channel.write(chunk).then(() => done(), done));
+    this.#whenAttached((process) => process.writeStdin(chunk).then(() => done(), done));
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#whenAttached((channel) => endStdin(channel, this.#hasTerminal).then(() => done(), done));
+    this.#whenAttached((process) => endStdin(process, this.#hasTerminal).then(() => done(), done));
   }
 
-  #whenAttached(use: (channel: SshChannel) => void): void {
-    if (this.#channel) use(this.#channel);
-    else this.#onChannel = use;
+  #whenAttached(use: (process: GuestProcess) => void): void {
+    if (this.#process) use(this.#process);
+    else this.#onProcess = use;
   }
 }
 
@@ -43,32 +43,32 @@ export class StdinPipe extends Writable {
  */
 export async function feedStdin(
   source: StdinSource,
-  channel: SshChannel,
+  process: GuestProcess,
   hasTerminal: boolean,
 ): Promise<void> {
   if (source.kind === "pipe") return;
   if (source.kind === "bytes") {
-    if (source.bytes.length > 0) await channel.write(source.bytes).catch(() => {});
-    return await endStdin(channel, hasTerminal).catch(() => {});
+    if (source.bytes.length > 0) await process.writeStdin(source.bytes).catch(() => {});
+    return await endStdin(process, hasTerminal).catch(() => {});
   }
   let isOver = false;
-  void channel.closed.then(() => {
+  void process.ended.then(() => {
     isOver = true;
   });
   for await (const chunk of source.chunks) {
     if (isOver) return;
-    const isTaken = await channel.write(toBytes(chunk)).then(
+    const isTaken = await process.writeStdin(toBytes(chunk)).then(
       () => true,
       () => false,
     );
     if (!isTaken) return;
   }
-  await endStdin(channel, hasTerminal).catch(() => {});
+  await endStdin(process, hasTerminal).catch(() => {});
 }
 
-async function endStdin(channel: SshChannel, hasTerminal: boolean): Promise<void> {
-  if (hasTerminal) await channel.write(END_OF_TERMINAL_INPUT);
-  else channel.end();
+async function endStdin(process: GuestProcess, hasTerminal: boolean): Promise<void> {
+  if (hasTerminal) await process.writeStdin(END_OF_TERMINAL_INPUT);
+  else process.endStdin();
 }
 
 function toBytes(chunk: unknown): Uint8Array {

@@ -1,18 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
 import { Capture } from "./capture.ts";
-import type { ExitStatus, OutputStream, TerminalSize } from "./channel.ts";
+import type { OutputStream, TerminalSize } from "./channel.ts";
 import { feedStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
 import { Fate } from "./fate.ts";
-import type { GuestShell } from "./guest-shell.ts";
 import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
+import type { GuestProcess, ProcessEnd } from "./process.ts";
 import type { Queue } from "./queue.ts";
 import { formatResult } from "./result.ts";
-import { encodeCommand } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
-import { startShell } from "./start-shell.ts";
+import { startProcess } from "./start-process.ts";
 import { StoppedError, Stopper, type StopReason } from "./stop.ts";
 
 /** What all commands of one machine share. */
@@ -29,8 +28,6 @@ export type OutputObserver = (stream: OutputStream, bytes: Buffer) => boolean;
 
 /** How long the guest may take to confirm that all is dead. */
 const KILL_BOUND_MS = 700;
-/** How long the last output may take after a process has ended while somebody else holds its stdout. */
-const DRAIN_BOUND_MS = 500;
 /** Commands that are over sooner don't cost the guest a deadline of its own. */
 const GUEST_DEADLINE_AFTER_MS = 250;
 /** How much later than the host's deadline the guest's is. */
@@ -53,8 +50,7 @@ export class Command {
   #queuedMs: number | null = null;
   #sentMs: number | null = null;
   #firstByteMs: number | null = null;
-  #running: { readonly link: Link; readonly shell: GuestShell } | null = null;
-  #isPaused = false;
+  #running: { readonly link: Link; readonly process: GuestProcess } | null = null;
   #size: TerminalSize | null = null;
 
   /** The clock runs from here; `around` may take its time, as where a machine still starts. */
@@ -75,16 +71,15 @@ export class Command {
 
   /** Lets output flow again after the observer returned false. */
   resume(): void {
-    this.#isPaused = false;
-    this.#running?.shell.channel.resume();
+    this.#running?.process.resume();
   }
 
   /** Sends a signal ("SIGTERM") to every process of the command. */
   kill(signalName: string): void {
-    const { link, shell } = this.#running ?? {};
-    if (!link || !shell) this.stop({ kind: "killed" });
-    else if (signalName === "SIGKILL") void link.kill(shell);
-    else void link.signal(shell, signalName.replace(/^SIG/, ""));
+    const { link, process } = this.#running ?? {};
+    if (!link || !process) this.stop({ kind: "killed" });
+    else if (signalName === "SIGKILL") void link.kill(process);
+    else void link.signal(process, signalName.replace(/^SIG/, ""));
   }
 
   /** Ends everything the command started; the first reason counts. */
@@ -94,7 +89,7 @@ export class Command {
 
   resize(size: TerminalSize): void {
     this.#size = size;
-    this.#running?.shell.channel.resize(size);
+    this.#running?.process.resize(size);
   }
 
   async #run(givenAround: Promise<Surroundings>): Promise<CommandResult> {
@@ -115,12 +110,12 @@ export class Command {
     }
   }
 
-  async #runQueued({ queue, links }: Surroundings): Promise<CommandResult> {
-    const leave = await queue.enter(this.#stopper.signal);
+  async #runQueued(around: Surroundings): Promise<CommandResult> {
+    const leave = await around.queue.enter(this.#stopper.signal);
     this.#queuedMs = performance.now();
     try {
       for (;;) {
-        const result = await this.#runOnce(links);
+        const result = await this.#runOnce(around);
         if (result !== null) return result;
       }
     } finally {
@@ -129,137 +124,101 @@ export class Command {
   }
 
   /** Null: it is worth another try. */
-  async #runOnce(links: Links): Promise<CommandResult | null> {
-    const { link, shell } = await startShell(this.#spec, links, this.#stopper);
-    this.#running = { link, shell };
+  async #runOnce(around: Surroundings): Promise<CommandResult | null> {
+    const { link, process } = await startProcess(this.#spec, around, this.#stopper);
+    this.#running = { link, process };
     try {
-      this.#send(link, shell);
-      const status = await this.#untilEnd(link, shell);
-      return this.#isWorthAnotherTry(link, shell) ? null : this.#judge(link, shell, status);
+      this.#begin(link, process);
+      const end = await this.#untilEnd(link, process);
+      const isReadable = this.#spec.stdin.kind === "bytes";
+      if (end.kind === "never ran" && end.why === "gone" && isReadable) return null;
+      if (end.kind === "not started" && around.links.suspectForeignShell(link)) return null;
+      return this.#judge(link, end);
     } finally {
       this.#running = null;
-      void link.release(shell).then(() => links.announceRoom());
+      around.links.announceRoom();
     }
   }
 
-  #send(link: Link, shell: GuestShell): void {
-    const { stdin, terminal } = this.#spec;
+  #begin(link: Link, process: GuestProcess): void {
+    const { stdin } = this.#spec;
     this.#sentMs = performance.now();
-    shell.setSink((stream, bytes) => this.#take(stream, bytes));
-    if (this.#size) shell.channel.resize(this.#size);
-    if (terminal === null) shell.channel.write(encodeCommand(this.#spec, shell.token)).catch(() => {});
-    void shell.ready.then((facts) => facts && this.#onStarted());
-    void this.#feed(shell);
-    void this.#guardInGuest(link, shell);
-    if (stdin.kind === "pipe") stdin.pipe.attach(shell.channel);
+    process.begin((stream, bytes) => this.#take(stream, bytes));
+    if (this.#size) process.resize(this.#size);
+    void process.ready.then((isReady) => isReady && this.#onStarted());
+    void this.#feed(process);
+    void this.#guardInGuest(link, process);
+    if (stdin.kind === "pipe") stdin.pipe.attach(process);
   }
 
   /** A source that can be read only once waits until the shell is known to be there. */
-  async #feed(shell: GuestShell): Promise<void> {
+  async #feed(process: GuestProcess): Promise<void> {
     const { stdin, terminal } = this.#spec;
-    if (stdin.kind === "stream" || terminal !== null) {
-      if ((await shell.ready) === null) return;
-    }
-    await feedStdin(stdin, shell.channel, terminal !== null).catch((error) =>
-      this.stop({ kind: "failed", error }),
-    );
+    const isNothing = stdin.kind === "bytes" && stdin.bytes.length === 0;
+    if (isNothing && terminal === null) return; // the command is told to read nothing
+    if ((stdin.kind === "stream" || terminal !== null) && (await process.ready) === null) return;
+    await feedStdin(stdin, process, terminal !== null).catch((error) => this.stop({ kind: "failed", error }));
   }
 
   #take(stream: OutputStream, bytes: Buffer): boolean {
     this.#firstByteMs ??= performance.now();
     (stream === "stdout" ? this.#stdout : this.#stderr).add(bytes);
     try {
-      this.#isPaused = !this.#observe(stream, bytes);
+      return this.#observe(stream, bytes);
     } catch (error) {
       this.stop({ kind: "failed", error });
+      return true;
     }
-    return !this.#isPaused;
   }
 
   /** The guest ends the command too, in case this process can't. */
-  async #guardInGuest(link: Link, shell: GuestShell): Promise<void> {
+  async #guardInGuest(link: Link, process: GuestProcess): Promise<void> {
     const { timeoutMs } = this.#spec;
     const isFallback = link.facts?.cgroups === false;
     if (timeoutMs === null && !isFallback) return;
-    if (!isFallback) await sleep(GUEST_DEADLINE_AFTER_MS, undefined, { ref: false });
-    if (this.#running?.shell !== shell) return;
+    await sleep(isFallback ? 0 : GUEST_DEADLINE_AFTER_MS, undefined, { ref: false });
+    if (this.#running?.process !== process || (await process.ready) === null) return;
     const leftMs = (timeoutMs ?? 1e9) - (performance.now() - this.#calledMs) + GUEST_DEADLINE_SLACK_MS;
-    await link.setDeadline(shell, Math.max(1, leftMs / 1000)).catch(() => {});
+    await link.setDeadline(process, Math.max(1, leftMs / 1000)).catch(() => {});
   }
 
-  async #untilEnd(link: Link, shell: GuestShell): Promise<ExitStatus | null> {
+  async #untilEnd(link: Link, process: GuestProcess): Promise<ProcessEnd> {
     try {
-      return await this.#stopper.race(this.#ended(link, shell));
+      return await this.#stopper.race(process.ended);
     } catch (error) {
       const reason = this.#stopper.reason;
       if (!(error instanceof StoppedError) || reason?.kind === "died") throw error;
-      await this.#endInGuest(link, shell);
+      const end = await this.#endInGuest(link, process);
       if (reason?.kind !== "killed") throw error;
-      return await Promise.race([shell.channel.exited, sleep(0, { signal: "SIGKILL" } as const)]);
+      return end ?? { kind: "exited", status: { signal: "SIGKILL" } };
     }
   }
 
-  async #ended(link: Link, shell: GuestShell): Promise<ExitStatus | null> {
-    const status = await shell.channel.exited;
-    if (status !== null) await this.#drain(link, shell);
-    return status;
+  /** Null where the guest does not confirm it in time. */
+  async #endInGuest(link: Link, process: GuestProcess): Promise<ProcessEnd | null> {
+    const dead = link.kill(process).then(() => process.ended);
+    const tooLate = sleep(KILL_BOUND_MS, null, { ref: false });
+    return await Promise.race([dead, tooLate, link.connection.lost.then(() => null)]);
   }
 
-  /**
-   * OpenSSH's server says that a process ended before the last of its output is sent, and keeps the channel open while
-   * anybody holds its stdout. Two round trips of the keeper without output: nothing more is to come.
-   */
-  async #drain(link: Link, shell: GuestShell): Promise<void> {
-    let isClosed = false;
-    const closed = shell.channel.closed.then(() => {
-      isClosed = true;
-    });
-    const endMs = performance.now() + DRAIN_BOUND_MS;
-    for (let quiet = 0; quiet < 2 && !isClosed && performance.now() < endMs; ) {
-      const before = shell.bytesReceived;
-      await Promise.race([
-        closed,
-        link.sync().catch(() => sleep(50)),
-        sleep(DRAIN_BOUND_MS, undefined, { ref: false }),
-      ]);
-      quiet = shell.bytesReceived === before && !this.#isPaused ? quiet + 1 : 0;
+  #judge(link: Link, end: ProcessEnd): CommandResult {
+    switch (end.kind) {
+      case "exited": {
+        const captured = { stdout: this.#stdout, stderr: this.#stderr };
+        return formatResult(this.#spec.command, end.status, captured, this.#times());
+      }
+      case "never ran":
+        throw this.#fate.neverRan(end.why);
+      case "not started": {
+        const words = this.#stderr.text().trim() || this.#stdout.text().trim() || "it said nothing";
+        throw this.#fate.notStarted(words);
+      }
+      case "lost":
+        throw this.#fate.outcomeUnknown(
+          link.connection.isOpen ? end.why : "the connection broke while it ran",
+          this.#printed(),
+        );
     }
-    if (!isClosed) link.keepDrained(shell);
-  }
-
-  async #endInGuest(link: Link, shell: GuestShell): Promise<void> {
-    const dead = link.kill(shell).then(() => shell.channel.closed);
-    await Promise.race([dead, link.connection.lost, sleep(KILL_BOUND_MS)]);
-  }
-
-  /** Its shell ended without having read the command, so that nothing was run and nothing of its input was taken. */
-  #isWorthAnotherTry(link: Link, shell: GuestShell): boolean {
-    if (shell.neverRan === "gone") return this.#spec.stdin.kind === "bytes";
-    if (shell.facts !== null || !link.connection.isOpen || this.#stopper.reason) return false;
-    return link.suspectForeignShell();
-  }
-
-  #judge(link: Link, shell: GuestShell, status: ExitStatus | null): CommandResult {
-    if (shell.neverRan !== null) throw this.#fate.neverRan(shell.neverRan);
-    if (shell.facts === null && link.connection.isOpen) {
-      const words = this.#stderr.text().trim() || "it said nothing";
-      throw this.#fate.unavailable(
-        `the guest's shell did not start: ${words}`,
-        "Check the user's login shell in the guest.",
-      );
-    }
-    if (status === null) {
-      const why = link.connection.isOpen
-        ? "its channel closed without an exit status"
-        : "the connection broke while it ran";
-      throw this.#fate.outcomeUnknown(why, this.#printed());
-    }
-    return formatResult(
-      this.#spec.command,
-      status,
-      { stdout: this.#stdout, stderr: this.#stderr },
-      this.#times(),
-    );
   }
 
   #times() {

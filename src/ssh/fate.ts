@@ -42,6 +42,14 @@ export class Fate {
     return this.unavailable(reason ?? why, remediation ?? "Run it again.");
   }
 
+  /** `words` is what the guest said instead. */
+  notStarted(words: string): CommandExecutionUnavailableError {
+    return this.unavailable(
+      `the guest's shell did not start: ${words}`,
+      "Check the user's login shell in the guest.",
+    );
+  }
+
   unavailable(reason: string, remediation: string, cause?: unknown): CommandExecutionUnavailableError {
     return new CommandExecutionUnavailableError(this.#vmId, reason, remediation, { cause });
   }

@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { quoteText } from "./quote.ts";
 
 /** The scripts of src/guest that are sent with an exec request, without what only a reader of the source needs. */
-export function readGuestScript(name: "exec-boot" | "exec-terminal" | "exec-user" | "keeper"): string {
+export function readGuestScript(
+  name: "exec-terminal" | "exec-user" | "keeper" | "launch" | "worker",
+): string {
   const known = loaded.get(name);
   if (known !== undefined) return known;
   const text = readFileSync(new URL(`../guest/${name}.sh`, import.meta.url), "utf8");
@@ -17,11 +19,27 @@ export function readGuestScript(name: "exec-boot" | "exec-terminal" | "exec-user
 
 const loaded = new Map<string, string>();
 
+/** An exec request: the user's login shell, of whatever language, hands the script to /bin/sh. */
+export function formatRequest(script: string, parameters: readonly string[]): string {
+  return `exec /bin/sh -c ${[script, "sh", ...parameters].map(quoteText).join(" ")}`;
+}
+
+const EVALUATE = `-c 'eval "$__script"'`;
+
 /**
- * An exec request that runs `code` with these parameters. The server hands it to the user's login shell, which is
- * taken for a POSIX one until it proves to be another ("foreign"): then /bin/sh is started first, which costs an exec.
+ * As `formatRequest`, for what lives on: in a session of its own, and with its script in the environment, so that its
+ * command line is short. The login shell is taken for a POSIX one until it proves to be another, which saves an exec.
  */
-export function formatRequest(code: string, parameters: readonly string[], isForeign: boolean): string {
+export function formatWorkerRequest(parameters: readonly string[], isForeign: boolean): string {
+  const script = readGuestScript("worker");
+  if (isForeign)
+    return `exec /bin/sh -c ${[readGuestScript("launch"), script, ...parameters].map(quoteText).join(" ")}`;
+  return `__script=${quoteText(script)} exec setsid /bin/sh ${EVALUATE} sh ${parameters.map(quoteText).join(" ")}`;
+}
+
+/** bash and busybox can hold deadlines, dash can't. */
+export function formatKeeperRequest(parameters: readonly string[]): string {
   const words = parameters.map(quoteText).join(" ");
-  return isForeign ? `exec /bin/sh -c ${quoteText(code)} sh ${words}` : `set -- ${words}\n${code}`;
+  const choose = `command -v bash >/dev/null&&exec bash ${EVALUATE} sh "$@";exec /bin/sh ${EVALUATE} sh "$@"`;
+  return `exec /bin/sh -c ${quoteText(`export __script="$0";${choose}`)} ${quoteText(readGuestScript("keeper"))} ${words}`;
 }

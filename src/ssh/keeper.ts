@@ -12,21 +12,21 @@ export interface GuestFacts {
   readonly freeKib: number;
 }
 
-/** What is left of a command that has ended. */
-export interface Leftovers {
-  /** Processes that now live on by themselves. */
-  readonly count: number;
-  /** Its cgroup can't be used again: somebody is still in it. */
-  readonly isStuck: boolean;
+/** How it looks where nothing runs for the host. */
+export interface Quiet {
   /** Something that any command left behind is alive. */
   readonly anyAlive: boolean;
   readonly freeKib: number;
 }
 
-/** A command as the keeper knows it: the number of its cgroup and its first process (0 where it is not known yet). */
+/**
+ * A command as the keeper knows it: the number of its cgroup, its first process (where there are no cgroups) and the
+ * worker it is a child of. 0 where there is none.
+ */
 export interface Ward {
   readonly slot: number;
   readonly pid: number;
+  readonly worker: number;
 }
 
 /** A line that got lost, which a timed read of busybox can do, is sent once more. Every verb may be said twice. */
@@ -72,18 +72,14 @@ export class Keeper {
     await this.#ask("sync");
   }
 
-  /** Ends a command at once. True while something of it is still alive. */
-  async kill({ slot, pid }: Ward): Promise<boolean> {
-    return (await this.#ask("kill", slot, pid))[0] === "1";
+  /** Ends a command at once, and its worker after it. True while something of it is still alive. */
+  async kill({ slot, pid, worker }: Ward): Promise<boolean> {
+    return (await this.#ask("kill", slot, pid, worker || ""))[0] === "1";
   }
 
-  async lives({ slot, pid }: Ward): Promise<boolean> {
-    return (await this.#ask("lives", slot, pid))[0] === "1";
-  }
-
-  /** Sends a signal ("TERM") to every process of a command. */
-  async signal({ slot, pid }: Ward, name: string): Promise<void> {
-    await this.#ask("signal", slot, pid, name);
+  /** Sends a signal ("TERM") to every process of a command. Its worker takes no other one. */
+  async signal({ slot, pid, worker }: Ward, name: string): Promise<void> {
+    await this.#ask("signal", slot, pid, name, worker || "");
   }
 
   /** Has the guest end the command by itself in so many seconds, in case nobody else does. */
@@ -91,10 +87,14 @@ export class Keeper {
     await this.#ask("due", slot, pid, Math.ceil(seconds));
   }
 
-  /** Lets what the command left behind live on, and makes its cgroup free again. */
-  async ended({ slot, pid }: Ward): Promise<Leftovers> {
-    const [count, stuck, busy, free] = await this.#ask("ended", slot, pid);
-    return { count: Number(count), isStuck: stuck === "1", anyAlive: busy === "1", freeKib: Number(free) };
+  /** The command's cgroup may be used for another one. */
+  async forgetDeadline({ slot }: Pick<Ward, "slot">): Promise<void> {
+    await this.#ask("forget", slot);
+  }
+
+  async lookAround(): Promise<Quiet> {
+    const [busy, free] = await this.#ask("quiet");
+    return { anyAlive: busy !== "0", freeKib: Number(free) };
   }
 
   #ask(...words: (string | number)[]): Promise<string[]> {

@@ -1,125 +1,95 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Activity } from "./activity.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
-import { formatRequest, readGuestScript } from "./guest-scripts.ts";
-import { GuestShell } from "./guest-shell.ts";
+import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
+import type { GuestProcess } from "./process.ts";
 import { formatTerminalCode } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
+import { terminalProcess } from "./terminal-process.ts";
+import { Worker } from "./worker.ts";
+import { WorkerPool } from "./worker-pool.ts";
+import { runOnWorker } from "./worker-process.ts";
 
 const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
-/** The cgroups that the keeper makes as it starts; later ones are made by the command that needs one. */
-const READY_SLOTS = [1, 2, 3, 4];
+/** The keeper starts when the first command has had the guest to itself for a while. */
+const KEEPER_AFTER_MS = 100;
 
-const MOST_DRAINED = 32;
-
-/** One connection, the keeper on it, and the shells that run commands over it. */
+/** One connection, its keeper, and the workers on it. */
 export class Link {
   readonly connection: SshConnection;
-  readonly #cgroup = `${CGROUP_ROOT}/${randomBytes(4).toString("hex")}`;
-  readonly #freeSlots = [...READY_SLOTS];
-  #lastSlot = READY_SLOTS.length;
-  #keeper: Promise<Keeper> | null = null;
-  #drained: GuestShell[] = [];
   /** Null until the keeper has spoken. */
   facts: GuestFacts | null = null;
-  /** How many shells are open now, and how many the server let us have at most. */
+  isForeign: boolean;
+  readonly #activity: Activity;
+  readonly #pool: WorkerPool;
+  readonly #name = randomBytes(4).toString("hex");
+  readonly #freeSlots: number[] = [];
+  #lastSlot = 0;
+  #keeper: Promise<Keeper> | null = null;
+  /** How many channels are open for commands, and how many the server lets us have at most. */
   #open = 0;
   #limit = Number.POSITIVE_INFINITY;
-  /** The login shell understood nothing of what we sent it: /bin/sh goes first. */
-  #isForeign: boolean;
 
-  constructor(connection: SshConnection, isForeign: boolean) {
+  /** `isForeign`: the login shell is known to be no POSIX shell. */
+  constructor(connection: SshConnection, activity: Activity, isForeign: boolean) {
     this.connection = connection;
-    this.#isForeign = isForeign;
-    void this.keeper().catch(() => {});
+    this.isForeign = isForeign;
+    this.#activity = activity;
+    this.#pool = new WorkerPool(this, activity);
+    setTimeout(() => void this.keeper().catch(() => {}), KEEPER_AFTER_MS).unref();
   }
 
   get hasRoom(): boolean {
-    return this.connection.isOpen && this.#open < this.#limit;
+    return this.connection.isOpen && (this.#pool.hasIdle || this.#open < this.#limit);
   }
 
-  get isForeign(): boolean {
-    return this.#isForeign;
-  }
-
-  /** Starts a shell that waits for this command (in a terminal: runs it). ChannelRefusedError, ConnectionLostError. */
-  async startShell(spec: CommandSpec): Promise<GuestShell> {
-    const slot = this.#freeSlots.shift() ?? ++this.#lastSlot;
-    this.#open++;
-    try {
-      const token = `smolvm-${randomBytes(8).toString("hex")}`;
-      const request = this.#formatBoot(spec, token, slot);
-      const channel = await this.connection.exec(request, spec.terminal);
-      return new GuestShell(channel, token, slot, spec.terminal !== null);
-    } catch (error) {
-      this.#open--;
-      this.#freeSlots.push(slot);
-      if (error instanceof ChannelRefusedError) this.#limit = Math.max(1, this.#open);
-      throw error;
-    }
-  }
-
-  /** True the first time: it is worth trying again with /bin/sh in front. */
-  suspectForeignShell(): boolean {
-    const isNew = !this.#isForeign;
-    this.#isForeign = true;
-    return isNew;
+  /**
+   * Where this command will run; it begins with `setSink`. `mayBeSurplus`: nobody else waits for a turn.
+   * ChannelRefusedError, ConnectionLostError: nothing was run.
+   */
+  async start(spec: CommandSpec, mayBeSurplus: boolean): Promise<GuestProcess> {
+    if (spec.terminal !== null) return await this.#startInTerminal(spec);
+    const worker = await this.#pool.take(spec, () => this.#openWorker());
+    const run = {
+      standbyIsFresh: this.#pool.isFresh(worker),
+      isLast: !isEmptyStdin(spec) || (mayBeSurplus && this.#pool.isSurplus),
+    };
+    this.#activity.begin();
+    return runOnWorker(worker, spec, {
+      ...run,
+      onOver: (end, use) => {
+        this.#activity.end();
+        this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
+      },
+    });
   }
 
   /** Kills all that a command started. Resolves when nothing of it is alive; never rejects. */
-  async kill(shell: GuestShell): Promise<void> {
-    const facts = await Promise.race([shell.ready, sleep(100, null, { ref: false })]);
-    const ward = { slot: shell.slot, pid: facts?.pid ?? 0 };
+  async kill(process: GuestProcess): Promise<void> {
+    process.taint();
     try {
-      while (await (await this.keeper()).kill(ward)) await sleep(5);
+      while (await (await this.keeper()).kill(process.ward)) await sleep(5);
     } catch {
-      if (this.connection.isOpen) await this.kill(shell); // a keeper that was killed has a successor
+      if (this.connection.isOpen) await this.kill(process); // a keeper that was killed has a successor
     }
   }
 
   /** Sends a signal ("TERM") to every process of a command. Never rejects. */
-  async signal(shell: GuestShell, name: string): Promise<void> {
-    const facts = await shell.ready;
-    if (!facts) return;
-    await (await this.keeper()).signal({ slot: shell.slot, pid: facts.pid }, name).catch(() => {});
+  async signal(process: GuestProcess, name: string): Promise<void> {
+    process.taint();
+    await process.ready;
+    await this.keeper()
+      .then((keeper) => keeper.signal(process.ward, name))
+      .catch(() => {});
   }
 
-  async setDeadline(shell: GuestShell, seconds: number): Promise<void> {
-    const facts = await shell.ready;
-    if (!facts) return;
-    await (await this.keeper()).setDeadline({ slot: shell.slot, pid: facts.pid }, seconds).catch(() => {});
-  }
-
-  /** Resolves when what the guest had written before has arrived. */
-  async sync(): Promise<void> {
-    await (await this.keeper()).sync();
-  }
-
-  /**
-   * Somebody still holds the stdout of a command that is over: reading goes on, so that he does not die of writing.
-   * dropbear closes such channels by itself, OpenSSH's server doesn't; the oldest goes when there are many.
-   */
-  keepDrained(shell: GuestShell): void {
-    shell.setSink(() => true);
-    this.#drained.push(shell);
-    void shell.channel.closed.then(() => {
-      this.#drained = this.#drained.filter((other) => other !== shell);
-    });
-    if (this.#drained.length > MOST_DRAINED) this.#drained.shift()?.channel.close();
-  }
-
-  /** The command is over: what it left running lives on, its cgroup is free again. Never rejects. */
-  async release(shell: GuestShell): Promise<void> {
-    void shell.channel.closed.then(() => this.#open--);
-    try {
-      const keeper = await this.keeper();
-      const leftovers = await keeper.ended({ slot: shell.slot, pid: shell.facts?.pid ?? 0 });
-      if (!leftovers.isStuck) this.#freeSlots.push(shell.slot);
-    } catch {
-      // Gone with the connection, or with the keeper: then the number is not used again.
-    }
+  /** Has the guest end the command by itself in so many seconds. */
+  async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
+    process.noteDeadline();
+    await (await this.keeper()).setDeadline(process.ward, seconds);
   }
 
   /** The keeper, or its successor where it was killed. */
@@ -137,19 +107,64 @@ export class Link {
 
   async #startKeeper(): Promise<Keeper> {
     if (!this.connection.isOpen) throw new ConnectionLostError("the connection is gone");
-    const request = formatRequest(readGuestScript("keeper"), [this.#cgroup], this.#isForeign);
+    const request = formatKeeperRequest([this.#cgroup, this.#noteName]);
     const keeper = new Keeper(await this.connection.exec(request, null));
     this.facts = await keeper.facts;
     return keeper;
   }
 
-  #formatBoot(spec: CommandSpec, token: string, slot: number): string {
-    const cgroup = this.facts?.cgroups === false ? "" : `${this.#cgroup}/${slot}`;
-    const kind = spec.user === null ? spec.shell : "raw";
-    if (spec.terminal === null) {
-      return formatRequest(readGuestScript("exec-boot"), [token, cgroup, kind], this.#isForeign);
-    }
-    const code = formatTerminalCode(spec, token);
-    return formatRequest(readGuestScript("exec-terminal"), [token, cgroup, kind, code], this.#isForeign);
+  async #openWorker(): Promise<Worker> {
+    return await this.#openChannel(async (slot, token) => {
+      const own = `${this.#cgroup}/workers`;
+      const parameters = [token, own, this.#cgroupOf(slot), `${this.#noteName}.${slot}`];
+      const channel = await this.connection.exec(formatWorkerRequest(parameters, this.isForeign), null);
+      void channel.closed.then(() => this.#closed(slot));
+      return new Worker(channel, token, slot);
+    });
   }
+
+  async #startInTerminal(spec: CommandSpec): Promise<GuestProcess> {
+    return await this.#openChannel(async (slot, token) => {
+      const kind = spec.user === null ? spec.shell : "raw";
+      const parameters = [token, this.#cgroupOf(slot), kind, formatTerminalCode(spec, token)];
+      const request = formatRequest(readGuestScript("exec-terminal"), parameters);
+      const channel = await this.connection.exec(request, spec.terminal);
+      this.#activity.begin();
+      void channel.closed.then(() => this.#closed(slot));
+      return terminalProcess(channel, token, slot, () => this.#activity.end());
+    });
+  }
+
+  async #openChannel<T>(open: (slot: number, token: string) => Promise<T>): Promise<T> {
+    const slot = this.#freeSlots.shift() ?? ++this.#lastSlot;
+    this.#open++;
+    try {
+      return await open(slot, `smolvm-${randomBytes(8).toString("hex")}`);
+    } catch (error) {
+      this.#closed(slot);
+      if (error instanceof ChannelRefusedError) this.#limit = Math.max(1, this.#open);
+      throw error;
+    }
+  }
+
+  #closed(slot: number): void {
+    this.#open--;
+    this.#freeSlots.push(slot);
+  }
+
+  get #cgroup(): string {
+    return `${CGROUP_ROOT}/${this.#name}`;
+  }
+
+  #cgroupOf(slot: number): string {
+    return this.facts?.cgroups === false ? "" : `${this.#cgroup}/${slot}`;
+  }
+
+  get #noteName(): string {
+    return `smolvm.${this.#name}`;
+  }
+}
+
+function isEmptyStdin({ stdin }: CommandSpec): boolean {
+  return stdin.kind === "bytes" && stdin.bytes.length === 0;
 }

@@ -1,3 +1,4 @@
+import { Activity } from "./activity.ts";
 import { connectWithRetries } from "./connect.ts";
 import { Link } from "./link.ts";
 import type { SshTarget } from "./target.ts";
@@ -7,6 +8,7 @@ const MOST_LINKS = 4;
 
 /** The connections to one machine: made when one is needed, kept, replaced when they break. */
 export class Links {
+  readonly activity = new Activity();
   readonly #getTarget: () => Promise<SshTarget>;
   #links: Link[] = [];
   #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
@@ -37,9 +39,12 @@ export class Links {
     this.#onRoom.clear();
   }
 
-  /** Later connections begin with what this one has learned. */
-  learnForeignShell(): void {
+  /** True the first time: the login shell understood nothing, and it is worth trying again with /bin/sh in front. */
+  suspectForeignShell(link: Link): boolean {
+    if (link.isForeign) return false;
     this.#isForeign = true;
+    for (const one of this.#links) one.isForeign = true;
+    return true;
   }
 
   /** Ends all connections; in the guest every command dies with them. */
@@ -71,7 +76,7 @@ export class Links {
   #startConnecting() {
     const abort = new AbortController();
     const link = connectWithRetries(this.#getTarget, abort.signal).then((connection) => {
-      const made = new Link(connection, this.#isForeign);
+      const made = new Link(connection, this.activity, this.#isForeign);
       this.#links.push(made);
       if (this.#isClosed) connection.close();
       void connection.lost.then(() => this.announceRoom());

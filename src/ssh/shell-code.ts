@@ -2,11 +2,50 @@ import { readGuestScript } from "./guest-scripts.ts";
 import { quoteOnOneLine, quoteText } from "./quote.ts";
 import type { CommandSpec } from "./spec.ts";
 
-/** What is written to the shell that waits for a command; what follows is the command's own stdin. */
-export function encodeCommand(spec: CommandSpec, token: string): Buffer {
+/** Who reads a command's line. */
+export interface Reader {
+  /** "child" is the worker's own shell; the others were started by it, ahead of time or with the same write. */
+  readonly kind: "child" | "login" | "raw";
+  /** By which the line is told from one that came too late, to another shell. */
+  readonly guard: string;
+  readonly token: string;
+  /** The worker is to end after this command: what follows the line is the command's own input. */
+  readonly isLast: boolean;
+}
+
+/** What a worker's child is told so that it becomes the shell that this command needs; "" where none is needed. */
+export function formatStart(spec: CommandSpec, { guard, token, isLast }: Reader): string {
+  if (!needsShell(spec)) return "";
+  const last = isLast ? "kill -USR1 $$;" : "";
+  if (spec.user === null) return `${last}${spec.shell} ${guard}\n`;
+  const settings = formatAssignments(
+    { user: spec.user, kind: spec.shell, guard, token, code: "" },
+    quoteText,
+  );
+  return `${last}__n=$nl;${settings.join(";")};eval ${quoteOnOneLine(readGuestScript("exec-user"))}\n`;
+}
+
+/** A program of its own needs no shell but for the profile. */
+export function needsShell(spec: CommandSpec): boolean {
+  return typeof spec.command === "string" || spec.shell === "login" || spec.user !== null;
+}
+
+/** What is written to the shell that waits for the command; what follows is the command's own stdin. */
+export function encodeCommand(spec: CommandSpec, reader: Reader, isStarted: boolean): Buffer {
   const bulk: Buffer[] = [];
-  const steps = [...userStep(spec, token), ...ownSteps(spec, token, bulk)];
-  return Buffer.concat([Buffer.from(steps.join("")), Buffer.from("\n"), ...bulk]);
+  const isChild = reader.kind === "child";
+  const steps = [
+    isChild ? "" : `[ "$2" = ${reader.guard} ]||gone;set --;unset __l;`,
+    reader.isLast && (isChild || isStarted) ? `kill -USR1 ${isChild ? "$$" : "$PPID"};` : "",
+    isEmpty(spec) ? "exec </dev/null;" : "",
+    ...ownSteps(spec, reader, bulk),
+  ].join("");
+  const newline = steps.includes("$__n") ? `__n=${isChild ? "$nl" : "$1"};` : "";
+  return Buffer.concat([Buffer.from(`${newline}${steps}\n`), ...bulk]);
+}
+
+function isEmpty({ stdin }: CommandSpec): boolean {
+  return stdin.kind === "bytes" && stdin.bytes.length === 0;
 }
 
 /** The command as one piece of shell code, for a terminal, where nothing is read from stdin. */
@@ -14,7 +53,7 @@ export function formatTerminalCode(spec: CommandSpec, token: string): string {
   const body = spec.shell === "interactive" ? 'exec "$SHELL" -l' : bodyOf(spec, quoteText);
   const code = `set --;${surroundings(spec, token, quoteText).join("")}${body}`;
   if (spec.user === null) return code;
-  const settings = { user: spec.user, kind: spec.shell, nl: "\n", token, code };
+  const settings = { user: spec.user, kind: spec.shell, nl: "\n", guard: "", token, code };
   return `${formatAssignments(settings, quoteText).join(";")}\n${readGuestScript("exec-user")}`;
 }
 
@@ -22,26 +61,15 @@ export function formatTerminalCode(spec: CommandSpec, token: string): string {
 export const NEVER_RAN = ["gone", "cwd", "user unknown", "user denied"] as const;
 export type NeverRan = (typeof NEVER_RAN)[number];
 
-/** Another user takes a line of its own: the shell that it starts reads the next one. */
-function userStep(spec: CommandSpec, token: string): string[] {
-  if (spec.user === null) return [];
-  const settings = { user: spec.user, kind: spec.shell, token, code: "" };
-  const code = quoteOnOneLine(readGuestScript("exec-user"));
-  return [`nl=$1;__n=$1;${formatAssignments(settings, quoteText).join(";")};eval ${code}\n`];
-}
-
-function ownSteps(spec: CommandSpec, token: string, bulk: Buffer[]): string[] {
+function ownSteps(spec: CommandSpec, { token, kind }: Reader, bulk: Buffer[]): string[] {
   const [home, folder, variables] = surroundings(spec, token, quoteOnOneLine);
-  const body = bodyOf(spec, quoteOnOneLine);
-  const steps = [
-    "set --;unset __l;",
+  const body = bodyOf(spec, quoteOnOneLine, kind === "child");
+  return [
     home,
     folder,
     isLong(variables) ? `eval ${readBulk(exportVariables(spec.env, quoteText), bulk)};` : variables,
     isLong(body) ? bulkBody(spec, bulk) : body,
   ];
-  const needsNewline = steps.some((step) => step.includes("$__n"));
-  return needsNewline ? ["__n=$1;", ...steps] : steps;
 }
 
 /**
@@ -69,9 +97,9 @@ function bulkBody(spec: CommandSpec, bulk: Buffer[]): string {
 
 type Quote = (text: string) => string;
 
-function bodyOf(spec: CommandSpec, quote: Quote): string {
+function bodyOf(spec: CommandSpec, quote: Quote, isChild = false): string {
   if (typeof spec.command === "string") return `${scriptRunner(spec)} ${quote(spec.command)}`;
-  return execWords(spec.command, quote);
+  return execWords(spec.command, quote, isChild);
 }
 
 /** `__r` is set where the login shell is not a POSIX one: it gets the script whole. */
@@ -80,15 +108,16 @@ function scriptRunner(spec: CommandSpec): string {
 }
 
 /** A name that begins with a dash would be an option of `exec`, and dash knows no `exec --`. */
-function execWords(argv: readonly string[], quote: Quote): string {
-  const program = argv[0]?.startsWith("-") ? "exec env --" : "exec";
-  return `${program} ${argv.map(quote).join(" ")}`;
+function execWords(argv: readonly string[], quote: Quote, isChild = false): string {
+  const session = isChild ? " $session" : "";
+  const program = argv[0]?.startsWith("-") ? " env --" : "";
+  return `exec${session}${program} ${argv.map(quote).join(" ")}`;
 }
 
 /** All that is set up before the command itself: home, folder, variables. */
 function surroundings(spec: CommandSpec, token: string, quote: Quote): [string, string, string] {
   // Only where a profile, or a home replaced meanwhile, made it necessary: `cd` leaves $OLDPWD behind.
-  const home = "[ . -ef ~ ]||cd 2>/dev/null;";
+  const home = "[ . -ef ~ ]||cd 2>/dev/null||cd /;";
   return [home, changeFolder(spec.cwd, token, quote), exportVariables(spec.env, quote)];
 }
 
@@ -96,7 +125,7 @@ function surroundings(spec: CommandSpec, token: string, quote: Quote): [string, 
 function changeFolder(cwd: string | null, token: string, quote: Quote): string {
   if (cwd === null) return "";
   const path = cwd.startsWith("/") ? cwd : `./${cwd}`;
-  return `cd ${quote(path)} 2>/dev/null||{ echo '${token} cwd'>&2;exit 1;};`;
+  return `cd ${quote(path)} 2>/dev/null||{ printf '\\001${token} cwd\\n'>&2;exit 1;};`;
 }
 
 function exportVariables(env: Readonly<Record<string, string>>, quote: Quote): string {

@@ -37,5 +37,10 @@ export const SIGNAL_NAMES: readonly string[] = Object.keys(NUMBERS);
 
 /** The exit code a shell gives a process that this signal killed: 128 + n. */
 export function exitCodeOfSignal(name: string): number {
-  return 128 + (NUMBERS[name] ?? 0);
+  return 128 + (NUMBERS[name] ?? (Number(name.replace("SIG", "")) || 0));
+}
+
+/** The other way round; "SIG34" and the like where the number has no name. */
+export function signalOfExitCode(code: number): string {
+  return SIGNAL_NAMES.find((name) => NUMBERS[name] === code - 128) ?? `SIG${code - 128}`;
 }

@@ -1,31 +1,33 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import { ConnectError } from "./connection.ts";
-import type { GuestShell } from "./guest-shell.ts";
 import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
+import type { GuestProcess } from "./process.ts";
+import type { Queue } from "./queue.ts";
 import type { CommandSpec } from "./spec.ts";
 import { StoppedError, type Stopper } from "./stop.ts";
 
 const MOST_TRIES = 20;
 const PAUSE_MS = 25;
 
-/** A shell for this command, over whatever connection has room. Nothing of the command is sent to it yet. */
-export async function startShell(
+/** A place for this command, over whatever connection has room. Nothing of the command is sent to it yet. */
+export async function startProcess(
   spec: CommandSpec,
-  links: Links,
+  { links, queue }: { links: Links; queue: Queue },
   stopper: Stopper,
-): Promise<{ link: Link; shell: GuestShell }> {
+): Promise<{ link: Link; process: GuestProcess }> {
   for (let tries = 1; ; tries++) {
     const link = await links.get(stopper.signal);
-    const starting = link.startShell(spec);
+    const starting = link.start(spec, queue.waiting === 0);
     try {
-      return { link, shell: await stopper.race(starting) };
+      return { link, process: await stopper.race(starting) };
     } catch (error) {
-      if (error instanceof StoppedError) discardLater(starting, link);
+      if (error instanceof StoppedError) discardLater(starting);
       if (!isWorthAnotherTry(error)) throw error;
-      if (tries >= MOST_TRIES)
+      if (tries >= MOST_TRIES) {
         throw new ConnectError(`the SSH server starts no command: ${(error as Error).message}`, true, error);
+      }
       await stopper.race(sleep(PAUSE_MS));
     }
   }
@@ -35,14 +37,10 @@ function isWorthAnotherTry(error: unknown): boolean {
   return error instanceof ChannelRefusedError || error instanceof ConnectionLostError;
 }
 
-/** Its caller has left while it started: it reads the end of its input and goes. */
-function discardLater(starting: Promise<GuestShell>, link: Link): void {
+/** Its caller has left while it started. */
+function discardLater(starting: Promise<GuestProcess>): void {
   starting.then(
-    (shell) => {
-      shell.setSink(() => true);
-      shell.channel.end();
-      void link.kill(shell).then(() => link.release(shell));
-    },
+    (process) => process.discard(),
     () => {},
   );
 }

@@ -1,0 +1,37 @@
+import type { ExitStatus, OutputSink, TerminalSize } from "./channel.ts";
+import type { Ward } from "./keeper.ts";
+import type { NeverRan } from "./shell-code.ts";
+
+/** How a command's process came to its end. */
+export type ProcessEnd =
+  | { readonly kind: "exited"; readonly status: ExitStatus }
+  /** The guest said that it did not get as far as the command. */
+  | { readonly kind: "never ran"; readonly why: NeverRan }
+  /** The shell that was to read the command never came up. */
+  | { readonly kind: "not started" }
+  /** The connection, or the channel, went without a word about the command. */
+  | { readonly kind: "lost"; readonly why: string };
+
+/** A command in the guest, as the host holds it. */
+export interface GuestProcess {
+  /** By what it is killed. */
+  readonly ward: Ward;
+  /** Resolves when its shell is there; null where it never comes. */
+  readonly ready: Promise<true | null>;
+  /** Never rejects. */
+  readonly ended: Promise<ProcessEnd>;
+  /** Sends the command: nothing of it was sent before. */
+  begin(sink: OutputSink): void;
+  /** Instead of `begin`: it is not wanted any more. */
+  discard(): void;
+  /** Lets output flow again after the sink returned false. */
+  resume(): void;
+  /** Resolves when the guest has taken it; rejects when it never will. */
+  writeStdin(bytes: Uint8Array): Promise<void>;
+  endStdin(): void;
+  resize(size: TerminalSize): void;
+  /** The guest was given a deadline for it. */
+  noteDeadline(): void;
+  /** It is being ended by force: nothing else may run where it ran. */
+  taint(): void;
+}

@@ -1,0 +1,68 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { OutputSink, SshChannel } from "./channel.ts";
+import { MarkerSplitter } from "./markers.ts";
+import type { GuestProcess, ProcessEnd } from "./process.ts";
+import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
+
+/** How long the last output may take after the process has ended while somebody else holds its terminal. */
+const DRAIN_MS = 300;
+
+/** A command in a terminal has a channel of its own, and ends as the server says. */
+export function terminalProcess(
+  channel: SshChannel,
+  token: string,
+  slot: number,
+  onOver: () => void,
+): GuestProcess {
+  let pid = 0;
+  let neverRan: NeverRan | null = null;
+  let sink: OutputSink = () => false;
+  let onReady: (ready: true | null) => void = () => {};
+  const ready = new Promise<true | null>((resolve) => {
+    onReady = resolve;
+  });
+  const splitter = new MarkerSplitter(
+    token,
+    (bytes) => (pid === 0 ? true : sink("stdout", bytes)),
+    ([what, ...rest]) => {
+      if (what === "ready") {
+        pid = Number(rest[0]);
+        onReady(true);
+      } else neverRan = NEVER_RAN.find((known) => known === [what, ...rest].join(" ")) ?? neverRan;
+    },
+  );
+  const ended = endOf(channel).then((end): ProcessEnd => {
+    onReady(null);
+    onOver();
+    if (neverRan !== null) return { kind: "never ran", why: neverRan };
+    return pid === 0 && end.kind === "exited" ? { kind: "not started" } : end;
+  });
+  return {
+    get ward() {
+      return { slot, pid, worker: 0 };
+    },
+    ready,
+    ended,
+    begin(newSink) {
+      sink = newSink;
+      channel.setSink((_stream, bytes) => splitter.take(bytes));
+    },
+    resume: () => channel.resume(),
+    writeStdin: (bytes) => channel.write(bytes),
+    endStdin: () => channel.end(),
+    resize: (size) => channel.resize(size),
+    // It runs already, for its code came with the request: ending its terminal ends it.
+    discard: () => channel.close(),
+    noteDeadline: () => {},
+    taint: () => {},
+  };
+}
+
+/** OpenSSH's server says that a process has ended before the last of its output is sent. */
+async function endOf(channel: SshChannel): Promise<ProcessEnd> {
+  const status = await channel.exited;
+  if (status === null) return { kind: "lost", why: "its channel closed without an exit status" };
+  await Promise.race([channel.closed, sleep(DRAIN_MS)]);
+  channel.close();
+  return { kind: "exited", status };
+}

@@ -1,0 +1,164 @@
+import type { Activity } from "./activity.ts";
+import type { GuestFacts, Keeper } from "./keeper.ts";
+import { needsShell } from "./shell-code.ts";
+import type { CommandSpec } from "./spec.ts";
+import type { ChildEnd, Standby, Worker } from "./worker.ts";
+
+/** How many workers wait for commands where nothing runs: one for each kind of shell. */
+const KEPT_IDLE = 2;
+const MOST_OPENING = 4;
+/** How many whose command left somebody running; the oldest is let go first. */
+const MOST_HELD = 32;
+/** A shell is started ahead of time when the guest has been idle for so long. */
+const IDLE_MS = 4;
+/** Below this the guest has better use for its memory. */
+const LEAST_FREE_KIB = 32 * 1024;
+
+/** What the pool needs of its connection. */
+interface Home {
+  keeper(): Promise<Keeper>;
+  readonly facts: GuestFacts | null;
+}
+
+/** What is known of a worker whose command is over. */
+export interface Use {
+  readonly isTainted: boolean;
+  readonly hasDeadline: boolean;
+  readonly isLast: boolean;
+}
+
+/** The workers of one connection that wait for a command, and those that wait for what a command left behind. */
+export class WorkerPool {
+  readonly #home: Home;
+  readonly #activity: Activity;
+  #idle: Worker[] = [];
+  #held: Worker[] = [];
+  #busy = 0;
+  #opening = 0;
+  #waiting: (() => void)[] = [];
+  /** The kinds of shell that were wanted last, the latest first. */
+  #wanted: Standby["kind"][] = [];
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(home: Home, activity: Activity) {
+    this.#home = home;
+    this.#activity = activity;
+  }
+
+  get hasIdle(): boolean {
+    return this.#idle.length > 0;
+  }
+
+  /** More workers than are kept, and nobody waits for one: it may end with its command. */
+  get isSurplus(): boolean {
+    return this.#waiting.length === 0 && this.#idle.length + this.#busy > KEPT_IDLE;
+  }
+
+  /**
+   * A worker for this command: the best of those who are idle, or a new one. Only a few new ones start at a time: where
+   * commands are short, one that has done its work is there sooner than one more.
+   */
+  async take(spec: CommandSpec, open: () => Promise<Worker>): Promise<Worker> {
+    const kind = spec.shell === "login" ? "login" : "raw";
+    if (needsShell(spec)) this.#wanted = [kind, ...this.#wanted.filter((other) => other !== kind)];
+    if (this.#waiting.length > 0 || this.#isFull) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#isFull) await new Promise<void>((resolve) => this.#waiting.unshift(resolve));
+    this.#busy++;
+    const worker =
+      this.#idle.find((one) => one.standby?.kind === kind && this.isFresh(one)) ??
+      this.#idle.find(({ standby }) => standby === null) ??
+      this.#idle[0];
+    this.#idle = this.#idle.filter((one) => one !== worker);
+    return worker ?? (await this.#openOne(open));
+  }
+
+  get #isFull(): boolean {
+    return this.#idle.length === 0 && this.#opening >= MOST_OPENING;
+  }
+
+  async #openOne(open: () => Promise<Worker>): Promise<Worker> {
+    this.#opening++;
+    const opened = () => {
+      this.#opening--;
+      this.#waiting.shift()?.();
+    };
+    try {
+      const worker = await open();
+      void worker.ready.then(opened);
+      return worker;
+    } catch (error) {
+      this.#busy--;
+      opened();
+      throw error;
+    }
+  }
+
+  /** No command has begun or ended since its shell was started, but for the one that is to begin. */
+  isFresh({ standby }: Worker): boolean {
+    return standby !== null && standby.epoch === this.#activity.epoch && this.#activity.running === 0;
+  }
+
+  /** Its command is over; null: it was never begun. */
+  giveBack(worker: Worker, end: ChildEnd | null, use: Use): void {
+    this.#busy--;
+    if (end?.kind === "gone") this.#waiting.shift()?.();
+    else if (end?.kind === "exited" && end.leftSomebody) this.#hold(worker, use.isTainted);
+    else if (end !== null && (use.isTainted || use.isLast)) worker.quit();
+    else if (use.hasDeadline) this.#keepAfterDeadline(worker);
+    else this.#keep(worker);
+    this.#whenIdle();
+  }
+
+  #keep(worker: Worker): void {
+    if (this.#idle.length >= KEPT_IDLE && this.#waiting.length === 0) {
+      worker.quit();
+      return;
+    }
+    this.#idle.push(worker);
+    void worker.channel.closed.then(() => {
+      this.#idle = this.#idle.filter((other) => other !== worker);
+    });
+    this.#waiting.shift()?.();
+  }
+
+  /** The guest must not end the worker's next command by the deadline of this one. */
+  #keepAfterDeadline(worker: Worker): void {
+    this.#home
+      .keeper()
+      .then((keeper) => keeper.forgetDeadline({ slot: worker.slot }))
+      .then(() => {
+        this.#keep(worker);
+        this.#whenIdle();
+      })
+      .catch(() => worker.quit());
+  }
+
+  /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
+  #hold(worker: Worker, isTainted: boolean): void {
+    if (isTainted) worker.letGo();
+    else this.#held.push(worker);
+    if (this.#held.length > MOST_HELD) this.#held.shift()?.letGo();
+  }
+
+  #whenIdle(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#prepare().catch(() => {}), IDLE_MS);
+    this.#timer.unref();
+  }
+
+  /** Starts shells ahead of time, where nothing runs that could change what they see. */
+  async #prepare(): Promise<void> {
+    const { epoch, running } = this.#activity;
+    if (running > 0 || this.#idle.length === 0) return;
+    const { anyAlive, freeKib } = await (await this.#home.keeper()).lookAround();
+    if (anyAlive || this.#activity.epoch !== epoch) return;
+    for (const worker of this.#held.splice(0)) worker.letGo();
+    if (freeKib < LEAST_FREE_KIB) return;
+    for (const kind of this.#wanted) {
+      if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
+      const worker = this.#idle.find((one) => !this.isFresh(one));
+      worker?.dismissStandby();
+      worker?.prepare(kind, epoch, this.#home.facts?.isRoot ?? false);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import type { OutputSink } from "./channel.ts";
+import type { GuestProcess, ProcessEnd } from "./process.ts";
+import { encodeCommand, formatStart, needsShell, type Reader } from "./shell-code.ts";
+import type { CommandSpec } from "./spec.ts";
+import type { ChildEnd, Worker } from "./worker.ts";
+
+export interface WorkerRun {
+  /** Whether the shell that was started ahead of time, if any, is as good as a new one. */
+  readonly standbyIsFresh: boolean;
+  /** The worker is to end after this command. */
+  readonly isLast: boolean;
+  /** Called once, also where the command was never begun: then with null. */
+  readonly onOver: (
+    end: ChildEnd | null,
+    use: { readonly isTainted: boolean; readonly hasDeadline: boolean },
+  ) => void;
+}
+
+/** Gives a worker this command. Nothing of it is sent before `begin`. */
+export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): GuestProcess {
+  const use = { isTainted: false, hasDeadline: false };
+  let bytesReceived = 0;
+  let settle: (end: ProcessEnd) => void = () => {};
+  const ended = new Promise<ProcessEnd>((resolve) => {
+    settle = resolve;
+  });
+  const over = (end: ChildEnd) => {
+    settle(meaningOf(end, worker));
+    run.onOver(end, use);
+  };
+
+  const begin = (sink: OutputSink) => {
+    const counted: OutputSink = (stream, bytes) => {
+      bytesReceived += bytes.length;
+      return sink(stream, bytes);
+    };
+    const onEnd = (end: ChildEnd) => {
+      if (use.isTainted || bytesReceived > 0 || !mayHaveEndedUnread(end)) over(end);
+      else makeSure(worker, counted, end, over);
+    };
+    worker.give(formatLines(worker, spec, run), { sink: counted, onEnd });
+  };
+
+  return {
+    get ward() {
+      return { slot: worker.slot, pid: worker.childPid, worker: worker.pid };
+    },
+    ready: worker.ready,
+    ended,
+    begin,
+    discard: () => run.onOver(null, use),
+    resume: () => worker.channel.resume(),
+    writeStdin: (bytes) => worker.channel.write(bytes),
+    endStdin: () => worker.channel.end(),
+    resize: () => {},
+    noteDeadline() {
+      use.hasDeadline = true;
+    },
+    taint() {
+      use.isTainted = true;
+    },
+  };
+}
+
+/** All that it takes to have the right shell read the command: one write, whatever it is. */
+function formatLines(worker: Worker, spec: CommandSpec, run: WorkerRun): Buffer {
+  const { standby, token } = worker;
+  const kind = spec.shell === "login" ? "login" : "raw";
+  if (standby !== null && run.standbyIsFresh && standby.kind === kind && spec.user === null) {
+    return encodeCommand(spec, { kind, guard: standby.guard, token, isLast: run.isLast }, true);
+  }
+  worker.dismissStandby();
+  const reader: Reader = {
+    kind: needsShell(spec) ? kind : "child",
+    guard: worker.nextGuard(),
+    token,
+    isLast: run.isLast,
+  };
+  return Buffer.concat([Buffer.from(formatStart(spec, reader)), encodeCommand(spec, reader, false)]);
+}
+
+/** A waiting shell that its profile's $TMOUT, or somebody's signal, ended just as its line was on the way. */
+const UNREAD_CODE = 97;
+const PROBE_CODE = 96;
+
+function mayHaveEndedUnread(end: ChildEnd): boolean {
+  if (end.kind !== "exited") return false;
+  return "signal" in end.status || end.status.code === UNREAD_CODE;
+}
+
+/**
+ * It ended without a word, in one of the ways in which a shell ends that has not read its line. Then the worker's next
+ * child has read it, and speaks first; else that child gets this one.
+ */
+function makeSure(worker: Worker, sink: OutputSink, first: ChildEnd, over: (end: ChildEnd) => void): void {
+  const onEnd = (second: ChildEnd) => {
+    const isProbe = second.kind === "exited" && "code" in second.status && second.status.code === PROBE_CODE;
+    over(isProbe || second.kind === "gone" ? first : second);
+  };
+  worker.give(Buffer.from(`exit ${PROBE_CODE}\n`), { sink, onEnd });
+}
+
+function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {
+  if (end.kind === "exited") return { kind: "exited", status: end.status };
+  if (end.kind === "never ran") return end;
+  if (worker.pid === 0 && end.status !== null) return { kind: "not started" };
+  // The worker itself was killed, and its command with it: dropbear says how.
+  if (end.status !== null && "signal" in end.status) return { kind: "exited", status: end.status };
+  return { kind: "lost", why: "its channel closed without an exit status" };
+}

@@ -1,0 +1,196 @@
+import type { ExitStatus, OutputSink, OutputStream, SshChannel } from "./channel.ts";
+import { MarkerSplitter } from "./markers.ts";
+import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
+import { signalOfExitCode } from "./signals.ts";
+
+/** How one child of a worker ended. */
+export type ChildEnd =
+  | { readonly kind: "exited"; readonly status: ExitStatus; readonly leftSomebody: boolean }
+  | { readonly kind: "never ran"; readonly why: NeverRan }
+  | { readonly kind: "gone"; readonly status: ExitStatus | null };
+
+/** A shell that was started ahead of time and waits in the worker's child. */
+export interface Standby {
+  readonly kind: "login" | "raw";
+  /** What a command's line must name to be read by it. */
+  readonly guard: string;
+  /** When it was started, counted in commands. */
+  readonly epoch: number;
+  /** Which of the worker's children it is. */
+  readonly child: number;
+}
+
+export interface Watcher {
+  readonly sink: OutputSink;
+  readonly onEnd: (end: ChildEnd) => void;
+}
+
+/** Of what came before a command was given; more is dropped together with the shell that prints so much. */
+const EARLY_BYTES = 64 * 1024;
+
+/** The host's end of src/guest/worker.sh: one channel, on which children run one after the other. */
+export class Worker {
+  readonly channel: SshChannel;
+  readonly token: string;
+  readonly slot: number;
+  /** Its process in the guest, and that of its child where there are no cgroups; 0 where they are not known. */
+  pid = 0;
+  childPid = 0;
+  /** Null when it ended before it was there. */
+  readonly ready: Promise<true | null>;
+  standby: Standby | null = null;
+  /** What it said without a command, for an error message. */
+  lastWords = "";
+  readonly #splitters: Readonly<Record<OutputStream, MarkerSplitter>>;
+  /** Which child each stream is at. */
+  /** Which child's output each stream is at. */
+  readonly #at = { stdout: 0, stderr: 0 };
+  /** Which child will read the next line. */
+  #reading = 0;
+  #onReady: (ready: true | null) => void = () => {};
+  #watched = 0;
+  #watcher: Watcher | null = null;
+  #end: ChildEnd | null = null;
+  #neverRan: NeverRan | null = null;
+  #early: { child: number; stream: OutputStream; bytes: Buffer }[] = [];
+  #earlyBytes = 0;
+  #lastGuard = 0;
+
+  constructor(channel: SshChannel, token: string, slot: number) {
+    this.channel = channel;
+    this.token = token;
+    this.slot = slot;
+    this.ready = new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+    this.#splitters = { stdout: this.#splitterOf("stdout"), stderr: this.#splitterOf("stderr") };
+    channel.setSink((stream, bytes) => this.#splitters[stream].take(bytes));
+    void channel.exited.then((status) => channel.closed.then(() => this.#gone(status)));
+  }
+
+  /** Gives the child that reads next these lines, and watches it to its end. */
+  give(lines: Buffer, watcher: Watcher): void {
+    this.#watched = this.#reading++;
+    this.#watcher = watcher;
+    this.#neverRan = null;
+    this.#end = null;
+    this.standby = null;
+    const early = this.#early.filter(({ child }) => child === this.#watched);
+    this.#dropEarly();
+    let flows = true;
+    for (const { stream, bytes } of early) flows = watcher.sink(stream, bytes);
+    if (flows) this.channel.resume();
+    this.#write(lines);
+  }
+
+  /** Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. */
+  prepare(kind: Standby["kind"], epoch: number, isRoot: boolean): void {
+    const guard = this.nextGuard();
+    this.standby = { kind, guard, epoch, child: this.#reading };
+    this.#write(Buffer.from(`${isRoot ? "ahead " : ""}${kind} ${guard}\n`));
+  }
+
+  /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
+  dismissStandby(): void {
+    if (this.standby === null) return;
+    this.standby = null;
+    this.#reading++;
+    this.#write(Buffer.from("exit\n"));
+  }
+
+  nextGuard(): string {
+    this.#lastGuard++;
+    return String(this.#lastGuard);
+  }
+
+  /** Ends a worker that waits for a command. */
+  quit(): void {
+    this.channel.end();
+  }
+
+  /** Ends a worker whose command left somebody running. He goes on, unless he writes to the pipes that close now. */
+  letGo(): void {
+    this.#write(Buffer.from("quit\n"));
+    this.channel.end();
+  }
+
+  #write(lines: Buffer): void {
+    this.channel.write(lines).catch(() => {}); // that the channel is gone shows in its end
+  }
+
+  #splitterOf(stream: OutputStream): MarkerSplitter {
+    return new MarkerSplitter(
+      this.token,
+      (bytes) => this.#take(stream, bytes),
+      (words) => this.#obey(stream, words),
+    );
+  }
+
+  #take(stream: OutputStream, bytes: Buffer): boolean {
+    const child = this.#at[stream];
+    if (this.#watcher && child === this.#watched) return this.#watcher.sink(stream, bytes);
+    if (this.#watcher && child < this.#watched) return true;
+    if (this.#earlyBytes > EARLY_BYTES) return true;
+    this.#early.push({ child, stream, bytes: Buffer.from(bytes) });
+    this.#earlyBytes += bytes.length;
+    if (stream === "stderr") this.lastWords = bytes.toString("utf8").trim().slice(-500) || this.lastWords;
+    return true;
+  }
+
+  #obey(stream: OutputStream, words: string[]): void {
+    const [what, ...rest] = words;
+    if (what === "ready") {
+      this.pid = Number(rest[0]);
+      this.#onReady(true);
+    } else if (what === "pid") this.childPid = Number(rest[0]);
+    else if (what === "end" || what === undefined) this.#childEnded(stream, rest);
+    else this.#neverRan = NEVER_RAN.find((known) => known === words.join(" ")) ?? null;
+  }
+
+  /** A child is over when both streams have said so: then nothing of its output is still to come. */
+  #childEnded(stream: OutputStream, [code, killed, left]: string[]): void {
+    const child = this.#at[stream]++;
+    if (child !== this.#watched || !this.#watcher) {
+      if (stream === "stdout") this.#idleChildEnded(child);
+      return;
+    }
+    if (stream === "stdout") {
+      this.#end = {
+        kind: "exited",
+        status: statusOf(Number(code), killed === "1"),
+        leftSomebody: left === "1",
+      };
+    }
+    if (this.#end && this.#at.stdout > this.#watched && this.#at.stderr > this.#watched) {
+      this.#report(this.#neverRan ? { kind: "never ran", why: this.#neverRan } : this.#end);
+    }
+  }
+
+  /** Nobody had given it a command: a shell that was started ahead of time is no more. */
+  #idleChildEnded(child: number): void {
+    this.#early = this.#early.filter((piece) => piece.child > child);
+    this.#reading = Math.max(this.#reading, child + 1);
+    if (this.standby?.child === child) this.standby = null;
+  }
+
+  #report(end: ChildEnd): void {
+    const watcher = this.#watcher;
+    this.#watcher = null;
+    this.#dropEarly();
+    watcher?.onEnd(end);
+  }
+
+  #dropEarly(): void {
+    this.#early = [];
+    this.#earlyBytes = 0;
+  }
+
+  #gone(status: ExitStatus | null): void {
+    this.#onReady(null);
+    this.#report(this.#neverRan ? { kind: "never ran", why: this.#neverRan } : { kind: "gone", status });
+  }
+}
+
+function statusOf(code: number, wasKilled: boolean): ExitStatus {
+  return wasKilled ? { signal: signalOfExitCode(code) } : { code };
+}
