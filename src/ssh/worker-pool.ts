@@ -61,7 +61,8 @@ export class WorkerPool {
   async take(spec: CommandSpec, open: () => Promise<Worker>): Promise<Worker> {
     const kind = spec.shell === "login" ? "login" : "raw";
     if (needsShell(spec)) this.#wanted = [kind, ...this.#wanted.filter((other) => other !== kind)];
-    if (this.#waiting.length > 0 || this.#isFull) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#waiting.length > 0 || this.#isFull)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     while (this.#isFull) await new Promise<void>((resolve) => this.#waiting.unshift(resolve));
     this.#busy++;
     const worker =
