@@ -36,6 +36,7 @@ function formatTarget({ claim, value, bound, limit, unit, verdict, issue }: Targ
 
 /** Three significant digits are more than these measurements can stand for. */
 export function formatQuantity(value: number, unit: string): string {
+  if (unit === "ms" && Math.abs(value) >= 10_000) return formatQuantity(value / 1000, "s");
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   const gap = unit === "" || unit === "×" ? "" : " ";
   return `${value.toFixed(digits)}${gap}${unit}`;

@@ -4,6 +4,8 @@ import { buildImage } from "smolvm";
 import type { Bench, Section } from "../bench.ts";
 import { type Row, row, type SectionResult } from "../measure/result.ts";
 
+const END = "end";
+
 /** The image from nothing, downloads included: the first thing a new user waits for. */
 export const imageSection: Section = {
   name: "image",
@@ -42,11 +44,11 @@ async function buildOnce(bench: Bench, phases: Map<string, number[]>): Promise<n
   const enter = (phase: string) => {
     const nowMs = performance.now();
     spent.set(current.phase, (spent.get(current.phase) ?? 0) + nowMs - current.sinceMs);
-    if (phase !== current.phase) bench.say(`image: ${phase}`);
+    if (phase !== current.phase && phase !== END) bench.say(`  ${phase}`);
     current = { phase, sinceMs: nowMs };
   };
   await buildImage("debian", { onProgress: ({ phase }) => enter(phase) });
-  enter("end");
+  enter(END);
   for (const [name, ms] of spent) phases.set(name, [...(phases.get(name) ?? []), ms]);
   return performance.now() - startMs;
 }

@@ -68,6 +68,7 @@ describe("a section's report", () => {
   it.each([
     [1234.5, "ms", "1235 ms"],
     [12.34, "ms", "12.3 ms"],
+    [86_744, "ms", "86.7 s"],
     [1.234, "×", "1.23×"],
     [0.004, "", "0.00"],
   ])("writes %d as a quantity in %j", (value, unit, text) => {
