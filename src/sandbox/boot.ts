@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { HostError, ValidationError } from "../errors.ts";
+import { BootError, HostError, ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findProcess } from "../host/process-identity.ts";
 import type { OnProgress } from "../image/progress.ts";
@@ -13,10 +13,12 @@ import {
   type HostKey,
   readClientKey,
 } from "../ssh/keys.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths } from "../state/paths.ts";
 import { type AcceleratorChoice, acceleratorFor } from "./accelerator.ts";
 import { type BaseDisk, type BootFiles, resolveBootFiles } from "./boot-files.ts";
+import { setEnvVars } from "./environment.ts";
 import { getImage } from "./images.ts";
 import type { Booted, BootReport, Machine } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
@@ -47,24 +49,65 @@ interface Prepared {
 /** From a specification to a machine that is up. What is left where it fails is the caller's to remove. */
 export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
   const clock = new PhaseClock();
+  const isFirst = machine.folder === null;
   const prepared = await prepare(machine, context, clock);
-  const qemu = await launchMachine(describe(machine, prepared), {
-    state: machine.state,
-    ephemeralFolder: prepared.folder.folder,
-    signal: context.signal,
-  });
+  const qemu = await bringUp(machine, prepared, context, clock);
   try {
-    clock.mark("qemu");
-    if (prepared.files.startsSsh)
-      await qemu.waitReady({ timeoutMs: context.timeoutMs, signal: context.signal });
-    clock.mark("ready");
     await openPorts(qemu, machine.spec.ports);
     const runner = prepared.files.startsSsh ? await openRunner(machine, qemu, prepared) : null;
+    if (runner && isFirst) await applyEnv(machine, runner);
     return { qemu, runner, report: reportOf(prepared.choice, clock) };
   } catch (error) {
     await qemu.kill();
     throw error;
   }
+}
+
+/**
+ * A guest that is ready. Under emulation about one boot in some hundreds was seen to panic before it had mounted its disk
+ * (kmem_cache_create in early boot, QEMU 7.2): such a one is started once more.
+ */
+async function bringUp(
+  machine: Machine,
+  prepared: Prepared,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<QemuMachine> {
+  try {
+    return await launchOnce(machine, prepared, context, clock);
+  } catch (error) {
+    const isKnown = error instanceof BootError && /kmem_cache_create\w*: Failed/.test(error.consoleTail);
+    if (!isKnown || prepared.choice.accelerator !== "tcg") throw error;
+    machine.surroundings.logger.warn?.(`"${machine.spec.name}" is started once more: ${error.message}`);
+    return launchOnce(machine, prepared, context, clock);
+  }
+}
+
+async function launchOnce(
+  machine: Machine,
+  prepared: Prepared,
+  { signal, timeoutMs }: BootContext,
+  clock: PhaseClock,
+): Promise<QemuMachine> {
+  const ephemeralFolder = prepared.folder.folder;
+  const qemu = await launchMachine(describe(machine, prepared), {
+    state: machine.state,
+    ephemeralFolder,
+    signal,
+  });
+  try {
+    clock.mark("qemu");
+    if (prepared.files.startsSsh) await qemu.waitReady({ timeoutMs, signal });
+    clock.mark("ready");
+    return qemu;
+  } catch (error) {
+    await qemu.kill();
+    throw error;
+  }
+}
+
+async function applyEnv({ spec }: Machine, runner: CommandRunner): Promise<void> {
+  if (Object.keys(spec.env).length > 0) await setEnvVars({ runner, vmId: spec.id }, spec.env);
 }
 
 async function prepare(machine: Machine, context: BootContext, clock: PhaseClock): Promise<Prepared> {
