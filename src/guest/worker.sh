@@ -56,6 +56,7 @@ ahead() {
 gone() {
 	printf '\001%s gone\n' "$token" >&2
 	kill -KILL $$
+	exit
 }
 
 child() {
@@ -65,7 +66,11 @@ child() {
 		read -r pid _ </proc/self/stat
 		printf '\001%s pid %s\n' "$token" "$pid"
 	fi
-	if IFS= read -r line; then eval "$line"; else kill -KILL $$; fi
+	IFS= read -r line || {
+		kill -KILL $$
+		exit
+	}
+	eval "$line"
 }
 
 # What the command left running goes where nobody kills it.

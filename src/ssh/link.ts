@@ -58,13 +58,15 @@ export class Link {
       isLast: !isEmptyStdin(spec) || (mayBeSurplus && this.#pool.isSurplus),
     };
     this.#activity.begin();
-    return runOnWorker(worker, spec, {
+    const process = runOnWorker(worker, spec, {
       ...run,
       onOver: (end, use) => {
         this.#activity.end();
+        if (end?.kind === "gone" && this.connection.isOpen) void this.kill(process);
         this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
       },
     });
+    return process;
   }
 
   /** Kills all that a command started. Resolves when nothing of it is alive; never rejects. */

@@ -37,8 +37,9 @@ export function encodeCommand(spec: CommandSpec, reader: Reader, isStarted: bool
   const steps = [
     isChild ? "" : `[ "$2" = ${reader.guard} ]||gone;set --;unset __l;`,
     reader.isLast && (isChild || isStarted) ? `kill -USR1 ${isChild ? "$$" : "$PPID"};` : "",
-    isEmpty(spec) ? "exec </dev/null;" : "",
     ...ownSteps(spec, reader, bulk),
+    // Applied when the words before it have been expanded: what they read comes from the channel still.
+    isEmpty(spec) ? " </dev/null" : "",
   ].join("");
   const newline = steps.includes("$__n") ? `__n=${isChild ? "$nl" : "$1"};` : "";
   return Buffer.concat([Buffer.from(`${newline}${steps}\n`), ...bulk]);

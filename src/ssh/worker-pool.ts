@@ -104,7 +104,7 @@ export class WorkerPool {
     this.#busy--;
     if (end?.kind === "gone") this.#waiting.shift()?.();
     else if (end?.kind === "exited" && end.leftSomebody) this.#hold(worker, use.isTainted);
-    else if (end !== null && (use.isTainted || use.isLast)) worker.quit();
+    else if (end?.kind === "never ran" || (end !== null && (use.isTainted || use.isLast))) worker.quit();
     else if (use.hasDeadline) this.#keepAfterDeadline(worker);
     else this.#keep(worker);
     this.#whenIdle();

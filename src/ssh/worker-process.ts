@@ -104,7 +104,9 @@ function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {
   if (end.kind === "exited") return { kind: "exited", status: end.status };
   if (end.kind === "never ran") return end;
   if (worker.pid === 0 && end.status !== null) return { kind: "not started" };
-  // The worker itself was killed, and its command with it: dropbear says how.
-  if (end.status !== null && "signal" in end.status) return { kind: "exited", status: end.status };
+  // A signal that the command sent to its whole process group ended the worker too. SIGKILL is more likely the kernel's,
+  // out of memory, and meant for the worker alone.
+  const isOfCommand = end.status !== null && "signal" in end.status && end.status.signal !== "SIGKILL";
+  if (isOfCommand) return { kind: "exited", status: end.status };
   return { kind: "lost", why: "its channel closed without an exit status" };
 }
