@@ -3,7 +3,7 @@ import { OperationTimeoutError, SmolVM } from "smolvm";
 
 await using vm = await SmolVM.create();
 try {
-  await vm.run("echo started; sleep 100", { timeout: 1 });
+  await vm.run("echo started; sleep 100", { timeout: 3 });
 } catch (error) {
   if (!(error instanceof OperationTimeoutError)) throw error;
   console.log(error.message);

@@ -74,12 +74,12 @@ describe("smolvm run", () => {
     const { status, stdout, stderr } = await runCli([
       ...tiny,
       "--timeout",
-      "1s",
+      "5s",
       "--",
       "echo half; sleep 600",
     ]);
     expect({ status, stdout }).toEqual({ status: 124, stdout: "half\n" });
-    expect(stderr).toMatch(/^smolvm: .*1 s/);
+    expect(stderr).toMatch(/^smolvm: .*5 s/);
   });
 
   it("Ctrl-C → 130, and the machine is gone", async () => {
@@ -128,7 +128,7 @@ describe("smolvm run", () => {
       ...tiny,
       "--json",
       "--timeout",
-      "1",
+      "5",
       "--",
       "echo half; sleep 600",
     ]);
