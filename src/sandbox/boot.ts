@@ -6,6 +6,7 @@ import type { OnProgress } from "../image/progress.ts";
 import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { preloadSsh } from "../ssh/connection.ts";
 import {
   type ClientKey,
   ensureClientKey,
@@ -90,6 +91,7 @@ async function launchOnce(
   clock: PhaseClock,
 ): Promise<QemuMachine> {
   const ephemeralFolder = prepared.folder.folder;
+  if (prepared.files.startsSsh) void preloadSsh();
   const qemu = await launchMachine(describe(machine, prepared), {
     state: machine.state,
     ephemeralFolder,

@@ -1,4 +1,3 @@
-import type { Image } from "../image/images.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
@@ -40,5 +39,3 @@ export interface BootReport {
   readonly startedAt: string;
   readonly phases: readonly { readonly name: string; readonly ms: number }[];
 }
-
-export type { Image };

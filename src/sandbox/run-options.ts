@@ -109,7 +109,7 @@ function parseShell(shell: unknown = "login"): "login" | "raw" {
   throw refuse("shell", shell, '"login" or "raw"');
 }
 
-export function parseTimeout(timeout: unknown = DEFAULT_TIMEOUT_SECONDS): number | null {
+function parseTimeout(timeout: unknown = DEFAULT_TIMEOUT_SECONDS): number | null {
   return timeout === null ? null : parseDurationMs(timeout, "timeout");
 }
 

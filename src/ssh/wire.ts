@@ -1,12 +1,12 @@
 /** An SSH "string": its length as four bytes, then its bytes. */
-export function sshString(value: string | Uint8Array): Buffer {
+function sshString(value: string | Uint8Array): Buffer {
   const bytes = typeof value === "string" ? Buffer.from(value) : Buffer.from(value);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
   return Buffer.concat([length, bytes]);
 }
 
-export function sshUint32(value: number): Buffer {
+function sshUint32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;

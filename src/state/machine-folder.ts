@@ -18,7 +18,7 @@ const RecordSchema = v.object({
 });
 
 /** What a machine's folder says of it. */
-export type MachineRecord = v.InferOutput<typeof RecordSchema>;
+type MachineRecord = v.InferOutput<typeof RecordSchema>;
 
 /**
  * Makes the folder that holds a machine's name. It appears whole, record included, or not at all;

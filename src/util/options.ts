@@ -27,7 +27,7 @@ export function nearestOf(word: string, known: readonly string[]): string | unde
 }
 
 /** A value as an error message shows it: short, and never throwing. */
-export function describe(value: unknown): string {
+function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "function") return "a function";

@@ -209,7 +209,7 @@ describe("environment variables", () => {
   it("are seen by login shells and not by raw ones, whatever is in them", async () => {
     expect(await vm.setEnvVars(values)).toEqual(["A", "B", "BIG", "EMPTY"]);
     expect(await vm.listEnvVars()).toEqual(values);
-    const print = 'printf "%s|" "$A" "$B" "${EMPTY-unset}" "${#BIG}"';
+    const print = `printf "%s|" "$A" "$B" "$\{EMPTY-unset}" "$\{#BIG}"`;
     expect((await vm.run(print)).stdout).toBe(`x|${values.B}||100000|`);
     expect((await vm.run(print, { shell: "raw" })).stdout).toBe("||unset|0|");
     expect((await vm.run("stat -c %a /etc/profile.d/smolvm_env.sh")).output).toBe("600");
