@@ -1,5 +1,5 @@
 import { access } from "node:fs/promises";
-import { BootError, HostError, ValidationError } from "../errors.ts";
+import { BootError, HostError, OperationTimeoutError, ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findProcess } from "../host/process-identity.ts";
 import type { OnProgress } from "../image/progress.ts";
@@ -28,6 +28,8 @@ import { type Seed, writeSeededInitramfs } from "./seed.ts";
 import type { PortSpec } from "./spec.ts";
 
 const MIB = 1024 * 1024;
+/** Some ten times what a boot takes under emulation. */
+const PATIENCE_MS = 40_000;
 
 export interface BootContext {
   readonly signal: AbortSignal;
@@ -65,8 +67,8 @@ export async function bootMachine(machine: Machine, context: BootContext): Promi
 }
 
 /**
- * A guest that is ready. Under emulation about one boot in some hundreds was seen to panic before it had mounted its disk
- * (kmem_cache_create in early boot, QEMU 7.2): such a one is started once more.
+ * A guest that is ready. Under emulation about one boot in some hundreds was seen to panic in the kernel's first second or to stand still
+ * (QEMU 7.2): such a one is started once more, with what is left of the time.
  */
 async function bringUp(
   machine: Machine,
@@ -74,14 +76,23 @@ async function bringUp(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<QemuMachine> {
+  const { timeoutMs } = context;
+  const isEmulated = prepared.choice.accelerator === "tcg" && machine.spec.source.kind === "image";
+  const patienceMs = isEmulated && timeoutMs >= 2 * PATIENCE_MS ? PATIENCE_MS : timeoutMs;
+  const startedMs = performance.now();
   try {
-    return await launchOnce(machine, prepared, context, clock);
+    return await launchOnce(machine, prepared, { ...context, timeoutMs: patienceMs }, clock);
   } catch (error) {
-    const isKnown = error instanceof BootError && /kmem_cache_create\w*: Failed/.test(error.consoleTail);
-    if (!isKnown || prepared.choice.accelerator !== "tcg") throw error;
+    const leftMs = timeoutMs - (performance.now() - startedMs);
+    if (!isEmulated || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
     machine.surroundings.logger.warn?.(`"${machine.spec.name}" is started once more: ${error.message}`);
-    return launchOnce(machine, prepared, context, clock);
+    return launchOnce(machine, prepared, { ...context, timeoutMs: leftMs }, clock);
   }
+}
+
+function isStumble(error: unknown): error is BootError {
+  if (!(error instanceof BootError)) return false;
+  return error.cause instanceof OperationTimeoutError || error.consoleTail.includes("Kernel panic");
 }
 
 async function launchOnce(

@@ -64,7 +64,7 @@ async function checkAccelerator(state: StatePaths): Promise<string> {
     accelerator === "tcg"
       ? " Emulation is slower, and QEMU does not count it as a boundary against hostile code."
       : "";
-  return `${accelerator}: ${reason}${warning}`;
+  return `${accelerator} (${reason}).${warning}`;
 }
 
 async function checkStateFolder({ home }: StatePaths): Promise<string> {
