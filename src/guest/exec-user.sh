@@ -1,6 +1,6 @@
 # Becomes another user of the guest, and then the shell that reads the command, as in worker.sh.
-# Evaluated with these set: $user, $kind (login, raw or interactive), $nl, $guard, $token and, in a terminal, $code: the
-# command itself, for there it does not come by stdin.
+# Evaluated with these set: $user, $kind (login, raw or interactive), $nl, $guard, $token and $reader, or, in a terminal,
+# $code: the command itself, for there it does not come by stdin.
 refuse() {
 	printf '\001%s user %s\n' "$token" "$1" >&2
 	exit 1
@@ -13,7 +13,7 @@ unset IFS
 set +f
 name=$1 uid=$3 gid=$4 home=$6 shell=$7
 case ${shell##*/} in nologin | false | '') shell=/bin/sh ;; esac
-reader=${code:-'IFS= read -r __l||exit 97;eval "$__l"'}
+reader=${code:-$reader}
 if [ "$kind" = login ] && [ -z "$code" ]; then
 	exec 9<&0 </dev/null
 	reader="exec <&9 9<&-;$reader"

@@ -9,7 +9,11 @@ background=${own%/*/*}/background
 nl='
 '
 : "${SHELL:=/bin/sh}"
-reader='IFS= read -r __l||exit 97;[ -z "$3" ]||echo 0 >/proc/$$/oom_score_adj;eval "$__l"'
+# Waits for the command: a line of a word that says for whom it is, and shell code. $1 a newline, $2 its own word, $3 not
+# empty where it was started ahead of time. All that can be done before the line comes is done before. In one line, so that the
+# command's lines are counted from 1.
+reader='[ . -ef ~ ]||cd 2>/dev/null||cd /;IFS=" " read -r __g __l&&[ "$__g" = "#$2" ]||exit 97;'
+reader=$reader'[ -z "$3" ]||echo 0 >/proc/$$/oom_score_adj;case $__l in *\$__n*)__n=$1;;esac;set --;eval "unset __g __l;$__l"'
 spare=''
 once=''
 trap 'once=1' USR1
@@ -52,10 +56,9 @@ ahead() {
 	"$@"
 }
 
-# A command's line came here because the shell that it was meant for has ended. What follows it must not be read as lines.
+# A line came here because the shell that it was meant for has ended. What follows it must not be read as lines.
 gone() {
-	printf '\001%s gone\n' "$token" >&2
-	kill -KILL $$
+	printf '\001%s gone\n' "$token" >&8
 	exit
 }
 
@@ -66,11 +69,7 @@ child() {
 		read -r pid _ </proc/self/stat
 		printf '\001%s pid %s\n' "$token" "$pid"
 	fi
-	IFS= read -r line || {
-		kill -KILL $$
-		exit
-	}
-	eval "$line"
+	IFS= read -r line && eval "$line"
 }
 
 # What the command left running goes where nobody kills it.
@@ -82,6 +81,12 @@ set_free() {
 			echo "$pid" >"$background/cgroup.procs" && moved=1
 		done <"$group/cgroup.procs"
 	done
+}
+
+# The last command is over, but not whom it left running: he may still write.
+linger() {
+	[ "$left" = 0 ] && exit
+	exec sleep 2147483647
 }
 
 printf '\001%s ready %s\n' "$token" $$
@@ -98,11 +103,17 @@ while :; do
 	fi
 	printf '\001%s\n' "$token" >&8
 	printf '\001%s end %s %s %s\n' "$token" $status $killed $left
-	if [ "$left" = 1 ]; then
-		# They may still write: whoever ends now closes the pipes on them.
-		read -r word
-		[ "$word" = quit ] && exit
-		exec sleep 2147483647
-	fi
-	[ -z "$once" ] || exit
+	[ -z "$once" ] || linger
+
+	# Waits for a word: the next child is forked when the host has what it waits for. Meanwhile whom the command left
+	# running may write: his pipes are open as long as this shell is there.
+	while :; do
+		IFS= read -r word || exit
+		case $word in
+		'') break ;;
+		ping) printf '\001%s pong\n' "$token" ;;
+		quit) exit ;;
+		*) gone ;;
+		esac
+	done
 done

@@ -30,6 +30,8 @@ export type OutputObserver = (stream: OutputStream, bytes: Buffer) => boolean;
 const KILL_BOUND_MS = 700;
 /** Commands that are over sooner don't cost the guest a deadline of its own. */
 const GUEST_DEADLINE_AFTER_MS = 250;
+/** A shell that waited may have ended just as it was wanted. */
+const MOST_TRIES = 3;
 /** How much later than the host's deadline the guest's is. */
 const GUEST_DEADLINE_SLACK_MS = 2000;
 
@@ -114,8 +116,8 @@ export class Command {
     const leave = await around.queue.enter(this.#stopper.signal);
     this.#queuedMs = performance.now();
     try {
-      for (;;) {
-        const result = await this.#runOnce(around);
+      for (let triesLeft = MOST_TRIES - 1; ; triesLeft--) {
+        const result = await this.#runOnce(around, triesLeft > 0);
         if (result !== null) return result;
       }
     } finally {
@@ -124,20 +126,24 @@ export class Command {
   }
 
   /** Null: it is worth another try. */
-  async #runOnce(around: Surroundings): Promise<CommandResult | null> {
+  async #runOnce(around: Surroundings, mayTryAgain: boolean): Promise<CommandResult | null> {
     const { link, process } = await startProcess(this.#spec, around, this.#stopper);
     this.#running = { link, process };
     try {
       this.#begin(link, process);
       const end = await this.#untilEnd(link, process);
-      const isReadable = this.#spec.stdin.kind === "bytes";
-      if (end.kind === "never ran" && end.why === "gone" && isReadable) return null;
-      if (end.kind === "not started" && around.links.suspectForeignShell(link)) return null;
+      if (mayTryAgain && this.#isWorthAnotherTry(end, link, around)) return null;
       return this.#judge(link, end);
     } finally {
       this.#running = null;
       around.links.announceRoom();
     }
+  }
+
+  /** Nothing was run, and nothing of its input is lost. */
+  #isWorthAnotherTry(end: ProcessEnd, link: Link, { links }: Surroundings): boolean {
+    if (end.kind === "not started") return links.suspectForeignShell(link);
+    return end.kind === "never ran" && end.why === "gone" && this.#spec.stdin.kind === "bytes";
   }
 
   #begin(link: Link, process: GuestProcess): void {

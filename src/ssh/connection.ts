@@ -17,6 +17,8 @@ export interface SshConnection {
   /** Resolves when the server has answered, in whatever way. */
   ping(): Promise<void>;
   close(): void;
+  /** Ends it without telling the server, who is not listening. */
+  abandon(reason: string): void;
 }
 
 /** No connection could be made. Trying again makes sense where the server just wasn't there yet. */
@@ -152,6 +154,11 @@ function connectionOf(client: Client, socket: Socket): SshConnection {
     exec: (command, terminal) => startProcess(client, command, terminal, () => isOpen && !socket.destroyed),
     // A request that is refused is answered just as well.
     ping: () => new Promise((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())),
+    abandon(why) {
+      isOpen = false;
+      reason = why;
+      socket.destroy();
+    },
     close() {
       isOpen = false;
       reason = "closed by this side";

@@ -6,7 +6,7 @@ import type { SshConnection } from "./connection.ts";
 import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
 import type { GuestProcess } from "./process.ts";
-import { formatTerminalCode } from "./shell-code.ts";
+import { formatTerminalCode, hasInput } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
 import { terminalProcess } from "./terminal-process.ts";
 import { Worker } from "./worker.ts";
@@ -17,6 +17,13 @@ const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 /** The keeper starts when the first command has had the guest to itself for a while. */
 const KEEPER_AFTER_MS = 100;
 
+export interface LinkOptions {
+  readonly activity: Activity;
+  readonly isForeign: boolean;
+  /** Called when the guest has told of itself. */
+  readonly onFacts: (facts: GuestFacts) => void;
+}
+
 /** One connection, its keeper, and the workers on it. */
 export class Link {
   readonly connection: SshConnection;
@@ -24,6 +31,7 @@ export class Link {
   facts: GuestFacts | null = null;
   isForeign: boolean;
   readonly #activity: Activity;
+  readonly #onFacts: (facts: GuestFacts) => void;
   readonly #pool: WorkerPool;
   readonly #name = randomBytes(4).toString("hex");
   readonly #freeSlots: number[] = [];
@@ -34,10 +42,11 @@ export class Link {
   #limit = Number.POSITIVE_INFINITY;
 
   /** `isForeign`: the login shell is known to be no POSIX shell. */
-  constructor(connection: SshConnection, activity: Activity, isForeign: boolean) {
+  constructor(connection: SshConnection, { activity, isForeign, onFacts }: LinkOptions) {
     this.connection = connection;
     this.isForeign = isForeign;
     this.#activity = activity;
+    this.#onFacts = onFacts;
     this.#pool = new WorkerPool(this, activity);
     setTimeout(() => void this.keeper().catch(() => {}), KEEPER_AFTER_MS).unref();
   }
@@ -55,7 +64,7 @@ export class Link {
     const worker = await this.#pool.take(spec, () => this.#openWorker());
     const run = {
       standbyIsFresh: this.#pool.isFresh(worker),
-      isLast: !isEmptyStdin(spec) || (mayBeSurplus && this.#pool.isSurplus),
+      isLast: hasInput(spec) || (mayBeSurplus && this.#pool.isSurplus),
     };
     this.#activity.begin();
     const process = runOnWorker(worker, spec, {
@@ -112,6 +121,7 @@ export class Link {
     const request = formatKeeperRequest([this.#cgroup, this.#noteName]);
     const keeper = new Keeper(await this.connection.exec(request, null));
     this.facts = await keeper.facts;
+    this.#onFacts(this.facts);
     return keeper;
   }
 
@@ -165,8 +175,4 @@ export class Link {
   get #noteName(): string {
     return `smolvm.${this.#name}`;
   }
-}
-
-function isEmptyStdin({ stdin }: CommandSpec): boolean {
-  return stdin.kind === "bytes" && stdin.bytes.length === 0;
 }

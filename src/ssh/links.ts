@@ -1,15 +1,25 @@
 import { Activity } from "./activity.ts";
 import { connectWithRetries } from "./connect.ts";
+import { closeWhenDead } from "./keep-alive.ts";
+import type { GuestFacts } from "./keeper.ts";
 import { Link } from "./link.ts";
 import type { SshTarget } from "./target.ts";
 
 /** More than one only where the server lets us have few channels on each. */
 const MOST_LINKS = 4;
 
+export interface LinksOptions {
+  /** Asked anew for each connection. */
+  readonly target: () => Promise<SshTarget>;
+  /** Whether the machine stands still on purpose. */
+  readonly isPaused: () => boolean;
+  readonly onFacts: (facts: GuestFacts) => void;
+}
+
 /** The connections to one machine: made when one is needed, kept, replaced when they break. */
 export class Links {
   readonly activity = new Activity();
-  readonly #getTarget: () => Promise<SshTarget>;
+  readonly #options: LinksOptions;
   #links: Link[] = [];
   #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
     null;
@@ -17,8 +27,8 @@ export class Links {
   #isClosed = false;
   readonly #onRoom = new Set<() => void>();
 
-  constructor(getTarget: () => Promise<SshTarget>) {
-    this.#getTarget = getTarget;
+  constructor(options: LinksOptions) {
+    this.#options = options;
   }
 
   /** A connection with room for one more shell. Rejects with the signal's reason, ConnectError, or what the target's getter throws. */
@@ -75,8 +85,10 @@ export class Links {
 
   #startConnecting() {
     const abort = new AbortController();
-    const link = connectWithRetries(this.#getTarget, abort.signal).then((connection) => {
-      const made = new Link(connection, this.activity, this.#isForeign);
+    const link = connectWithRetries(this.#options.target, abort.signal).then((connection) => {
+      const { onFacts, isPaused } = this.#options;
+      const made = new Link(connection, { activity: this.activity, isForeign: this.#isForeign, onFacts });
+      closeWhenDead(connection, isPaused);
       this.#links.push(made);
       if (this.#isClosed) connection.close();
       void connection.lost.then(() => this.announceRoom());

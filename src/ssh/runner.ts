@@ -13,6 +13,8 @@ export interface CommandRunnerOptions {
   readonly target: () => Promise<SshTarget>;
   /** Resolves with the reason, a sentence without a full stop, when the machine's process is gone. */
   readonly died: Promise<string>;
+  /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
+  readonly isPaused?: () => boolean;
 }
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
@@ -23,21 +25,28 @@ export interface CommandRunner {
   run(spec: CommandSpec, observe: OutputObserver): Command;
   /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
+  /** Something else than a command has changed the guest: no shell that waits already is used. */
+  disturb(): void;
   /** Ends every command and the connection. Twice is fine. */
   close(): Promise<void>;
 }
 
-/** How many commands run at once at most; the others wait their turn. */
+/** How many commands run at once at most; the others wait their turn. Each takes a shell and a worker of the guest's memory. */
 const MOST_AT_ONCE = 128;
+const LEAST_AT_ONCE = 16;
+const KIB_EACH = 4 * 1024;
 
 export function createCommandRunner(options: CommandRunnerOptions): CommandRunner {
   const { vmId } = options;
-  const around = {
-    vmId,
-    links: new Links(options.target),
-    queue: new Queue(MOST_AT_ONCE),
-    commands: new Set<Command>(),
-  };
+  const queue = new Queue(MOST_AT_ONCE);
+  const links = new Links({
+    target: options.target,
+    isPaused: options.isPaused ?? (() => false),
+    onFacts: ({ memoryKib }) => {
+      queue.capacity = Math.max(LEAST_AT_ONCE, Math.min(MOST_AT_ONCE, Math.floor(memoryKib / KIB_EACH)));
+    },
+  });
+  const around = { vmId, links, queue, commands: new Set<Command>() };
   let whyEnded: string | null = null;
 
   const endAll = (why: string) => {
@@ -69,6 +78,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
         stopper.dispose();
       }
     },
+    disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");
     },

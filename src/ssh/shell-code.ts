@@ -9,7 +9,7 @@ export interface Reader {
   /** By which the line is told from one that came too late, to another shell. */
   readonly guard: string;
   readonly token: string;
-  /** The worker is to end after this command: what follows the line is the command's own input. */
+  /** The worker is to end after this command: what it leaves of its input must not be read as lines. */
   readonly isLast: boolean;
 }
 
@@ -34,15 +34,22 @@ export function needsShell(spec: CommandSpec): boolean {
 export function encodeCommand(spec: CommandSpec, reader: Reader, isStarted: boolean): Buffer {
   const bulk: Buffer[] = [];
   const isChild = reader.kind === "child";
+  const [home, folder, variables] = surroundings(spec, reader.token, quoteOnOneLine);
+  const body = bodyOf(spec, quoteOnOneLine, isChild);
   const steps = [
-    isChild ? "" : `[ "$2" = ${reader.guard} ]||gone;set --;unset __l;`,
+    isChild ? home : "", // the others are there already
     reader.isLast && (isChild || isStarted) ? `kill -USR1 ${isChild ? "$$" : "$PPID"};` : "",
-    ...ownSteps(spec, reader, bulk),
+    folder,
+    isLong(variables)
+      ? `eval ${readBulk(exportVariables(spec.env, quoteText), reader.token, bulk)};`
+      : variables,
+    isLong(body) ? bulkBody(spec, reader.token, bulk) : body,
     // Applied when the words before it have been expanded: what they read comes from the channel still.
     isEmpty(spec) ? " </dev/null" : "",
   ].join("");
-  const newline = steps.includes("$__n") ? `__n=${isChild ? "$nl" : "$1"};` : "";
-  return Buffer.concat([Buffer.from(`${newline}${steps}\n`), ...bulk]);
+  const newline = isChild && steps.includes("$__n") ? "__n=$nl;" : "";
+  const address = isChild ? "" : `#${reader.guard} `;
+  return Buffer.concat([Buffer.from(`${address}${newline}${steps}\n`), ...bulk]);
 }
 
 function isEmpty({ stdin }: CommandSpec): boolean {
@@ -62,17 +69,6 @@ export function formatTerminalCode(spec: CommandSpec, token: string): string {
 export const NEVER_RAN = ["gone", "cwd", "user unknown", "user denied"] as const;
 export type NeverRan = (typeof NEVER_RAN)[number];
 
-function ownSteps(spec: CommandSpec, { token, kind }: Reader, bulk: Buffer[]): string[] {
-  const [home, folder, variables] = surroundings(spec, token, quoteOnOneLine);
-  const body = bodyOf(spec, quoteOnOneLine, kind === "child");
-  return [
-    home,
-    folder,
-    isLong(variables) ? `eval ${readBulk(exportVariables(spec.env, quoteText), bulk)};` : variables,
-    isLong(body) ? bulkBody(spec, bulk) : body,
-  ];
-}
-
 /**
  * A shell reads its line byte by byte, 6 µs each where the CPU is emulated. What is long comes behind the line instead,
  * and is taken by a process (about 8 ms) that reads just that many bytes.
@@ -83,17 +79,27 @@ function isLong(code: string): boolean {
   return code.length > LONGEST_ON_LINE;
 }
 
-function readBulk(code: string, bulk: Buffer[]): string {
+/** Whether anything follows the command's line: its own input, or what of it is too long for the line. */
+export function hasInput(spec: CommandSpec): boolean {
+  return (
+    !isEmpty(spec) ||
+    isLong(exportVariables(spec.env, quoteOnOneLine)) ||
+    isLong(bodyOf(spec, quoteOnOneLine))
+  );
+}
+
+function readBulk(code: string, token: string, bulk: Buffer[]): string {
   const bytes = Buffer.from(code);
   bulk.push(bytes);
   // Command substitution takes newlines off the end, where they can matter behind a backslash.
   const newlines = '"$__n"'.repeat(/\n*$/.exec(code)?.[0].length ?? 0);
-  return `"$(dd bs=${bytes.length} count=1 iflag=fullblock 2>/dev/null)"${newlines}`;
+  const gone = `printf "\\001${token} gone\\n">&2;exit 1`;
+  return `"$(dd bs=${bytes.length} count=1 iflag=fullblock 2>/dev/null||echo '${gone}')"${newlines}`;
 }
 
-function bulkBody(spec: CommandSpec, bulk: Buffer[]): string {
-  if (typeof spec.command === "string") return `${scriptRunner(spec)} ${readBulk(spec.command, bulk)}`;
-  return `eval ${readBulk(execWords(spec.command, quoteText), bulk)}`;
+function bulkBody(spec: CommandSpec, token: string, bulk: Buffer[]): string {
+  if (typeof spec.command === "string") return `${scriptRunner(spec)} ${readBulk(spec.command, token, bulk)}`;
+  return `eval ${readBulk(execWords(spec.command, quoteText), token, bulk)}`;
 }
 
 type Quote = (text: string) => string;

@@ -136,9 +136,9 @@ export class WorkerPool {
 
   /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
   #hold(worker: Worker, isTainted: boolean): void {
-    if (isTainted) worker.letGo();
+    if (isTainted) worker.quit();
     else this.#held.push(worker);
-    if (this.#held.length > MOST_HELD) this.#held.shift()?.letGo();
+    if (this.#held.length > MOST_HELD) this.#held.shift()?.quit();
   }
 
   #whenIdle(): void {
@@ -153,7 +153,7 @@ export class WorkerPool {
     if (running > 0 || this.#idle.length === 0) return;
     const { anyAlive, freeKib } = await (await this.#home.keeper()).lookAround();
     if (anyAlive || this.#activity.epoch !== epoch) return;
-    for (const worker of this.#held.splice(0)) worker.letGo();
+    for (const worker of this.#held.splice(0)) worker.quit();
     if (freeKib < LEAST_FREE_KIB) return;
     for (const kind of this.#wanted) {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
@@ -161,5 +161,6 @@ export class WorkerPool {
       worker?.dismissStandby();
       worker?.prepare(kind, epoch, this.#home.facts?.isRoot ?? false);
     }
+    for (const worker of this.#idle) worker.forkChild();
   }
 }

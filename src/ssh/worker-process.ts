@@ -35,8 +35,10 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
       return sink(stream, bytes);
     };
     const onEnd = (end: ChildEnd) => {
-      if (use.isTainted || bytesReceived > 0 || !mayHaveEndedUnread(end)) over(end);
-      else makeSure(worker, counted, end, over);
+      if (run.isLast || use.isTainted || bytesReceived > 0 || !mayHaveEndedUnread(end)) return over(end);
+      void worker
+        .wereLinesRead()
+        .then((wereRead) => over(wereRead ? end : { kind: "never ran", why: "gone" }));
     };
     worker.give(formatLines(worker, spec, run), { sink: counted, onEnd });
   };
@@ -79,25 +81,13 @@ function formatLines(worker: Worker, spec: CommandSpec, run: WorkerRun): Buffer 
   return Buffer.concat([Buffer.from(formatStart(spec, reader)), encodeCommand(spec, reader, false)]);
 }
 
-/** A waiting shell that its profile's $TMOUT, or somebody's signal, ended just as its line was on the way. */
+/** How a waiting shell ends whose profile set $TMOUT. */
 const UNREAD_CODE = 97;
-const PROBE_CODE = 96;
 
+/** It ended without a word, in one of the ways in which a shell ends that has not read its line. */
 function mayHaveEndedUnread(end: ChildEnd): boolean {
   if (end.kind !== "exited") return false;
   return "signal" in end.status || end.status.code === UNREAD_CODE;
-}
-
-/**
- * It ended without a word, in one of the ways in which a shell ends that has not read its line. Then the worker's next
- * child has read it, and speaks first; else that child gets this one.
- */
-function makeSure(worker: Worker, sink: OutputSink, first: ChildEnd, over: (end: ChildEnd) => void): void {
-  const onEnd = (second: ChildEnd) => {
-    const isProbe = second.kind === "exited" && "code" in second.status && second.status.code === PROBE_CODE;
-    over(isProbe || second.kind === "gone" ? first : second);
-  };
-  worker.give(Buffer.from(`exit ${PROBE_CODE}\n`), { sink, onEnd });
 }
 
 function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {

@@ -45,9 +45,11 @@ export class Worker {
   /** Which child each stream is at. */
   /** Which child's output each stream is at. */
   readonly #at = { stdout: 0, stderr: 0 };
-  /** Which child will read the next line. */
+  /** Which child will read the next line, and how many the worker was told to fork. */
   #reading = 0;
+  #forked = 1;
   #onReady: (ready: true | null) => void = () => {};
+  #onPong: (wasRead: boolean) => void = () => {};
   #watched = 0;
   #watcher: Watcher | null = null;
   #end: ChildEnd | null = null;
@@ -70,6 +72,7 @@ export class Worker {
 
   /** Gives the child that reads next these lines, and watches it to its end. */
   give(lines: Buffer, watcher: Watcher): void {
+    this.forkChild();
     this.#watched = this.#reading++;
     this.#watcher = watcher;
     this.#neverRan = null;
@@ -85,6 +88,7 @@ export class Worker {
 
   /** Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. */
   prepare(kind: Standby["kind"], epoch: number, isRoot: boolean): void {
+    this.forkChild();
     const guard = this.nextGuard();
     this.standby = { kind, guard, epoch, child: this.#reading };
     this.#write(Buffer.from(`${isRoot ? "ahead " : ""}${kind} ${guard}\n`));
@@ -98,19 +102,29 @@ export class Worker {
     this.#write(Buffer.from("exit\n"));
   }
 
+  /** Has the child forked that reads next, where that has not been done. */
+  forkChild(): void {
+    if (this.#forked > this.#reading) return;
+    this.#forked++;
+    this.#write(Buffer.from("\n"));
+  }
+
+  /** Whether the lines that were given last were read by anybody; asked when the child they were meant for has ended. */
+  async wereLinesRead(): Promise<boolean> {
+    const answer = new Promise<boolean>((resolve) => {
+      this.#onPong = resolve;
+    });
+    this.#write(Buffer.from("ping\n"));
+    return await answer;
+  }
+
   nextGuard(): string {
     this.#lastGuard++;
     return String(this.#lastGuard);
   }
 
-  /** Ends a worker that waits for a command. */
+  /** Ends a worker that has nothing to do. Whom its last command left running goes on, unless he writes. */
   quit(): void {
-    this.channel.end();
-  }
-
-  /** Ends a worker whose command left somebody running. He goes on, unless he writes to the pipes that close now. */
-  letGo(): void {
-    this.#write(Buffer.from("quit\n"));
     this.channel.end();
   }
 
@@ -142,7 +156,8 @@ export class Worker {
     if (what === "ready") {
       this.pid = Number(rest[0]);
       this.#onReady(true);
-    } else if (what === "pid") this.childPid = Number(rest[0]);
+    } else if (what === "pong") this.#onPong(true);
+    else if (what === "pid") this.childPid = Number(rest[0]);
     else if (what === "end" || what === undefined) this.#childEnded(stream, rest);
     else this.#neverRan = NEVER_RAN.find((known) => known === words.join(" ")) ?? null;
   }
@@ -187,6 +202,7 @@ export class Worker {
 
   #gone(status: ExitStatus | null): void {
     this.#onReady(null);
+    this.#onPong(this.#neverRan === null);
     this.#report(this.#neverRan ? { kind: "never ran", why: this.#neverRan } : { kind: "gone", status });
   }
 }

@@ -1,0 +1,33 @@
+import type { SshConnection } from "./connection.ts";
+
+const INTERVAL_MS = 15_000;
+/** A guest that has not answered for so long, though it was not paused, is not there any more. */
+const SILENCE_MS = 60_000;
+
+export interface KeepAliveTimes {
+  readonly intervalMs: number;
+  readonly silenceMs: number;
+}
+
+/** Asks a connection that is silent for a sign of life now and then, and closes it where none comes. */
+export function closeWhenDead(
+  connection: SshConnection,
+  isPaused: () => boolean,
+  { intervalMs, silenceMs }: KeepAliveTimes = { intervalMs: INTERVAL_MS, silenceMs: SILENCE_MS },
+): void {
+  let bytesSeen = connection.bytesRead;
+  let aliveMs = performance.now();
+  let lastTickMs = aliveMs;
+  const timer = setInterval(() => {
+    const nowMs = performance.now();
+    // A host that slept, or was stopped, has heard nothing meanwhile.
+    const hostWasAway = nowMs - lastTickMs > 2 * intervalMs;
+    if (connection.bytesRead !== bytesSeen || isPaused() || hostWasAway) aliveMs = nowMs;
+    bytesSeen = connection.bytesRead;
+    lastTickMs = nowMs;
+    if (nowMs - aliveMs >= silenceMs) connection.abandon("the server does not answer any more");
+    else if (nowMs > aliveMs) void connection.ping();
+  }, intervalMs);
+  timer.unref();
+  void connection.lost.then(() => clearInterval(timer));
+}
