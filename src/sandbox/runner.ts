@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts";
 
 /** What reaches a machine that is up: it connects with the first command. */
 export async function openRunner(
-  { spec }: Machine,
+  { spec, status }: Machine,
   qemu: QemuMachine,
   known: { key: ClientKey; hostKey: HostKey; choice: AcceleratorChoice; folder: MachinePaths },
 ): Promise<CommandRunner> {
@@ -18,6 +18,7 @@ export async function openRunner(
   return createCommandRunner({
     vmId: spec.id,
     died: qemu.exited.then(({ reason }) => reason),
+    isPaused: () => status.phase === "paused",
     target: async () => ({
       host: "127.0.0.1",
       port,
