@@ -1,7 +1,7 @@
 import type { Architecture } from "../util/architecture.ts";
 
-/** Boot arguments with which an image starts its SSH server. */
-export const SSH_BOOT_ARGS = "console=ttyS0 reboot=t panic=-1 root=/dev/vda rw init=/init";
+/** Boot arguments with which an image starts its SSH server. Quiet, so that no kernel message gets into its ready line on the console. */
+export const SSH_BOOT_ARGS = "console=ttyS0 quiet loglevel=4 reboot=t panic=-1 root=/dev/vda rw init=/init";
 
 /** The kernel command line of the project's own images. */
 export function imageBootArgs(arch: Architecture, hasDisk: boolean): string {
