@@ -1,9 +1,11 @@
 # The keeper: one shell for each connection, which ends commands. Builtins only, so that it works where nothing can be
 # forked any more. Lines in: "ID VERB ARGUMENTS…"; lines out: "ID ANSWER…". When its stdin ends, the host or the
 # connection is gone, and every command of this connection dies with it. What a command that ended left behind lives on.
-# $1 the connection's cgroup, $2 how the workers' files of notes begin.
+# $1 the connection's cgroup, $2 how the names of the workers' files of notes begin. Further pairs of the same are
+# connections that broke, perhaps before their keeper was there.
 unset __script
 base=$1 notes=$2
+shift 2
 background=${base%/*}/background
 trap '' PIPE HUP TERM INT
 
@@ -56,6 +58,21 @@ signal() {
 		kill -s "$2" "$pid" && found=0
 	done
 	return $found
+} 2>/dev/null
+
+# Ends all that connection $1 started, and takes away what it leaves: its cgroups, its notes $2.
+bury() {
+	if [ $cgroups = 1 ]; then
+		echo 1 >"$1/cgroup.kill"
+		for _ in 1 2 3 4 5; do
+			rmdir "$1"/*/ "$1" && break
+			sleep 0.1
+		done
+	fi
+	for note in "/run/$2".*.pid "/tmp/$2".*.pid; do
+		read -r pid <"$note" && signal "$pid" KILL
+	done
+	rm -f "/run/$2".* "/tmp/$2".*
 } 2>/dev/null
 
 # Ends command $1, whose first process is $2. Its worker $3 is not to take another one.
@@ -137,6 +154,10 @@ hasten() {
 
 memory
 echo "keeper $cgroups $root ${SHELL##*/} ${SHLVL:-1} $total $free"
+while [ $# -gt 1 ]; do
+	bury "$1" "$2"
+	shift 2
+done
 due='' partial='' misses=0
 while :; do
 	line=''
@@ -159,17 +180,4 @@ while :; do
 	[ -n "$due" ] && expire
 done 2>/dev/null
 
-# The host is gone.
-if [ $cgroups = 1 ]; then
-	echo 1 >"$base/cgroup.kill"
-	for _ in 1 2 3 4 5; do
-		rmdir "$base"/*/ "$base" && break
-		sleep 0.1
-	done
-else
-	for one in $due; do
-		rest=${one#*:}
-		end "${one%%:*}" "${rest%%:*}"
-	done
-fi 2>/dev/null
-rm -f "/run/$notes".* "/tmp/$notes".*
+bury "$base" "$notes"

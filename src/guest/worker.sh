@@ -68,6 +68,7 @@ child() {
 	else
 		read -r pid _ </proc/self/stat
 		printf '\001%s pid %s\n' "$token" "$pid"
+		echo "$pid" >"$note.pid" # for the keeper, should the connection break
 	fi
 	IFS= read -r line && eval "$line"
 }

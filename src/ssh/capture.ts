@@ -41,8 +41,8 @@ export class Capture {
   }
 
   /** What was kept, as text: invalid sequences as U+FFFD. */
-  text(): string {
-    return Buffer.from(this.bytes().buffer).toString("utf8");
+  text(bytes: Uint8Array = this.bytes()): string {
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   }
 
   #addToHead(chunk: Buffer): void {

@@ -17,11 +17,16 @@ const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 /** The keeper starts when the first command has had the guest to itself for a while. */
 const KEEPER_AFTER_MS = 100;
 
+/** By what a connection's things in the guest are known: its cgroup, and how the names of its files begin. */
+export type LinkName = readonly [cgroup: string, notes: string];
+
 export interface LinkOptions {
   readonly activity: Activity;
   readonly isForeign: boolean;
   /** Called when the guest has told of itself. */
   readonly onFacts: (facts: GuestFacts) => void;
+  /** Connections that broke, whose commands may still run. */
+  readonly broken: readonly LinkName[];
 }
 
 /** One connection, its keeper, and the workers on it. */
@@ -33,7 +38,8 @@ export class Link {
   readonly #activity: Activity;
   readonly #onFacts: (facts: GuestFacts) => void;
   readonly #pool: WorkerPool;
-  readonly #name = randomBytes(4).toString("hex");
+  readonly name: LinkName;
+  readonly #broken: readonly LinkName[];
   readonly #freeSlots: number[] = [];
   #lastSlot = 0;
   #keeper: Promise<Keeper> | null = null;
@@ -42,7 +48,10 @@ export class Link {
   #limit = Number.POSITIVE_INFINITY;
 
   /** `isForeign`: the login shell is known to be no POSIX shell. */
-  constructor(connection: SshConnection, { activity, isForeign, onFacts }: LinkOptions) {
+  constructor(connection: SshConnection, { activity, isForeign, onFacts, broken }: LinkOptions) {
+    const id = randomBytes(4).toString("hex");
+    this.name = [`${CGROUP_ROOT}/${id}`, `smolvm.${id}`];
+    this.#broken = broken;
     this.connection = connection;
     this.isForeign = isForeign;
     this.#activity = activity;
@@ -118,7 +127,7 @@ export class Link {
 
   async #startKeeper(): Promise<Keeper> {
     if (!this.connection.isOpen) throw new ConnectionLostError("the connection is gone");
-    const request = formatKeeperRequest([this.#cgroup, this.#noteName]);
+    const request = formatKeeperRequest([...this.name, ...this.#broken.flat()]);
     const keeper = new Keeper(await this.connection.exec(request, null));
     this.facts = await keeper.facts;
     this.#onFacts(this.facts);
@@ -127,8 +136,9 @@ export class Link {
 
   async #openWorker(): Promise<Worker> {
     return await this.#openChannel(async (slot, token) => {
-      const own = `${this.#cgroup}/workers`;
-      const parameters = [token, own, this.#cgroupOf(slot), `${this.#noteName}.${slot}`];
+      const [cgroup, notes] = this.name;
+      const own = `${cgroup}/workers`;
+      const parameters = [token, own, this.#cgroupOf(slot), `${notes}.${slot}`];
       const channel = await this.connection.exec(formatWorkerRequest(parameters, this.isForeign), null);
       void channel.closed.then(() => this.#closed(slot));
       return new Worker(channel, token, slot);
@@ -164,15 +174,7 @@ export class Link {
     this.#freeSlots.push(slot);
   }
 
-  get #cgroup(): string {
-    return `${CGROUP_ROOT}/${this.#name}`;
-  }
-
   #cgroupOf(slot: number): string {
-    return this.facts?.cgroups === false ? "" : `${this.#cgroup}/${slot}`;
-  }
-
-  get #noteName(): string {
-    return `smolvm.${this.#name}`;
+    return this.facts?.cgroups === false ? "" : `${this.name[0]}/${slot}`;
   }
 }

@@ -2,7 +2,7 @@ import { Activity } from "./activity.ts";
 import { connectWithRetries } from "./connect.ts";
 import { closeWhenDead } from "./keep-alive.ts";
 import type { GuestFacts } from "./keeper.ts";
-import { Link } from "./link.ts";
+import { Link, type LinkName } from "./link.ts";
 import type { SshTarget } from "./target.ts";
 
 /** More than one only where the server lets us have few channels on each. */
@@ -24,6 +24,7 @@ export class Links {
   #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
     null;
   #isForeign = false;
+  #broken: LinkName[] = [];
   #isClosed = false;
   readonly #onRoom = new Set<() => void>();
 
@@ -87,11 +88,19 @@ export class Links {
     const abort = new AbortController();
     const link = connectWithRetries(this.#options.target, abort.signal).then((connection) => {
       const { onFacts, isPaused } = this.#options;
-      const made = new Link(connection, { activity: this.activity, isForeign: this.#isForeign, onFacts });
+      const made = new Link(connection, {
+        activity: this.activity,
+        isForeign: this.#isForeign,
+        onFacts,
+        broken: this.#broken.splice(0),
+      });
       closeWhenDead(connection, isPaused);
       this.#links.push(made);
       if (this.#isClosed) connection.close();
-      void connection.lost.then(() => this.announceRoom());
+      void connection.lost.then(() => {
+        this.#broken.push(made.name);
+        this.announceRoom();
+      });
       return made;
     });
     const attempt = { link, abort, waiting: 0 };

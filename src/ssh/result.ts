@@ -18,15 +18,17 @@ export function formatResult(
 ): CommandResult {
   const signal = "signal" in status ? status.signal : null;
   const exitCode = "signal" in status ? exitCodeOfSignal(status.signal) : status.code;
-  const stdout = captured.stdout.text();
+  const stdoutBytes = captured.stdout.bytes();
+  const stderrBytes = captured.stderr.bytes();
+  const stdout = captured.stdout.text(stdoutBytes);
   return {
     command,
     exitCode,
     signal,
     stdout,
-    stderr: captured.stderr.text(),
-    stdoutBytes: captured.stdout.bytes(),
-    stderrBytes: captured.stderr.bytes(),
+    stderr: captured.stderr.text(stderrBytes),
+    stdoutBytes,
+    stderrBytes,
     ok: exitCode === 0,
     output: stdout.trim(),
     truncated: { stdout: captured.stdout.isTruncated, stderr: captured.stderr.isTruncated },

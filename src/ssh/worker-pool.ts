@@ -104,10 +104,14 @@ export class WorkerPool {
     this.#busy--;
     if (end?.kind === "gone") this.#waiting.shift()?.();
     else if (end?.kind === "exited" && end.leftSomebody) this.#hold(worker, use.isTainted);
-    else if (end?.kind === "never ran" || (end !== null && (use.isTainted || use.isLast))) worker.quit();
+    else if (worker.endsByItself || (end !== null && this.#isSpent(end, use))) worker.quit();
     else if (use.hasDeadline) this.#keepAfterDeadline(worker);
     else this.#keep(worker);
     this.#whenIdle();
+  }
+
+  #isSpent(end: ChildEnd, { isTainted, isLast }: Use): boolean {
+    return end.kind === "never ran" || isTainted || isLast;
   }
 
   #keep(worker: Worker): void {

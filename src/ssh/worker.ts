@@ -57,6 +57,8 @@ export class Worker {
   #early: { child: number; stream: OutputStream; bytes: Buffer }[] = [];
   #earlyBytes = 0;
   #lastGuard = 0;
+  /** How it ended itself. */
+  #goneEnd: ChildEnd | null = null;
 
   constructor(channel: SshChannel, token: string, slot: number) {
     this.channel = channel;
@@ -83,7 +85,8 @@ export class Worker {
     let flows = true;
     for (const { stream, bytes } of early) flows = watcher.sink(stream, bytes);
     if (flows) this.channel.resume();
-    this.#write(lines);
+    if (this.#goneEnd) this.#report(this.#goneEnd);
+    else this.#write(lines);
   }
 
   /** Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. */
@@ -113,9 +116,15 @@ export class Worker {
   async wereLinesRead(): Promise<boolean> {
     const answer = new Promise<boolean>((resolve) => {
       this.#onPong = resolve;
+      if (this.#goneEnd) resolve(this.#goneEnd.kind !== "never ran");
     });
     this.#write(Buffer.from("ping\n"));
     return await answer;
+  }
+
+  /** Without cgroups what a command left running can't be told from nobody: the worker ends with its first command. */
+  get endsByItself(): boolean {
+    return this.childPid !== 0;
   }
 
   nextGuard(): string {
@@ -203,7 +212,8 @@ export class Worker {
   #gone(status: ExitStatus | null): void {
     this.#onReady(null);
     this.#onPong(this.#neverRan === null);
-    this.#report(this.#neverRan ? { kind: "never ran", why: this.#neverRan } : { kind: "gone", status });
+    this.#goneEnd = this.#neverRan ? { kind: "never ran", why: this.#neverRan } : { kind: "gone", status };
+    this.#report(this.#goneEnd);
   }
 }
 

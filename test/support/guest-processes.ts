@@ -1,0 +1,75 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ServerChannel } from "ssh2";
+import { MARK } from "../setup/marked-processes.ts";
+
+const HELD_MS = 300;
+const GRACE_MS = 3000;
+
+/** The processes that a server starts for its clients, as dropbear does it. */
+export class GuestProcesses {
+  readonly #home: string;
+  readonly #shell: string;
+  readonly #children = new Set<ChildProcess>();
+  /** How much they have written to their stdout. */
+  bytesWritten = 0;
+
+  constructor(home: string, shell: string) {
+    this.#home = home;
+    this.#shell = shell;
+  }
+
+  run(command: string, channel: ServerChannel, forgetsExitStatus: () => boolean): void {
+    const child = spawn(this.#shell, ["-c", this.#tamed(command)], { cwd: this.#home, env: this.#env });
+    this.#children.add(child);
+    child.stdout.on("data", (bytes: Buffer) => {
+      this.bytesWritten += bytes.length;
+    });
+    forward(child.stdout, channel);
+    forward(child.stderr, channel.stderr);
+    channel.on("data", (bytes: Buffer) => child.stdin.write(bytes));
+    channel.on("end", () => child.stdin.end());
+    channel.on("close", () => child.stdin.end());
+    for (const stream of [child.stdin, channel]) stream.on("error", () => {});
+    child.on("exit", async (exitCode, signal) => {
+      this.#children.delete(child);
+      // What was left running may hold the pipes for ever.
+      await Promise.race([once(child, "close"), sleep(HELD_MS)]);
+      child.stdout.destroy();
+      child.stderr.destroy();
+      if (!forgetsExitStatus()) {
+        if (signal) channel.exit(signal.slice(3), false, "");
+        else channel.exit(exitCode ?? 0);
+      }
+      channel.end();
+      channel.close();
+    });
+  }
+
+  /** All are told by the end of their stdin; the keeper may need a moment to end the others. */
+  async end(): Promise<void> {
+    const all = [...this.#children].map((child) => once(child, "exit"));
+    await Promise.race([Promise.all(all), sleep(GRACE_MS)]);
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+
+  /** What a guest has, and what of this host should not be touched. */
+  #tamed(command: string): string {
+    return command.replaceAll("/sys/fs/cgroup", `${this.#home}/none`).replaceAll("/run/$", `${this.#home}/$`);
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    const { PATH, [MARK]: mark } = process.env;
+    return { HOME: this.#home, SHELL: this.#shell, USER: "root", LOGNAME: "root", PATH, [MARK]: mark };
+  }
+}
+
+function forward(from: Readable, to: Writable): void {
+  from.on("data", (bytes: Buffer) => {
+    if (to.write(bytes)) return;
+    from.pause();
+    to.once("drain", () => from.resume());
+  });
+}
