@@ -4,7 +4,7 @@ import type { Architecture } from "../util/architecture.ts";
 import { type CpioEntry, encodeCpio } from "../util/cpio.ts";
 import type { Deb } from "./deb.ts";
 import { debianFiles } from "./debian-files.ts";
-import { openDpkgDatabase } from "./dpkg-database.ts";
+import { openDpkgDatabase, textFile } from "./dpkg-database.ts";
 import { BUILDER_FILES, BUILDER_PROGRAMS, type GuestFile, readGuestFile } from "./guest-files.ts";
 import { file, withFolders } from "./initramfs.ts";
 import type { Mirror } from "./mirror.ts";
@@ -30,7 +30,8 @@ export async function openPackageDisk(path: string, mirror: Mirror): Promise<Pac
   return {
     add: async (deb) => write([...deb.data, ...database.add(deb)]),
     finish: async () => {
-      await write([...database.finish(), ...debianFiles(mirror)]);
+      const profile = textFile("etc/profile", String(await readGuestFile("debian-profile.sh")));
+      await write([...database.finish(), ...debianFiles(mirror), profile]);
       await file.appendFile(TAR_END);
     },
     close: () => file.close(),

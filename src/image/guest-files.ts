@@ -20,7 +20,7 @@ export const BUILDER_PROGRAMS = [
 ] as const;
 
 /** Those that go elsewhere. */
-const OTHER_FILES = ["init.sh", "tiny-profile.sh"] as const;
+const OTHER_FILES = ["init.sh", "tiny-profile.sh", "debian-profile.sh"] as const;
 
 const ALL_FILES = [...SMOLVM_FILES, ...BUILDER_FILES, ...BUILDER_PROGRAMS, ...OTHER_FILES];
 
