@@ -65,6 +65,7 @@ bury() {
 	if [ $cgroups = 1 ]; then
 		echo 1 >"$1/cgroup.kill"
 		for _ in 1 2 3 4 5; do
+			[ -d "$1" ] || break
 			rmdir "$1"/*/ "$1" && break
 			sleep 0.1
 		done

@@ -16,6 +16,8 @@ import { runOnWorker } from "./worker-process.ts";
 const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 /** The keeper starts when the first command has had the guest to itself for a while. */
 const KEEPER_AFTER_MS = 100;
+/** How long the end of a connection waits for it. */
+const KEEPER_BOUND_MS = 2000;
 
 /** By what a connection's things in the guest are known: its cgroup, and how the names of its files begin. */
 export type LinkName = readonly [cgroup: string, notes: string];
@@ -42,6 +44,8 @@ export class Link {
   readonly #broken: readonly LinkName[];
   readonly #freeSlots: number[] = [];
   #lastSlot = 0;
+  /** How many commands began whose end was not heard of. */
+  #unended = 0;
   #keeper: Promise<Keeper> | null = null;
   /** How many channels are open for commands, and how many the server lets us have at most. */
   #open = 0;
@@ -60,6 +64,24 @@ export class Link {
     setTimeout(() => void this.keeper().catch(() => {}), KEEPER_AFTER_MS).unref();
   }
 
+  /** Whose commands may still run where this connection breaks before its keeper is there. */
+  get unburied(): readonly LinkName[] {
+    return [this.name, ...this.#broken];
+  }
+
+  /** Ends the connection, and by its keeper all that runs. A short command is often over before the keeper is there. */
+  async close(): Promise<void> {
+    if (this.connection.isOpen && this.mayHaveLeftSomebody) {
+      await Promise.race([this.keeper().catch(() => {}), sleep(KEEPER_BOUND_MS, undefined, { ref: false })]);
+    }
+    this.connection.close();
+  }
+
+  /** Whether something may run that no keeper will end when the connection goes. */
+  get mayHaveLeftSomebody(): boolean {
+    return this.facts === null && (this.#unended > 0 || this.#broken.length > 0);
+  }
+
   get hasRoom(): boolean {
     return this.connection.isOpen && (this.#pool.hasIdle || this.#open < this.#limit);
   }
@@ -75,11 +97,11 @@ export class Link {
       standbyIsFresh: this.#pool.isFresh(worker),
       isLast: hasInput(spec) || (mayBeSurplus && this.#pool.isSurplus),
     };
-    this.#activity.begin();
+    this.#begun();
     const process = runOnWorker(worker, spec, {
       ...run,
       onOver: (end, use) => {
-        this.#activity.end();
+        this.#over(end?.kind !== "gone");
         if (end?.kind === "gone" && this.connection.isOpen) void this.kill(process);
         this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
       },
@@ -151,10 +173,20 @@ export class Link {
       const parameters = [token, this.#cgroupOf(slot), kind, formatTerminalCode(spec, token)];
       const request = formatRequest(readGuestScript("exec-terminal"), parameters);
       const channel = await this.connection.exec(request, spec.terminal);
-      this.#activity.begin();
+      this.#begun();
       void channel.closed.then(() => this.#closed(slot));
-      return terminalProcess(channel, token, slot, () => this.#activity.end());
+      return terminalProcess(channel, token, slot, (isKnown) => this.#over(isKnown));
     });
+  }
+
+  #begun(): void {
+    this.#activity.begin();
+    this.#unended++;
+  }
+
+  #over(isKnown: boolean): void {
+    this.#activity.end();
+    if (isKnown) this.#unended--;
   }
 
   async #openChannel<T>(open: (slot: number, token: string) => Promise<T>): Promise<T> {

@@ -7,6 +7,8 @@ import type { SshTarget } from "./target.ts";
 
 /** More than one only where the server lets us have few channels on each. */
 const MOST_LINKS = 4;
+/** How long a connection is tried for that nobody has asked for. */
+const RECONNECT_BOUND_MS = 60_000;
 
 export interface LinksOptions {
   /** Asked anew for each connection. */
@@ -59,11 +61,22 @@ export class Links {
   }
 
   /** Ends all connections; in the guest every command dies with them. */
-  close(): void {
-    this.#isClosed = true;
-    this.#connecting?.abort.abort(new Error("closed"));
+  async close(): Promise<void> {
+    this.#refuseNew();
+    await Promise.all(this.#links.map((link) => link.close()));
+    this.announceRoom();
+  }
+
+  /** As `close`, where the guest is gone already. */
+  abandon(): void {
+    this.#refuseNew();
     for (const { connection } of this.#links) connection.close();
     this.announceRoom();
+  }
+
+  #refuseNew(): void {
+    this.#isClosed = true;
+    this.#connecting?.abort.abort(new Error("closed"));
   }
 
   get isClosed(): boolean {
@@ -92,15 +105,13 @@ export class Links {
         activity: this.activity,
         isForeign: this.#isForeign,
         onFacts,
-        broken: this.#broken.splice(0),
+        broken: this.#broken,
       });
+      this.#broken = [];
       closeWhenDead(connection, isPaused);
       this.#links.push(made);
       if (this.#isClosed) connection.close();
-      void connection.lost.then(() => {
-        this.#broken.push(made.name);
-        this.announceRoom();
-      });
+      void connection.lost.then(() => this.#lost(made));
       return made;
     });
     const attempt = { link, abort, waiting: 0 };
@@ -109,6 +120,15 @@ export class Links {
     };
     link.then(done, done);
     return attempt;
+  }
+
+  /** What ran on it ends by its keeper. Where it had none yet the next connection's does that: one is made for it. */
+  #lost(link: Link): void {
+    this.announceRoom();
+    if (this.#isClosed || !link.mayHaveLeftSomebody) return;
+    this.#broken.push(...link.unburied);
+    const connects = this.#connect(AbortSignal.timeout(RECONNECT_BOUND_MS));
+    connects.catch(() => {}); // the next command will say so
   }
 
   #room(signal: AbortSignal): Promise<void> {

@@ -52,9 +52,11 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const endAll = (why: string) => {
     whyEnded ??= why;
     for (const command of around.commands) command.stop({ kind: "died", why: whyEnded });
-    around.links.close();
   };
-  void options.died.then(endAll);
+  void options.died.then((why) => {
+    endAll(why);
+    around.links.abandon();
+  });
 
   const surroundings = async () => {
     if (whyEnded === null) return around;
@@ -81,6 +83,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
     disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");
+      await around.links.close();
     },
   };
 }

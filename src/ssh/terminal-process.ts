@@ -12,7 +12,7 @@ export function terminalProcess(
   channel: SshChannel,
   token: string,
   slot: number,
-  onOver: () => void,
+  onOver: (isKnown: boolean) => void,
 ): GuestProcess {
   let pid = 0;
   let neverRan: NeverRan | null = null;
@@ -33,7 +33,7 @@ export function terminalProcess(
   );
   const ended = endOf(channel).then((end): ProcessEnd => {
     onReady(null);
-    onOver();
+    onOver(end.kind === "exited");
     if (neverRan !== null) return { kind: "never ran", why: neverRan };
     return pid === 0 && end.kind === "exited" ? { kind: "not started" } : end;
   });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerChannel } from "ssh2";
@@ -55,6 +56,21 @@ export class GuestProcesses {
     for (const child of this.#children) child.kill("SIGKILL");
   }
 
+  /** The lot, those included that left their parents: known by their home. */
+  killAll(): void {
+    for (const pid of this.#all()) process.kill(Number(pid), "SIGKILL");
+  }
+
+  /** How many live that were started as exactly this. */
+  count(commandLine: string): number {
+    return this.#all().filter((pid) => readProc(pid, "cmdline").join(" ").trim() === commandLine).length;
+  }
+
+  #all(): string[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.filter((pid) => readProc(pid, "environ").includes(`HOME=${this.#home}`));
+  }
+
   /** What a guest has, and what of this host should not be touched. */
   #tamed(command: string): string {
     return command.replaceAll("/sys/fs/cgroup", `${this.#home}/none`).replaceAll("/run/$", `${this.#home}/$`);
@@ -63,6 +79,14 @@ export class GuestProcesses {
   get #env(): NodeJS.ProcessEnv {
     const { PATH, [MARK]: mark } = process.env;
     return { HOME: this.#home, SHELL: this.#shell, USER: "root", LOGNAME: "root", PATH, [MARK]: mark };
+  }
+}
+
+function readProc(pid: string, file: "environ" | "cmdline"): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0");
+  } catch {
+    return []; // it has ended meanwhile
   }
 }
 

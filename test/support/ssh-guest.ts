@@ -41,6 +41,8 @@ export interface SshGuest {
   readonly processes: GuestProcesses;
   /** Breaks every connection, as if the cable were cut. */
   cut(): void;
+  /** Ends all its processes, as the end of a machine does. */
+  powerOff(): void;
   close(): Promise<void>;
 }
 
@@ -103,7 +105,7 @@ export async function startSshGuest(shell = "/bin/bash"): Promise<SshGuest> {
     await processes.end();
     rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   };
-  return { target, home, behaviour, seen, processes, cut, close };
+  return { target, home, behaviour, seen, processes, cut, powerOff: () => processes.killAll(), close };
 }
 
 /** ssh2's server keeps the one of node:net to itself, which alone sees a connection before it says anything. */

@@ -130,6 +130,22 @@ describe("the fate of a command", () => {
     expect((await run("echo next")).output).toBe("next");
   });
 
+  it.each(["is cut", "is closed"] as const)(
+    "is its end where the connection %s before anything guards it, though nobody asks again",
+    async (how) => {
+      const running = run("(setsid sleep 4721 &); echo begun; exec sleep 4721");
+      running.catch(() => {});
+      await eventually(
+        () => guest.processes.bytesWritten > 0 && guest.processes.count("sleep 4721") === 2,
+        "it has begun",
+      );
+      if (how === "is cut") guest.cut();
+      else await runner.close();
+      await eventually(() => guest.processes.count("sleep 4721") === 1, "what is of its session is dead");
+      guest.powerOff(); // what has left it is out of reach without cgroups
+    },
+  );
+
   it("is unknown where its channel closes without an exit status", async () => {
     guest.behaviour.forgetsExitStatus = true;
     const lost = run("kill -KILL $PPID; sleep 100");
@@ -141,6 +157,7 @@ describe("the fate of a command", () => {
     const running = run("echo begun; sleep 100");
     for await (const { text } of running) {
       expect(text).toBe("begun\n");
+      guest.powerOff();
       die("QEMU was killed");
       break;
     }
