@@ -101,6 +101,8 @@ while :; do
 	if [ -n "$group" ]; then
 		read -r _ left <"$group/cgroup.events"
 		[ "$left" = 0 ] || set_free
+	else
+		true >"$note.pid" # whom it left running goes on, whatever becomes of the connection
 	fi
 	printf '\001%s\n' "$token" >&8
 	printf '\001%s end %s %s %s\n' "$token" $status $killed $left

@@ -8,7 +8,7 @@ import type { SshTarget } from "../../src/ssh/target.ts";
 import { GuestProcesses } from "./guest-processes.ts";
 
 /** How this guest's SSH server behaves; may be changed at any time. */
-export interface Behaviour {
+interface Behaviour {
   /** How many channels one connection may have open. */
   mostChannels: number;
   /** How many connections are still to be closed before the server says a word. */

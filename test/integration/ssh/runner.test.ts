@@ -146,6 +146,18 @@ describe("the fate of a command", () => {
     },
   );
 
+  it("is no matter for what it left running on purpose, though the connection goes", async () => {
+    expect((await run("(sleep 4722 &); echo over")).output).toBe("over");
+    await runner.waitConnected({ timeoutMs: 10_000 });
+    const keeps = run("sleep 100");
+    await eventually(() => guest.processes.count("sleep 100") === 1, "another one runs");
+    guest.cut();
+    await expect(keeps).rejects.toThrow(CommandOutcomeUnknownError);
+    await eventually(() => guest.processes.count("sleep 100") === 0, "that one is dead");
+    expect(guest.processes.count("sleep 4722")).toBe(1);
+    guest.powerOff();
+  });
+
   it("is unknown where its channel closes without an exit status", async () => {
     guest.behaviour.forgetsExitStatus = true;
     const lost = run("kill -KILL $PPID; sleep 100");
