@@ -14,6 +14,8 @@ export interface GuardOptions {
   readonly ephemeralFolder: string | null;
   /** How many sockets the command gets, as its fds 3, 4, 6, 7, 8, 9 in that order. Default 0. */
   readonly channels?: number;
+  /** Open files of this process, which the command gets too, behind the sockets in the same order. */
+  readonly files?: readonly number[];
   /** The command's whole environment; default: only what a program needs to find its files. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -35,7 +37,8 @@ export interface GuardedProcess {
 }
 
 const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
-const CHANNEL_FDS = [3, 4, 6, 7, 8, 9];
+/** What a guarded command can be handed down; 5 is the guardian's own. */
+const COMMAND_FDS = [3, 4, 6, 7, 8, 9];
 const LIFETIME_FD = 5;
 const KEPT_VARIABLES = /^(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|DYLD_.*|QEMU_.*)$/;
 
@@ -46,18 +49,26 @@ const KEPT_VARIABLES = /^(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY
  */
 export async function spawnGuarded(argv: readonly string[], options: GuardOptions): Promise<GuardedProcess> {
   const folder = checkFolder(options.ephemeralFolder);
-  const fds = CHANNEL_FDS.slice(0, options.channels ?? 0);
+  const fds = COMMAND_FDS.slice(0, options.channels ?? 0);
+  const files = new Map((options.files ?? []).map((file, index) => [inheritedFd(fds.length + index), file]));
   const guardian = spawn("/bin/sh", [GUARDIAN, folder, ...argv], {
     cwd: "/", // so that no folder is kept busy
     detached: true,
     env: options.env ?? neededVariables(process.env),
-    stdio: stdioFor(fds),
+    stdio: stdioFor(fds, files),
   });
   const sockets = (fd: number) => socketOf(guardian, fd);
   await once(guardian, "spawn").catch((error: Error) => {
     throw new HostError(`/bin/sh can't be started on this host: ${error.message}.`, { cause: error });
   });
   return watch(guardian, fds.map(sockets), sockets(LIFETIME_FD));
+}
+
+/** The number under which the command finds what is handed down at that place, sockets first. */
+export function inheritedFd(place: number): number {
+  const fd = COMMAND_FDS[place];
+  if (fd === undefined) throw new RangeError(`A guarded command can't be handed down ${place + 1} things.`);
+  return fd;
 }
 
 function checkFolder(folder: string | null): string {
@@ -68,11 +79,15 @@ function checkFolder(folder: string | null): string {
   );
 }
 
-function stdioFor(fds: readonly number[]): ("ignore" | "pipe")[] {
-  const highest = Math.max(LIFETIME_FD, ...fds);
-  return Array.from({ length: highest + 1 }, (_, fd) =>
-    fd === 1 || fd === 2 || fd === LIFETIME_FD || fds.includes(fd) ? "pipe" : "ignore",
-  );
+function stdioFor(
+  fds: readonly number[],
+  files: ReadonlyMap<number, number>,
+): ("ignore" | "pipe" | number)[] {
+  const highest = Math.max(LIFETIME_FD, ...fds, ...files.keys());
+  return Array.from({ length: highest + 1 }, (_, fd) => {
+    if (fd === 1 || fd === 2 || fd === LIFETIME_FD || fds.includes(fd)) return "pipe";
+    return files.get(fd) ?? "ignore";
+  });
 }
 
 /** The environment may hold keys; a program that runs a guest has no use for them. */

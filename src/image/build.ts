@@ -1,11 +1,11 @@
 import { rm } from "node:fs/promises";
 import { ImageError, SmolVMError } from "../errors.ts";
+import { acquireLock } from "../host/lock.ts";
 import { type ImagePaths, imageBuildPaths, type StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { type Archive, openArchive } from "./archive.ts";
 import { assembleImage } from "./assemble.ts";
 import { rescueParts } from "./download.ts";
-import { acquireLock } from "./lock.ts";
 import { findMirror, type Mirror, type MirrorOptions } from "./mirror.ts";
 import { type ImagePlan, planDigest, planImage } from "./plan.ts";
 import type { OnProgress } from "./progress.ts";
@@ -45,6 +45,7 @@ export async function buildImage(name: ImageName, options: BuildOptions): Promis
   const stem = `${name}-${options.arch}`;
   await ensureImagesFolder(state);
   const release = await acquireLock(imageBuildPaths(state, stem).lock, {
+    operation: "Waiting for another process to build the image",
     onWait: ({ pid }) =>
       onProgress({ phase: "wait", message: `Waiting for process ${pid}, which builds this image` }),
     signal,

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
+import { acquireLock as acquire, type LockOptions } from "../../../src/host/lock.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
-import { acquireLock } from "../../../src/image/lock.ts";
 
 let folder = "";
 let path = "";
@@ -16,6 +16,9 @@ beforeEach(async () => {
   path = join(folder, ".lock-x");
 });
 afterEach(() => rm(folder, { recursive: true }));
+
+const acquireLock = (at: string, options: Partial<LockOptions> = {}) =>
+  acquire(at, { operation: "Waiting", ...options });
 
 describe("a lock", () => {
   it("is held by one at a time, in turn", async () => {

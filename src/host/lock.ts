@@ -3,14 +3,11 @@ import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { OperationAbortedError } from "../errors.ts";
-import {
-  findProcess,
-  isAlive,
-  type ProcessIdentity,
-  ProcessIdentitySchema,
-} from "../host/process-identity.ts";
+import { findProcess, isAlive, type ProcessIdentity, ProcessIdentitySchema } from "./process-identity.ts";
 
 export interface LockOptions {
+  /** What an abort is called in the error, for example "Waiting for another process to build the image". */
+  readonly operation: string;
   /** Called once when somebody else holds it. */
   readonly onWait?: (holder: ProcessIdentity) => void;
   readonly signal?: AbortSignal | undefined;
@@ -23,18 +20,16 @@ const RETRY_MS = 200;
  * tells which process that is. Should two take over from a dead one in the very same moment, both may think they hold
  * it; what they do must then be harmless, if wasteful.
  */
-export async function acquireLock(path: string, options: LockOptions = {}): Promise<() => Promise<void>> {
+export async function acquireLock(path: string, options: LockOptions): Promise<() => Promise<void>> {
   const self = await findProcess(process.pid);
-  // Two builds in one process are two holders.
+  // Two pieces of work in one process are two holders.
   const content = JSON.stringify({ ...self, nonce: randomUUID() });
   for (let waited = false; !(await tryTake(path, content)); ) {
     const holder = await readHolder(path);
     if (holder && !waited) options.onWait?.(holder);
     waited ||= holder !== undefined;
     await sleep(RETRY_MS, undefined, { signal: options.signal }).catch(() => {
-      throw new OperationAbortedError("Waiting for another process to build the image", undefined, {
-        cause: options.signal?.reason,
-      });
+      throw new OperationAbortedError(options.operation, undefined, { cause: options.signal?.reason });
     });
   }
   return async () => {
@@ -59,6 +54,12 @@ async function tryTake(path: string, content: string): Promise<boolean> {
   } finally {
     await rm(own, { force: true });
   }
+}
+
+/** Whether a living process holds it. */
+export async function isLocked(path: string): Promise<boolean> {
+  const holder = await readHolder(path);
+  return holder !== undefined && (await isAlive(holder));
 }
 
 async function readHolder(path: string): Promise<ProcessIdentity | undefined> {
