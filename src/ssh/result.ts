@@ -20,19 +20,35 @@ export function formatResult(
   const exitCode = "signal" in status ? exitCodeOfSignal(status.signal) : status.code;
   const stdoutBytes = captured.stdout.bytes();
   const stderrBytes = captured.stderr.bytes();
-  const stdout = captured.stdout.text(stdoutBytes);
+  const stdout = once(() => captured.stdout.text(stdoutBytes));
+  const stderr = once(() => captured.stderr.text(stderrBytes));
   return {
     command,
     exitCode,
     signal,
-    stdout,
-    stderr: captured.stderr.text(stderrBytes),
+    get stdout() {
+      return stdout();
+    },
+    get stderr() {
+      return stderr();
+    },
     stdoutBytes,
     stderrBytes,
     ok: exitCode === 0,
-    output: stdout.trim(),
+    get output() {
+      return stdout().trim();
+    },
     truncated: { stdout: captured.stdout.isTruncated, stderr: captured.stderr.isTruncated },
     durationMs,
     timing,
+  };
+}
+
+/** Decoding 64 MiB can take a second, which who wants the bytes only need not pay. */
+function once(decode: () => string): () => string {
+  let text: string | null = null;
+  return () => {
+    text ??= decode();
+    return text;
   };
 }
