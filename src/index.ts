@@ -20,6 +20,7 @@ export {
   VMStateError,
 } from "./exceptions.ts";
 export type { OnProgress, Progress, ProgressPhase } from "./image/progress.ts";
+export type { AttachOptions } from "./sandbox/attach.ts";
 export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
 export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
@@ -42,6 +43,10 @@ export type {
   VMStatus,
 } from "./sandbox/options.ts";
 export type { WaitForSshOptions } from "./sandbox/reach.ts";
+export type { OutputChunk, Run } from "./sandbox/run.ts";
+export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
+export type { Shell, ShellOptions } from "./sandbox/shell.ts";
 export { SmolVM } from "./sandbox/vm.ts";
+export type { TerminalSize } from "./ssh/channel.ts";
 export type { SshCommands } from "./ssh/commands.ts";
 export type { Duration } from "./util/duration.ts";

@@ -65,7 +65,6 @@ const MOST_OUTPUT_BYTES = 1024 * 1024 * 1024;
 /** ValidationError for anything that can't be meant. */
 export function parseRun(command: unknown, options: RunOptions = {}): RunPlan {
   checkOptionKeys(options, KEYS, "run()");
-  const terminal = parseTerminal(options.pty);
   return {
     spec: {
       command: parseCommand(command),
@@ -74,8 +73,8 @@ export function parseRun(command: unknown, options: RunOptions = {}): RunPlan {
       env: parseRunEnv(options.env),
       cwd: parseFolder(options.cwd),
       user: parseUser(options.user),
-      stdin: parseStdin(options.stdin, terminal),
-      terminal,
+      stdin: parseStdin(options.stdin),
+      terminal: parseTerminal(options.pty),
       maxOutputBytes: parseOutputBytes(options.maxOutputBytes),
       signal: parseSignal(options.signal),
     },
@@ -139,9 +138,9 @@ export function parseUser(user: unknown): string | null {
   throw refuse("user", user, "a user name of the guest");
 }
 
-function parseStdin(stdin: unknown, terminal: Terminal | null): StdinSource {
+function parseStdin(stdin: unknown): StdinSource {
   if (stdin === undefined) return { kind: "bytes", bytes: new Uint8Array() };
-  if (stdin === "pipe") return { kind: "pipe", pipe: new StdinPipe(terminal !== null) };
+  if (stdin === "pipe") return { kind: "pipe", pipe: new StdinPipe() };
   if (typeof stdin === "string") return { kind: "bytes", bytes: Buffer.from(stdin) };
   if (stdin instanceof Uint8Array) return { kind: "bytes", bytes: stdin };
   if (isAsyncIterable(stdin)) return { kind: "stream", chunks: stdin };

@@ -3,17 +3,12 @@ import type { CommandResult } from "../errors.ts";
 import type { TerminalSize } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import { StdinPipe } from "../ssh/command-stdin.ts";
+import type { CommandSpec } from "../ssh/spec.ts";
+import type { Duration } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
-import { attachStreams } from "./attach.ts";
+import { type AttachOptions, attachStreams } from "./attach.ts";
 import type { CommandContext } from "./run.ts";
-import {
-  parseCells,
-  parseFolder,
-  parseRunEnv,
-  parseSignal,
-  parseTerminalShape,
-  parseUser,
-} from "./run-options.ts";
+import { parseCells, parseRun } from "./run-options.ts";
 
 export interface ShellOptions {
   /** 80 by default. */
@@ -22,6 +17,12 @@ export interface ShellOptions {
   rows?: number;
   /** The terminal's type: "xterm-256color" by default. */
   term?: string;
+  /** What runs in the terminal, as in `run`: the user's login shell by default. */
+  command?: string | readonly string[];
+  /** How `command` is run, as in `run`: "login" by default. */
+  shell?: "login" | "raw";
+  /** Total time from the call; none by default. Then all that runs in the terminal is killed. */
+  timeout?: Duration | null;
   env?: Record<string, string>;
   /** The user's home by default. */
   cwd?: string;
@@ -31,17 +32,21 @@ export interface ShellOptions {
   signal?: AbortSignal;
 }
 
-/** An interactive login shell in a terminal of the guest. */
+/** A terminal of the guest, with the login shell or a command in it. */
 export interface Shell extends AsyncDisposable {
   /**
-   * Passes input and output on between the terminal and a pair of streams, until the returned function is called or the shell
-   * ends. A stdin that is a terminal is put in raw mode meanwhile. Before it is attached the shell's output waits.
+   * Passes input and output on between the terminal and a pair of streams, until the returned function is called, the
+   * shell ends or another pair is attached. A stdin that is a terminal is put in raw mode meanwhile; the size of a stdout that
+   * is one is followed. The end of stdin reaches the guest as Control-D. While nothing is attached the output waits.
    */
-  attach(stdin: Readable, stdout: Writable): () => void;
+  attach(stdin: Readable, stdout: Writable, options?: AttachOptions): () => void;
   resize(size: TerminalSize): void;
   /** Ends the shell and all that it started. Twice is fine. */
   close(): Promise<void>;
-  /** How the shell ended. Rejects with CommandOutcomeUnknownError where the connection broke, OperationAbortedError after `signal`. */
+  /**
+   * How it ended. Rejects with CommandOutcomeUnknownError where the connection broke, OperationTimeoutError after
+   * `timeout`, OperationAbortedError after `signal`.
+   */
   readonly exited: Promise<{ readonly exitCode: number; readonly signal: string | null }>;
 }
 
@@ -49,6 +54,9 @@ const KEYS = [
   "columns",
   "rows",
   "term",
+  "command",
+  "shell",
+  "timeout",
   "env",
   "cwd",
   "user",
@@ -60,26 +68,8 @@ const KEPT_BYTES = 4096;
 
 /** Resolves when the shell is there. */
 export async function openShell(context: CommandContext, options: ShellOptions = {}): Promise<Shell> {
-  checkOptionKeys(options, KEYS, "shell()");
-  const { columns, rows, term, env, cwd, user, signal } = options;
-  const shape = {
-    ...(columns !== undefined && { columns }),
-    ...(rows !== undefined && { rows }),
-    ...(term !== undefined && { term }),
-  };
-  const pipe = new StdinPipe(true);
-  const spec = {
-    command: "",
-    shell: "interactive" as const,
-    timeoutMs: null,
-    env: parseRunEnv(env),
-    cwd: parseFolder(cwd),
-    user: parseUser(user),
-    stdin: { kind: "pipe" as const, pipe },
-    terminal: parseTerminalShape(shape),
-    maxOutputBytes: KEPT_BYTES,
-    signal: parseSignal(signal),
-  };
+  const pipe = new StdinPipe();
+  const spec: CommandSpec = { ...parseShellOptions(options), stdin: { kind: "pipe", pipe } };
   const attachment = attachStreams(
     pipe,
     () => command.resume(),
@@ -102,6 +92,18 @@ export async function openShell(context: CommandContext, options: ShellOptions =
     [Symbol.asyncDispose]: close,
     exited,
   };
+}
+
+function parseShellOptions(options: ShellOptions): CommandSpec {
+  checkOptionKeys(options, KEYS, "shell()");
+  const { columns, rows, term, command, timeout = null, ...others } = options;
+  const pty = {
+    ...(columns !== undefined && { columns }),
+    ...(rows !== undefined && { rows }),
+    ...(term !== undefined && { term }),
+  };
+  const { spec } = parseRun(command ?? "exit", { ...others, pty, timeout, maxOutputBytes: KEPT_BYTES });
+  return command === undefined ? { ...spec, command: "", shell: "interactive" } : spec;
 }
 
 function exitOf({ exitCode, signal }: CommandResult) {

@@ -2,18 +2,13 @@ import { Writable } from "node:stream";
 import type { GuestProcess } from "./process.ts";
 import type { StdinSource } from "./spec.ts";
 
-/** Control-D: what ends the input of a program that reads lines from a terminal. */
-const END_OF_TERMINAL_INPUT = Buffer.from([4]);
-
 /** The writing end that a caller holds from the start; what is written waits until the command has its shell. */
 export class StdinPipe extends Writable {
-  readonly #hasTerminal: boolean;
   #process: GuestProcess | null = null;
   #onProcess: (process: GuestProcess) => void = () => {};
 
-  constructor(hasTerminal: boolean) {
+  constructor() {
     super({ decodeStrings: true });
-    this.#hasTerminal = hasTerminal;
     // A command need not read all of its input: that it ended shows in its result.
     this.on("error", () => {});
   }
@@ -28,7 +23,10 @@ export class StdinPipe extends Writable {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.#whenAttached((process) => endStdin(process, this.#hasTerminal).then(() => done(), done));
+    this.#whenAttached((process) => {
+      process.endStdin();
+      done();
+    });
   }
 
   #whenAttached(use: (process: GuestProcess) => void): void {
@@ -41,15 +39,11 @@ export class StdinPipe extends Writable {
  * Gives the command its input and then ends it. Resolves also when the command ends first, for it need not read all;
  * rejects with the source's own error.
  */
-export async function feedStdin(
-  source: StdinSource,
-  process: GuestProcess,
-  hasTerminal: boolean,
-): Promise<void> {
-  if (source.kind === "pipe") return;
+export async function feedStdin(source: StdinSource, process: GuestProcess): Promise<void> {
+  if (source.kind === "pipe") return source.pipe.attach(process);
   if (source.kind === "bytes") {
     if (source.bytes.length > 0) await process.writeStdin(source.bytes).catch(() => {});
-    return await endStdin(process, hasTerminal).catch(() => {});
+    return process.endStdin();
   }
   let isOver = false;
   void process.ended.then(() => {
@@ -63,12 +57,7 @@ export async function feedStdin(
     );
     if (!isTaken) return;
   }
-  await endStdin(process, hasTerminal).catch(() => {});
-}
-
-async function endStdin(process: GuestProcess, hasTerminal: boolean): Promise<void> {
-  if (hasTerminal) await process.writeStdin(END_OF_TERMINAL_INPUT);
-  else process.endStdin();
+  process.endStdin();
 }
 
 function toBytes(chunk: unknown): Uint8Array {

@@ -147,23 +147,21 @@ export class Command {
   }
 
   #begin(link: Link, process: GuestProcess): void {
-    const { stdin } = this.#spec;
     this.#sentMs = performance.now();
     process.begin((stream, bytes) => this.#take(stream, bytes));
     if (this.#size) process.resize(this.#size);
     void process.ready.then((isReady) => isReady && this.#onStarted());
     void this.#feed(process);
     void this.#guardInGuest(link, process);
-    if (stdin.kind === "pipe") stdin.pipe.attach(process);
   }
 
-  /** A source that can be read only once waits until the shell is known to be there. */
+  /** A source that can be read only once waits until the shell is known to be there; what a terminal echoes before is lost. */
   async #feed(process: GuestProcess): Promise<void> {
     const { stdin, terminal } = this.#spec;
     const isNothing = stdin.kind === "bytes" && stdin.bytes.length === 0;
     if (isNothing && terminal === null) return; // the command is told to read nothing
     if ((stdin.kind === "stream" || terminal !== null) && (await process.ready) === null) return;
-    await feedStdin(stdin, process, terminal !== null).catch((error) => this.stop({ kind: "failed", error }));
+    await feedStdin(stdin, process).catch((error) => this.stop({ kind: "failed", error }));
   }
 
   #take(stream: OutputStream, bytes: Buffer): boolean {

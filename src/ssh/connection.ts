@@ -1,6 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
-import type { Algorithms, Client } from "ssh2";
+import type { Algorithms, Client, PseudoTtyOptions } from "ssh2";
 import { ChannelRefusedError, ConnectionLostError, type SshChannel, type Terminal } from "./channel.ts";
 import { wrapChannel } from "./ssh2-channel.ts";
 import type { SshTarget } from "./target.ts";
@@ -184,9 +184,8 @@ function startProcess(
       const Refusal = isOpen() ? ChannelRefusedError : ConnectionLostError;
       reject(new Refusal(error.message, { cause: error }));
     };
-    const pty = terminal && { cols: terminal.columns, rows: terminal.rows, term: terminal.term };
     try {
-      client.exec(command, pty ? { pty } : {}, (error, channel) => {
+      client.exec(command, terminal ? { pty: describeTerminal(terminal) } : {}, (error, channel) => {
         if (error) refuse(error);
         else resolve(wrapChannel(channel));
       });
@@ -194,4 +193,11 @@ function startProcess(
       refuse(error as Error); // ssh2 throws when it is not connected
     }
   });
+}
+
+/** Backspace is to erase a whole character: IUTF8 is mode 42 (RFC 8160), which ssh2 has no name for but passes on. */
+const UTF8_ON = Buffer.from([42, 0, 0, 0, 1, 0]);
+
+function describeTerminal({ columns, rows, term }: Terminal): PseudoTtyOptions {
+  return { cols: columns, rows, term, modes: UTF8_ON as PseudoTtyOptions["modes"] & Buffer };
 }

@@ -7,6 +7,15 @@ import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
 /** How long the last output may take after the process has ended while somebody else holds its terminal. */
 const DRAIN_MS = 300;
 
+/** Control-D: what ends the input of a program that reads lines from a terminal. */
+const END_OF_TRANSMISSION = 4;
+const LINE_ENDS: readonly (number | undefined)[] = [undefined, 0x0a, 0x0d, END_OF_TRANSMISSION];
+
+/** What ends the input of a terminal: amid a line, the first one only hands over what there is of it. */
+export function endOfTerminalInput(lastByte: number | undefined): Buffer {
+  return Buffer.alloc(LINE_ENDS.includes(lastByte) ? 1 : 2, END_OF_TRANSMISSION);
+}
+
 /** A command in a terminal has a channel of its own, and ends as the server says. */
 export function terminalProcess(
   channel: SshChannel,
@@ -15,6 +24,7 @@ export function terminalProcess(
   onOver: (isKnown: boolean) => void,
 ): GuestProcess {
   let pid = 0;
+  let lastByte: number | undefined;
   let neverRan: NeverRan | null = null;
   let sink: OutputSink = () => false;
   let onReady: (ready: true | null) => void = () => {};
@@ -48,8 +58,11 @@ export function terminalProcess(
       channel.setSink((_stream, bytes) => splitter.take(bytes));
     },
     resume: () => channel.resume(),
-    writeStdin: (bytes) => channel.write(bytes),
-    endStdin: () => channel.end(),
+    writeStdin(bytes) {
+      lastByte = bytes.at(-1) ?? lastByte;
+      return channel.write(bytes);
+    },
+    endStdin: () => void channel.write(endOfTerminalInput(lastByte)).catch(() => {}),
     resize: (size) => channel.resize(size),
     // It runs already, for its code came with the request: ending its terminal ends it.
     discard: () => channel.close(),
