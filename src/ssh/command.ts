@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
 import { Capture } from "./capture.ts";
-import type { OutputStream, TerminalSize } from "./channel.ts";
+import type { ExitStatus, OutputStream, TerminalSize } from "./channel.ts";
 import { feedStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
 import { Fate } from "./fate.ts";
@@ -10,6 +10,7 @@ import type { Links } from "./links.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
 import type { Queue } from "./queue.ts";
 import { formatResult } from "./result.ts";
+import { exitCodeOfSignal } from "./signals.ts";
 import type { CommandSpec } from "./spec.ts";
 import { startProcess } from "./start-process.ts";
 import { StoppedError, Stopper, type StopReason } from "./stop.ts";
@@ -54,6 +55,8 @@ export class Command {
   #firstByteMs: number | null = null;
   #running: { readonly link: Link; readonly process: GuestProcess } | null = null;
   #size: TerminalSize | null = null;
+  /** The signal it was sent last. */
+  #signalled: string | null = null;
 
   /** The clock runs from here; `around` may take its time, as where a machine still starts. */
   constructor(spec: CommandSpec, observe: OutputObserver, around: Promise<Surroundings>) {
@@ -81,7 +84,10 @@ export class Command {
     const { link, process } = this.#running ?? {};
     if (!link || !process) this.stop({ kind: "killed" });
     else if (signalName === "SIGKILL") void link.kill(process);
-    else void link.signal(process, signalName.replace(/^SIG/, ""));
+    else {
+      this.#signalled = signalName;
+      void link.signal(process, signalName.replace(/^SIG/, ""));
+    }
   }
 
   /** Ends everything the command started; the first reason counts. */
@@ -209,7 +215,7 @@ export class Command {
     switch (end.kind) {
       case "exited": {
         const captured = { stdout: this.#stdout, stderr: this.#stderr };
-        return formatResult(this.#spec.command, end.status, captured, this.#times());
+        return formatResult(this.#spec.command, this.#statusOf(end), captured, this.#times());
       }
       case "never ran":
         throw this.#fate.neverRan(end.why);
@@ -223,6 +229,13 @@ export class Command {
           this.#printed(),
         );
     }
+  }
+
+  /** A worker can't tell the death by SIGINT or SIGPIPE from an exit code, for its shell makes no remark on these. */
+  #statusOf({ status }: { readonly status: ExitStatus }): ExitStatus {
+    const signal = this.#signalled;
+    if (signal !== "SIGINT" && signal !== "SIGPIPE") return status;
+    return "code" in status && status.code === exitCodeOfSignal(signal) ? { signal } : status;
   }
 
   #times() {
