@@ -9,14 +9,20 @@ const KEPT_IDLE = 2;
 const MOST_OPENING = 4;
 /** How many whose command left somebody running; the oldest is let go first. */
 const MOST_HELD = 32;
-/** A shell is started ahead of time when the guest has been idle for so long. */
+/** A shell is started ahead of time when the guest has been idle for so long: first one as the last command had. */
 const IDLE_MS = 4;
+/** The other kind may take the guest's time from the next command, which comes soon or late. */
+const LONG_IDLE_MS = 50;
+/** How soon, at first, it is looked again whether those whom commands left running have ended. */
+const LOOK_AGAIN_MS = 250;
+const LOOK_AGAIN_AT_MOST_MS = 60_000;
 /** Below this the guest has better use for its memory. */
 const LEAST_FREE_KIB = 32 * 1024;
 
 /** What the pool needs of its connection. */
 interface Home {
   keeper(): Promise<Keeper>;
+  forgetDeadline(slot: number): Promise<void>;
   readonly facts: GuestFacts | null;
 }
 
@@ -39,6 +45,7 @@ export class WorkerPool {
   /** The kinds of shell that were wanted last, the latest first. */
   #wanted: Standby["kind"][] = [];
   #timer: NodeJS.Timeout | null = null;
+  #lookAgainMs = LOOK_AGAIN_MS;
 
   constructor(home: Home, activity: Activity) {
     this.#home = home;
@@ -56,14 +63,20 @@ export class WorkerPool {
 
   /**
    * A worker for this command: the best of those who are idle, or a new one. Only a few new ones start at a time: where
-   * commands are short, one that has done its work is there sooner than one more.
+   * commands are short, one that has done its work is there sooner than one more. Rejects where `signal` is aborted before
+   * its turn, or as `open` does.
    */
-  async take(spec: CommandSpec, open: () => Promise<Worker>): Promise<Worker> {
+  async take(spec: CommandSpec, open: () => Promise<Worker>, signal: AbortSignal): Promise<Worker> {
     const kind = spec.shell === "login" ? "login" : "raw";
     if (needsShell(spec)) this.#wanted = [kind, ...this.#wanted.filter((other) => other !== kind)];
     if (this.#waiting.length > 0 || this.#isFull)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    while (this.#isFull) await new Promise<void>((resolve) => this.#waiting.unshift(resolve));
+    while (this.#isFull && !signal.aborted)
+      await new Promise<void>((resolve) => this.#waiting.unshift(resolve));
+    if (signal.aborted) {
+      this.#waiting.shift()?.();
+      throw signal.reason;
+    }
     this.#busy++;
     const worker =
       this.#idle.find((one) => one.standby?.kind === kind && this.isFresh(one)) ??
@@ -129,8 +142,7 @@ export class WorkerPool {
   /** The guest must not end the worker's next command by the deadline of this one. */
   #keepAfterDeadline(worker: Worker): void {
     this.#home
-      .keeper()
-      .then((keeper) => keeper.forgetDeadline({ slot: worker.slot }))
+      .forgetDeadline(worker.slot)
       .then(() => {
         this.#keep(worker);
         this.#whenIdle();
@@ -140,26 +152,51 @@ export class WorkerPool {
 
   /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
   #hold(worker: Worker, isTainted: boolean): void {
-    if (isTainted) worker.quit();
+    if (isTainted) this.#letGo(worker);
     else this.#held.push(worker);
-    if (this.#held.length > MOST_HELD) this.#held.shift()?.quit();
+    if (this.#held.length > MOST_HELD) this.#letGo(this.#held.shift() ?? worker);
+  }
+
+  /** The end of its input says nothing to one that was to end with its command, and waits for whom it left running. */
+  #letGo(worker: Worker): void {
+    worker.quit();
+    this.#home
+      .keeper()
+      .then((keeper) => keeper.dismiss(worker.pid))
+      .catch(() => {});
   }
 
   #whenIdle(): void {
+    this.#lookAgainMs = LOOK_AGAIN_MS;
+    this.#prepareAfter(IDLE_MS, () => {
+      this.#prepareAfter(LONG_IDLE_MS, () => void this.#prepare(this.#wanted).catch(() => {}));
+      void this.#prepare(this.#wanted.slice(0, 1)).catch(() => {});
+    });
+  }
+
+  #prepareAfter(idleMs: number, prepare: () => void): void {
     if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#prepare().catch(() => {}), IDLE_MS);
+    this.#timer = setTimeout(prepare, idleMs);
     this.#timer.unref();
   }
 
+  /** Those whom commands left running end without a word. */
+  #lookAgain(): void {
+    if (this.#held.length === 0) return;
+    this.#prepareAfter(this.#lookAgainMs, () => void this.#prepare(this.#wanted).catch(() => {}));
+    this.#lookAgainMs = Math.min(2 * this.#lookAgainMs, LOOK_AGAIN_AT_MOST_MS);
+  }
+
   /** Starts shells ahead of time, where nothing runs that could change what they see. */
-  async #prepare(): Promise<void> {
+  async #prepare(kinds: readonly Standby["kind"][]): Promise<void> {
     const { epoch, running } = this.#activity;
-    if (running > 0 || this.#idle.length === 0) return;
+    if (running > 0 || this.#idle.length + this.#held.length === 0) return;
     const { anyAlive, freeKib } = await (await this.#home.keeper()).lookAround();
-    if (anyAlive || this.#activity.epoch !== epoch) return;
-    for (const worker of this.#held.splice(0)) worker.quit();
+    if (this.#activity.epoch !== epoch) return;
+    if (anyAlive) return this.#lookAgain();
+    for (const worker of this.#held.splice(0)) this.#letGo(worker);
     if (freeKib < LEAST_FREE_KIB) return;
-    for (const kind of this.#wanted) {
+    for (const kind of kinds) {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
       const worker = this.#idle.find((one) => !this.isFresh(one));
       worker?.dismissStandby();
