@@ -1,7 +1,7 @@
 import { UsageError } from "./command.ts";
 
 /** Exit statuses of smolvm's own; every other one is the guest command's. */
-export const STATUS = { misuse: 2, timeout: 124, failed: 125, interrupted: 130 } as const;
+export const STATUS = { misuse: 2, timeout: 124, failed: 125, hungUp: 129, interrupted: 130 } as const;
 
 /** An error as `--json` shows it. The three keys are always there. */
 export interface Failure {

@@ -3,7 +3,7 @@ import type { InterruptName, Io } from "./io.ts";
 
 /** What a shell reports of a process that the signal killed. */
 const STATUSES: Readonly<Record<InterruptName, number>> = {
-  SIGHUP: 129,
+  SIGHUP: STATUS.hungUp,
   SIGINT: STATUS.interrupted,
   SIGTERM: 143,
 };
@@ -31,7 +31,7 @@ export function watchInterrupts(io: Io): Interrupts {
     if (status !== null) process.exit(status);
     interrupt(name, STATUSES[name]);
   });
-  io.stdout.on("error", (error) => {
+  io.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return interrupt("stdout was closed", STATUS_OF_SIGPIPE);
     if (status === null) io.stderr.write(`smolvm: stdout can't be written to: ${error.message}\n`);
     interrupt(error.message, STATUS.failed);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import type { Api } from "./api.ts";
 
 /** All that the command line touches of the outside; tests give their own. */
@@ -18,12 +18,10 @@ export interface Io {
 
 export type InterruptName = "SIGINT" | "SIGTERM" | "SIGHUP";
 
-export interface Output {
+export interface Output extends Writable {
   readonly isTTY?: boolean;
   readonly columns?: number;
-  write(chunk: string | Uint8Array): boolean;
-  on(event: "error", listener: (error: NodeJS.ErrnoException) => void): unknown;
-  once(event: "drain", listener: () => void): unknown;
+  readonly rows?: number;
 }
 
 const INTERRUPTS: readonly InterruptName[] = ["SIGINT", "SIGTERM", "SIGHUP"];

@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import type { Api } from "../../src/cli/api.ts";
 import type { InterruptName, Io } from "../../src/cli/io.ts";
 
@@ -14,14 +14,15 @@ export interface FakeIo extends Io {
 
 export function fakeIo(
   api: Partial<Record<keyof Api, unknown>>,
-  options: { readonly isTTY?: boolean; readonly input?: string } = {},
+  options: { readonly isTTY?: boolean; readonly input?: string; readonly staysOpen?: boolean } = {},
 ): FakeIo {
   const isTTY = options.isTTY ?? false;
+  const given = options.input === undefined ? [] : [options.input];
   const stdout = fakeOutput(isTTY);
   const stderr = fakeOutput(isTTY);
   const listeners = new Set<(name: InterruptName) => void>();
   return {
-    stdin: Object.assign(Readable.from(options.input === undefined ? [] : [options.input]), { isTTY }),
+    stdin: Object.assign(options.staysOpen ? new Readable({ read() {} }) : Readable.from(given), { isTTY }),
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: {},
@@ -37,29 +38,21 @@ export function fakeIo(
     interrupt: (name) => {
       for (const listener of listeners) listener(name);
     },
-    breakStdout: stdout.break,
+    breakStdout: (code) => void stdout.break(code),
   };
 }
 
 function fakeOutput(isTTY: boolean) {
   const chunks: Buffer[] = [];
-  const listeners: ((error: NodeJS.ErrnoException) => void)[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
   return {
-    stream: {
-      isTTY,
-      columns: 60,
-      write(chunk: string | Uint8Array) {
-        chunks.push(Buffer.from(chunk as Uint8Array));
-        return true;
-      },
-      on(_event: "error", listener: (error: NodeJS.ErrnoException) => void) {
-        listeners.push(listener);
-      },
-      once() {},
-    },
+    stream: Object.assign(stream, { isTTY, columns: 60, rows: 20 }),
     text: () => Buffer.concat(chunks).toString(),
-    break: (code: string) => {
-      for (const listener of listeners) listener(Object.assign(new Error(`write ${code}`), { code }));
-    },
+    break: (code: string) => stream.emit("error", Object.assign(new Error(`write ${code}`), { code })),
   };
 }

@@ -80,6 +80,9 @@ describe("flags", () => {
       ["run", "--network", "off", "--shell", "raw", "--accelerator", "tcg", "--template", "off", "x"],
       { network: "off", shell: "raw", accelerator: "tcg", template: "off" },
     ],
+    [["run", "-it"], { interactive: true, tty: true }],
+    [["run", "-t", "-i", "--escape", "off", "sh"], { interactive: true, tty: true, escape: "off" }],
+    [["run", "--interactive", "cat", "-t"], { interactive: true }],
     [["image", "build", "--rebuild"], { rebuild: true }],
   ];
   it.each(cases)("%j means %j", async (argv, flags) => {
@@ -114,7 +117,7 @@ describe("wrong usage", () => {
     [["run", "--imag", "tiny", "x"], /unknown option '--imag'.*Did you mean --image\?/],
     [["image", "lss"], /unknown command 'lss'.*Did you mean ls\?/],
     [["doctor", "--jsn"], /unknown option '--jsn'.*Did you mean --json\?/],
-    [["run"], /missing required argument 'command'/],
+    [["run", "-it", "--escape", "no", "x"], /Allowed choices are on, off/],
     [["run", "--memory"], /option '--memory <size>' argument missing/],
     [["run", "--memory", "lots", "x"], /argument 'lots' is invalid.*"512M"/],
     [["run", "--memory", "-1", "x"], /argument '-1' is invalid/],
