@@ -97,10 +97,47 @@ wait_for_server() {
 	done
 }
 
+# What the host asks for. It asks again where no answer comes: a message of the kernel can tear a line apart.
 read_console() {
 	while read -r line; do
-		case $line in *"smolvm poweroff") kill -USR2 1 ;; esac
+		case $line in
+		*"smolvm poweroff") kill -USR2 1 ;;
+		*"smolvm ready?") echo "smolvm: ready" ;;
+		*"smolvm quiet?") come_to_rest ;;
+		*"smolvm identity "*) take_new_identity ${line##*smolvm identity } ;;
+		esac
 	done </dev/console
+}
+
+# A guest that was restored from a template has the template's name, machine-id and time until it is told its own.
+take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
+	date -s "@$3" >/dev/null
+	echo "$1" >/proc/sys/kernel/hostname
+	name=$1
+	echo "$name" >/etc/hostname
+	name_in_hosts
+	echo "$2" >/etc/machine-id
+	echo "smolvm: identity $4"
+} 2>/dev/null
+
+# Before a template is saved: nothing may live but PID 1, this reader and the server, and the disk must have it all.
+come_to_rest() {
+	ticks=0
+	until only_we_live; do
+		ticks=$((ticks + 1))
+		[ $ticks -le 250 ] || return
+		read -r -t 0.02 _ <&9
+	done
+	sync
+	echo "smolvm: quiet"
+}
+
+only_we_live() {
+	living=0
+	for exe in /proc/[0-9]*/exe; do
+		[ -e "$exe" ] && living=$((living + 1))
+	done
+	[ $living -le 3 ]
 }
 
 # Kernel threads and zombies have no exe.
@@ -128,9 +165,6 @@ end_machine() { # poweroff or reboot
 
 # Whatever ends, be it somebody's orphan, interrupts `wait`, which has reaped it; what must live is started again.
 supervise() {
-	trap : CHLD
-	trap 'end_machine poweroff' USR1 USR2
-	trap 'end_machine reboot' TERM
 	while :; do
 		kill -0 "$console_reader" || { read_console & console_reader=$!; }
 		kill -0 "$server_pid" || { start_server & server_pid=$!; }
@@ -146,9 +180,12 @@ start_server &
 server_pid=$!
 echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
 grow_root
-read_console &
-console_reader=$!
 wait $network
 wait_for_server
+trap : CHLD
+trap 'end_machine poweroff' USR1 USR2
+trap 'end_machine reboot' TERM
+read_console &
+console_reader=$!
 echo "smolvm: ready"
 supervise

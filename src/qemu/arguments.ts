@@ -17,6 +17,8 @@ export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off" };
 /** The name of the one network, as forwarding commands need it. */
 export const NETWORK_ID = "net0";
 
+const MEMORY_ID = "mem0";
+
 /** How much translated code is kept; see docs/qemu.md for what was measured. */
 const TRANSLATION_CACHE_MIB = 128;
 
@@ -25,14 +27,17 @@ export function qemuArguments(
   machine: MachineDescription,
   features: QemuFeatures,
   wires: Wires = HANDED_DOWN,
+  begin: "boot" | "restore" = "boot",
 ): string[] {
   return [
     ...["-name", `guest=${escapeOption(machine.name)}`],
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...sandboxArguments(features),
     ...boardArguments(machine),
-    ...["-m", `${machine.memoryMib}M`, "-smp", `cpus=${machine.cpus}`],
-    ...kernelArguments(machine),
+    ...memoryArguments(machine),
+    ...["-smp", `cpus=${machine.cpus}`],
+    // A restored guest has its kernel in its memory; QEMU would only keep a copy of the files.
+    ...(begin === "boot" ? kernelArguments(machine) : ["-incoming", "defer"]),
     ...["-chardev", `${wires.qmp},id=qmp`, "-mon", "chardev=qmp,mode=control"],
     ...["-chardev", `${wires.console},id=console`, "-serial", "chardev:console"],
     ...["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0"],
@@ -55,12 +60,23 @@ function sandboxArguments(features: QemuFeatures): string[] {
   ];
 }
 
-function boardArguments({ arch, accelerator }: MachineDescription): string[] {
-  const board = arch === "x86_64" ? "q35,vmport=off,smbus=off,sata=off" : "virt,gic-version=max";
+function boardArguments({ arch, accelerator, memoryFile }: MachineDescription): string[] {
+  const bare = arch === "x86_64" ? "q35,vmport=off,smbus=off,sata=off" : "virt,gic-version=max";
+  const board = memoryFile === null ? bare : `${bare},memory-backend=${MEMORY_ID}`;
   const emulatedCpu = arch === "x86_64" ? "max" : "max,pauth-impdef=on";
   if (accelerator !== "tcg") return ["-machine", board, "-accel", accelerator, "-cpu", "host"];
   const translation = `tcg,thread=multi,tb-size=${TRANSLATION_CACHE_MIB}`;
   return ["-machine", board, "-accel", translation, "-cpu", emulatedCpu];
+}
+
+function memoryArguments({ memoryMib, memoryFile }: MachineDescription): string[] {
+  const size = ["-m", `${memoryMib}M`];
+  if (memoryFile === null) return size;
+  const file = `size=${memoryMib}M,mem-path=${escapeOption(memoryFile.path)}`;
+  return [
+    ...size,
+    ...["-object", `memory-backend-file,id=${MEMORY_ID},${file},share=${memoryFile.shared ? "on" : "off"}`],
+  ];
 }
 
 function kernelArguments(machine: MachineDescription): string[] {

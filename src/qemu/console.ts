@@ -7,7 +7,18 @@ export type GuestMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "failed"; readonly reason: string }
   | { readonly kind: "progress"; readonly text: string }
-  | { readonly kind: "done" };
+  | { readonly kind: "done" }
+  /** Nothing runs but what the guest is made of, and its disk has everything. */
+  | { readonly kind: "quiet" }
+  /** It is now who that request told it to be. */
+  | { readonly kind: "identity"; readonly request: number };
+
+/** Who a restored guest is to be. */
+export interface GuestIdentity {
+  readonly hostname: string;
+  /** 32 hexadecimal digits. */
+  readonly machineId: string;
+}
 
 const LONGEST_LINE_BYTES = 8 * 1024;
 const TAIL_BYTES = 64 * 1024;
@@ -57,11 +68,30 @@ export class GuestConsole {
 
   /** Asks our init to shut the guest down. */
   requestPoweroff(): void {
-    if (this.#stream.writable) this.#stream.write("smolvm poweroff\n");
+    this.#say("poweroff");
+  }
+
+  /** Asks a guest that may have said so already: a message of the kernel can tear its line apart. */
+  askReady(): void {
+    this.#say("ready?");
+  }
+
+  /** Asks for word when the guest rests. */
+  askQuiet(): void {
+    this.#say("quiet?");
+  }
+
+  /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. */
+  giveIdentity({ hostname, machineId }: GuestIdentity, epochSeconds: number, request: number): void {
+    this.#say(`identity ${hostname} ${machineId} ${epochSeconds} ${request}`);
   }
 
   close(): void {
     this.#stream.destroy();
+  }
+
+  #say(words: string): void {
+    if (this.#stream.writable) this.#stream.write(`smolvm ${words}\n`);
   }
 
   #remember(chunk: Buffer): void {
@@ -81,10 +111,13 @@ export class GuestConsole {
 
 /** A message at the end of a console line; kernel messages may stand before it. */
 export function parseGuestMessage(line: string): GuestMessage | undefined {
-  const match = /smolvm: (?:(ready|done)|(failed):(.*)|(progress) (.*))$/.exec(line.trimEnd());
+  const match = /smolvm: (?:(ready|done|quiet)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(
+    line.trimEnd(),
+  );
   if (match === null) return undefined;
-  if (match[1] === "ready" || match[1] === "done") return { kind: match[1] };
+  if (match[1] === "ready" || match[1] === "done" || match[1] === "quiet") return { kind: match[1] };
   if (match[2]) return { kind: "failed", reason: (match[3] ?? "").trim() };
+  if (match[6]) return { kind: "identity", request: Number(match[6]) };
   return { kind: "progress", text: match[5] ?? "" };
 }
 

@@ -10,6 +10,8 @@ export interface MachineDescription {
   readonly arch: Architecture;
   readonly accelerator: Accelerator;
   readonly memoryMib: number;
+  /** Null: memory that nobody else sees and that goes with QEMU. */
+  readonly memoryFile: MemoryFile | null;
   readonly cpus: number;
   readonly kernel: string;
   readonly initramfs: string | null;
@@ -19,6 +21,13 @@ export interface MachineDescription {
   readonly disks: readonly MachineDisk[];
   /** Null: no network device at all, and so no SSH. */
   readonly network: MachineNetwork | null;
+}
+
+/** A file as large as the guest's memory. */
+export interface MemoryFile {
+  readonly path: string;
+  /** True: what the guest writes goes into the file. False: the file shows through until the guest writes, and never changes. */
+  readonly shared: boolean;
 }
 
 export interface MachineDisk {

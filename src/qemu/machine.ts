@@ -1,10 +1,12 @@
 import { quoteWord } from "../ssh/quote.ts";
 import type { StatePaths } from "../state/paths.ts";
+import { bounded } from "../util/bounded.ts";
 import { qemuArguments, TERMINAL } from "./arguments.ts";
 import { findQemu, type QemuBinary } from "./binary.ts";
 import type { MachineDescription } from "./description.ts";
 import { QemuProcess } from "./process.ts";
 import { QmpClient } from "./qmp/client.ts";
+import { restoreState, type SavedState } from "./restore.ts";
 import { QemuMachine } from "./running-machine.ts";
 import { findSshPort } from "./usernet.ts";
 
@@ -14,8 +16,12 @@ export interface LaunchOptions {
   readonly state: StatePaths;
   /** The folder that goes with the machine when this process dies; null for a machine whose files are to be kept. */
   readonly ephemeralFolder: string | null;
+  /** Restores this instead of booting; the machine is paused then. Its devices must be the ones it was saved with. */
+  readonly saved?: SavedState;
   /** Hears each line of the guest's console, from the first one on. */
   readonly onConsoleLine?: (line: string) => void;
+  /** Called as soon as QEMU runs, before it has answered. */
+  readonly onSpawned?: () => void;
   readonly signal?: AbortSignal | undefined;
   /** For QEMU's own start, without the guest's. Default 30 s. */
   readonly timeoutMs?: number;
@@ -24,27 +30,39 @@ export interface LaunchOptions {
 }
 
 /**
- * A QEMU that is up and answers; its guest has only begun to boot. Throws HostError (no QEMU), BootError
- * (QEMU ended, or does not answer in time), OperationAbortedError. Nothing is left where it throws.
+ * A QEMU that is up and answers; its guest has only begun to boot, or is restored and paused. Throws HostError (no QEMU),
+ * BootError (QEMU ended, or does not answer or restore in time), OperationAbortedError. Nothing is left where it throws.
  */
 export async function launchMachine(
   description: MachineDescription,
   options: LaunchOptions,
 ): Promise<QemuMachine> {
   const qemu = options.qemu ?? (await findQemu(description.arch, options.state));
-  const args = qemuArguments(description, qemu.features);
-  const commandLine = [qemu.path, ...qemuArguments(description, qemu.features, TERMINAL)]
+  const { signal, timeoutMs = 30_000, onConsoleLine, onSpawned, saved, ephemeralFolder } = options;
+  const begin = saved ? "restore" : "boot";
+  const args = qemuArguments(description, qemu.features, undefined, begin);
+  const commandLine = [qemu.path, ...qemuArguments(description, qemu.features, TERMINAL, begin)]
     .map(quoteWord)
     .join(" ");
-  const process = await QemuProcess.start([qemu.path, ...args], commandLine, options.ephemeralFolder);
-  const { signal, timeoutMs = 30_000, onConsoleLine } = options;
+  const files = saved ? [saved.fd] : [];
+  const process = await QemuProcess.start([qemu.path, ...args], commandLine, { ephemeralFolder, files });
+  onSpawned?.();
   if (onConsoleLine) process.console.onLine(onConsoleLine);
   try {
     const qmp = await process.whileAlive(QmpClient.connect(process.qmpStream, { signal, timeoutMs }));
     const forwards = description.network?.sshForward ?? false;
-    const sshPort = forwards ? await process.whileAlive(findSshPort(qmp)) : null;
-    return new QemuMachine(process, qmp, sshPort);
+    const [sshPort] = await process.whileAlive(
+      bounded(Promise.all([forwards ? findSshPort(qmp) : null, saved && restoreState(qmp, saved)]), {
+        operation: saved ? "Restoring the machine" : "Starting QEMU",
+        timeoutMs,
+        signal,
+      }),
+    );
+    return new QemuMachine(process, qmp, sshPort, description.memoryFile?.shared ?? false);
   } catch (error) {
-    throw await process.abandon(error);
+    throw await process.abandon(
+      error,
+      saved ? "The saved machine could not be restored" : "QEMU did not start",
+    );
   }
 }

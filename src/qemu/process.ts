@@ -1,11 +1,16 @@
 import type { Socket } from "node:net";
 import { BootError, HostError, OperationAbortedError, type SmolVMError } from "../errors.ts";
 import type { ExitInfo } from "../host/exit-info.ts";
-import { type GuardedProcess, spawnGuarded } from "../host/guarded-process.ts";
+import { type GuardedProcess, inheritedFd, spawnGuarded } from "../host/guarded-process.ts";
 import { bounded } from "../util/bounded.ts";
 import { GuestConsole } from "./console.ts";
 import { ended, readOutput, tellingLine } from "./output.ts";
 import { QmpError } from "./qmp/error.ts";
+
+/** QMP and the console. */
+const CHANNELS = 2;
+/** The number under which QEMU finds the first open file that it is handed down. */
+export const FIRST_FILE_FD = inheritedFd(CHANNELS);
 
 /** How QEMU ended. */
 export interface MachineExit extends ExitInfo {
@@ -41,9 +46,9 @@ export class QemuProcess {
   static async start(
     argv: readonly string[],
     commandLine: string,
-    ephemeralFolder: string | null,
+    handed: { readonly ephemeralFolder: string | null; readonly files: readonly number[] },
   ): Promise<QemuProcess> {
-    return new QemuProcess(await spawnGuarded(argv, { ephemeralFolder, channels: 2 }), commandLine);
+    return new QemuProcess(await spawnGuarded(argv, { ...handed, channels: CHANNELS }), commandLine);
   }
 
   /** Null while QEMU lives. */
@@ -80,8 +85,8 @@ export class QemuProcess {
     return new BootError(message, seen, options);
   }
 
-  /** Ends a QEMU whose start has failed, and tells why it did. */
-  async abandon(failure: unknown): Promise<SmolVMError> {
+  /** Ends a QEMU whose start has failed, and tells why it did, behind `headline`. */
+  async abandon(failure: unknown, headline: string): Promise<SmolVMError> {
     if (failure instanceof QmpError) {
       // When the conversation breaks off, QEMU mostly is about to end by itself: its own end tells more than ours.
       await bounded(this.exited, { operation: "Ending QEMU", timeoutMs: 1_000 }).catch(() => {});
@@ -92,7 +97,7 @@ export class QemuProcess {
     const words = tellingLine(this.#output());
     if (ownExit && words === "") return this.bootError(ownExit.reason, { cause: failure });
     const why = words || (failure instanceof Error ? failure.message : String(failure));
-    return this.bootError(`QEMU did not start: ${ended(why)}`, { cause: failure });
+    return this.bootError(`${headline}: ${ended(why)}`, { cause: failure });
   }
 
   async #waitForExit(): Promise<MachineExit> {

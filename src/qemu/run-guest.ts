@@ -41,6 +41,7 @@ export async function runGuest(run: GuestRun, host: GuestHost): Promise<void> {
   const description = {
     ...machine,
     name: "smolvm-task",
+    memoryFile: null,
     accelerator: host.accelerator,
     disks,
     network: null,

@@ -1,10 +1,12 @@
 import type { BootError } from "../errors.ts";
-import type { GuestConsole } from "./console.ts";
+import type { GuestConsole, GuestIdentity } from "./console.ts";
+import { giveIdentity } from "./identity.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
+import { type SaveOptions, saveState } from "./save.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
 import { addForward, type Forward, listForwards, removeForward } from "./usernet.ts";
-import { type WaitOptions, waitForGuest } from "./wait.ts";
+import { type WaitOptions, waitForGuest, waitForQuiet } from "./wait.ts";
 
 /**
  * A QEMU that answers. Neither the process nor its sockets keep this process's event loop alive: who only
@@ -21,8 +23,10 @@ export class QemuMachine {
   /** Settles when QEMU is gone; never rejects. */
   readonly exited: Promise<MachineExit>;
   readonly #process: QemuProcess;
+  readonly #sharesMemory: boolean;
 
-  constructor(process: QemuProcess, qmp: QmpClient, sshPort: number | null) {
+  constructor(process: QemuProcess, qmp: QmpClient, sshPort: number | null, sharesMemory: boolean) {
+    this.#sharesMemory = sharesMemory;
     this.pid = process.pid;
     this.commandLine = process.commandLine;
     this.console = process.console;
@@ -44,6 +48,24 @@ export class QemuMachine {
   /** The same for "smolvm: done", which a guest says that only does one piece of work. */
   async waitDone(options: WaitOptions): Promise<void> {
     await waitForGuest(this.#process, this.qmp, "done", options);
+  }
+
+  /** Asks a guest of ours to come to rest, which needs every connection to be closed, and waits until its disk has everything. BootError. */
+  async waitQuiet(options: WaitOptions): Promise<void> {
+    await waitForQuiet(this.#process, this.qmp, options);
+  }
+
+  /** Makes a restored guest that runs a machine of its own: name, machine-id, clock. BootError where it does not answer in time. */
+  async giveIdentity(identity: GuestIdentity, options: WaitOptions): Promise<void> {
+    await giveIdentity(this.#process, this.qmp, identity, options);
+  }
+
+  /**
+   * Pauses the machine and writes its state to a file: processors and devices, and the memory unless that lies in a shared
+   * file already. It stays paused. SmolVMError "SAVE", which says during what it broke; OperationAbortedError.
+   */
+  async save(options: SaveOptions): Promise<void> {
+    await saveState(this.#process, this.qmp, this.#sharesMemory, options);
   }
 
   /** An error that has all there is to know of why this machine is of no use. */

@@ -13,6 +13,8 @@ interface Step {
 }
 
 const ASK_AGAIN_MS = 500;
+/** What only a guest of ours says, and only once it listens. */
+const LISTENING: ReadonlySet<string> = new Set(["ready", "quiet", "identity"]);
 
 /** Climbs the ladder until QEMU is gone. */
 export async function shutDown(
@@ -48,7 +50,7 @@ async function endsAfter({ act, patienceMs }: Step, process: QemuProcess): Promi
 async function askGuest(process: QemuProcess, qmp: QmpClient, patience: AbortSignal): Promise<void> {
   if (process.exit) return;
   await qmp.execute("cont"); // a paused guest hears nothing
-  if (process.console.lastMessage?.kind !== "ready") {
+  if (!LISTENING.has(process.console.lastMessage?.kind ?? "")) {
     await qmp.execute("system_powerdown");
     return;
   }

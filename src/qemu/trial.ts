@@ -39,7 +39,7 @@ export async function tryAccelerator(
     const machine = await launchMachine(
       {
         ...{ name: "smolvm-trial", arch, accelerator, kernel, initramfs, bootArgs },
-        ...{ memoryMib: MEMORY_MIB, cpus: 1, disks: [], network: null },
+        ...{ memoryMib: MEMORY_MIB, memoryFile: null, cpus: 1, disks: [], network: null },
       },
       { state, qemu, ephemeralFolder: null, signal, timeoutMs: PATIENCE_MS },
     );

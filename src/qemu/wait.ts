@@ -11,17 +11,72 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Waits until the guest has said this; BootError as soon as it is clear that it never will. */
+/** What is waited for, and how the guest is reminded of it. */
+export interface Awaited {
+  /** The guest's word for it. */
+  readonly word: string;
+  /** False where it is not the one, or not yet enough. */
+  readonly accept: (message: GuestMessage) => boolean;
+  /** Called every `askEveryMs`, because a line of the console can get lost. */
+  readonly ask?: () => void;
+  readonly askEveryMs?: number;
+}
+
+/** Longer than a boot takes: asking is for lines that got lost. */
+const ASK_READY_EVERY_MS = 5_000;
+const ASK_QUIET_EVERY_MS = 1_000;
+
+/** Waits until the guest has said this, now or before; BootError as soon as it is clear that it never will. */
 export async function waitForGuest(
   process: QemuProcess,
   qmp: QmpClient,
   wanted: "ready" | "done",
+  options: WaitOptions,
+): Promise<void> {
+  const { console } = process;
+  const asking = { ask: () => console.askReady(), askEveryMs: ASK_READY_EVERY_MS };
+  const accept = ({ kind }: GuestMessage) => kind === wanted;
+  const waiting = hearGuest(
+    process,
+    qmp,
+    { word: wanted, accept, ...(wanted === "ready" && asking) },
+    options,
+    console.lastMessage,
+  );
+  await waiting;
+}
+
+/** Asks the guest to come to rest, and waits until it has. */
+export async function waitForQuiet(
+  process: QemuProcess,
+  qmp: QmpClient,
+  options: WaitOptions,
+): Promise<void> {
+  const ask = () => process.console.askQuiet();
+  const accept = ({ kind }: GuestMessage) => kind === "quiet";
+  const waiting = hearGuest(
+    process,
+    qmp,
+    { word: "quiet", accept, ask, askEveryMs: ASK_QUIET_EVERY_MS },
+    options,
+    null,
+  );
+  ask();
+  await waiting;
+}
+
+/** Hears the guest out, beginning with what it said before, until it says what is waited for. */
+export async function hearGuest(
+  process: QemuProcess,
+  qmp: QmpClient,
+  { word, accept, ask, askEveryMs }: Awaited,
   { timeoutMs, signal }: WaitOptions,
+  saidBefore: GuestMessage | null,
 ): Promise<void> {
   const stops: (() => void)[] = [];
   const said = new Promise<void>((resolve, reject) => {
     const hear = (message: GuestMessage) => {
-      if (message.kind === wanted) resolve();
+      if (accept(message)) resolve();
       if (message.kind === "failed")
         reject(process.bootError(`The guest could not start: ${ended(message.reason)}`));
     };
@@ -31,15 +86,17 @@ export async function waitForGuest(
         reject(process.bootError("The accelerator gave up on the guest: QEMU's internal error.")),
       ),
     );
-    if (process.console.lastMessage) hear(process.console.lastMessage);
+    if (saidBefore) hear(saidBefore);
   });
+  const asking = ask && setInterval(ask, askEveryMs);
   try {
-    await bounded(process.whileAlive(said), { operation: "Booting the guest", timeoutMs, signal });
+    await bounded(process.whileAlive(said), { operation: "Waiting for the guest", timeoutMs, signal });
   } catch (error) {
     if (!(error instanceof OperationTimeoutError)) throw error;
-    const message = `The guest did not say "${wanted}" within ${timeoutMs / 1000} s.`;
+    const message = `The guest did not say "${word}" within ${timeoutMs / 1000} s.`;
     throw process.bootError(message, { cause: error, details: { timeoutMs } });
   } finally {
+    clearInterval(asking);
     for (const stop of stops) stop();
   }
 }

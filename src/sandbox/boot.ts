@@ -204,6 +204,7 @@ function describe({ spec }: Machine, { files, choice, initramfs, disks }: Prepar
     arch: hostArch(),
     accelerator: choice.accelerator,
     memoryMib: spec.memoryMib,
+    memoryFile: null,
     cpus: spec.cpus,
     kernel: files.kernel,
     initramfs,

@@ -1,11 +1,20 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { spawnGuarded } from "../../../src/host/guarded-process.ts";
+import { inheritedFd, spawnGuarded } from "../../../src/host/guarded-process.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
 import { runTool } from "../../../src/host/run-tool.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -88,6 +97,19 @@ describe("a guarded command", () => {
     for (const [index, channel] of guarded.channels.entries()) channel.write(`${index}\n`);
     expect(await answers).toEqual(["2\n", "0\n", "1\n"]);
     await guarded.exited;
+  });
+
+  it("reads the open files that it is handed, behind its sockets", async () => {
+    const path = join(folder, "handed");
+    writeFileSync(path, "content");
+    const file = openSync(path, "r");
+    const guarded = await spawnGuarded(["sh", "-c", "cat <&6"], { ...keep, channels: 2, files: [file] });
+    closeSync(file);
+    expect(inheritedFd(2)).toBe(6);
+    expect(await text(guarded.stdout)).toBe("content");
+    await guarded.exited;
+    const seventh = spawnGuarded(["true"], { ...keep, channels: 6, files: [0] });
+    await expect(seventh).rejects.toThrow("7 things");
   });
 
   it("is the only one that holds its sockets: they end as soon as it does", async () => {

@@ -1,13 +1,19 @@
 #!/usr/bin/env node
 // Stands for QEMU: speaks QMP on fd 3 and is a guest's console on fd 4. A boot argument chooses what it does.
-import { Socket } from "node:net";
+import { readSync } from "node:fs";
+import { connect, Socket } from "node:net";
 
-const name = /fake=(\S+)/.exec(process.argv[process.argv.indexOf("-append") + 1])[1].replaceAll("-", " ");
+const argumentOf = (option) => process.argv[process.argv.indexOf(option) + 1];
+const restores = process.argv.includes("-incoming");
+// A restored machine gets no boot arguments: there its name tells.
+const name = restores
+  ? argumentOf("-name").replace("guest=", "")
+  : /fake=(\S+)/.exec(argumentOf("-append"))[1].replaceAll("-", " ");
 const qmp = new Socket({ fd: 3, readable: true, writable: true });
 const serial = new Socket({ fd: 4, readable: true, writable: true });
 
 const say = (message) => qmp.write(`${JSON.stringify(message)}\r\n`);
-const event = (event) => say({ event, data: {}, timestamp: { seconds: 1, microseconds: 0 } });
+const event = (event, data = {}) => say({ event, data, timestamp: { seconds: 1, microseconds: 0 } });
 const show = (...lines) => serial.write(lines.map((line) => `${line}\r\n`).join(""));
 const greet = () =>
   say({ QMP: { version: { qemu: { major: 7, minor: 2, micro: 0 }, package: "fake" }, capabilities: [] } });
@@ -24,6 +30,7 @@ const GUESTS = {
   crashing: () => process.kill(process.pid, "SIGSEGV"),
   leaving: () => process.exit(0),
   silent: () => {},
+  "torn ready": () => show("smolvm: rea[    1.0] noise", "dy"),
   stuck: () => event("STOP"),
   flooding: () => serial.write(Buffer.alloc(1 << 20, "x"), () => show("", "smolvm: ready")),
   working: () => {
@@ -34,7 +41,52 @@ const GUESTS = {
   stopping: () => show("smolvm: progress 1 of 2", "smolvm: failed: out of space"),
 };
 
+const migration = (status) => event("MIGRATION", { status });
+
+/** Writes a state to where the host listens. */
+function save(uri, text, then) {
+  const socket = connect(uri.replace("unix:", ""));
+  socket.on("error", () => {});
+  socket.end(text, then);
+}
+
+/** What a machine does that is to be saved. */
+const SAVES = {
+  "saves by halves": (uri) => save(uri, "half a st", () => process.exit(1)),
+  "saves nothing": (uri) => save(uri, "", () => migration("completed")),
+  "says that it saved": () => migration("completed"),
+  "saves for ever": () => {},
+  "fails to save": () => setTimeout(() => migration("failed"), 20),
+  "dies as it saves": () => process.kill(process.pid, "SIGKILL"),
+};
+
+/** What a machine does that is to be restored. */
+const RESTORES = {
+  "restores for ever": () => {},
+  "refuses the state": () => {
+    migration("failed");
+    process.stderr.write("qemu-system-fake: load of migration failed: Invalid argument\n");
+    setTimeout(() => process.exit(1), 20);
+  },
+  "dies as it restores": () => process.kill(process.pid, "SIGKILL"),
+};
+
 const ANSWERS = {
+  "migrate-set-capabilities": () => ({}),
+  "migrate-set-parameters": () => ({}),
+  migrate_cancel: () => ({}),
+  "query-migrate": () => ({ status: "failed", "error-desc": "no luck" }),
+  migrate: ({ uri }) => {
+    setImmediate(SAVES[name] ?? (() => save(uri, "the state", () => migration("completed"))), uri);
+    return {};
+  },
+  "migrate-incoming": ({ uri }) => {
+    const text = Buffer.alloc(100);
+    const read = readSync(Number(uri.replace("fd:", "")), text, 0, 100, 0);
+    show(`state: ${text.toString("utf8", 0, read)}`);
+    setImmediate(RESTORES[name] ?? (() => migration("completed")));
+    return {};
+  },
   qmp_capabilities: () => ({}),
   "query-status": () => ({ status: name === "stuck" ? "internal-error" : "running" }),
   "human-monitor-command": () => USERNET,
@@ -88,18 +140,37 @@ qmp.on("data", (chunk) => {
     text = text.slice(end + 1);
   }
 });
+/** How the guest answers the request of that number, when it is told who it is. */
+const ANSWERERS = {
+  "torn answer": (request) =>
+    request === 0 ? show("smolvm: iden[    1.0] noise", "tity 0") : show(`smolvm: identity ${request}`),
+  "late answer": (request) => setTimeout(show, request === 0 ? 600 : 0, `smolvm: identity ${request}`),
+  "slow answers": (request) => setTimeout(show, 500, `smolvm: identity ${request}`),
+  "wrong answers": () => show("smolvm: identity 77", "smolvm: identity", "smolvm: identity -1"),
+  "fails to become": () => show("smolvm: failed: no clock"),
+};
+
+let asked = 0;
 serial.on("data", (chunk) => {
-  if (String(chunk).includes("smolvm poweroff") && obeys("guest")) process.exit(0);
+  for (const line of String(chunk).trim().split("\n")) {
+    if (line === "smolvm poweroff" && obeys("guest")) process.exit(0);
+    if (line === "smolvm ready?" && name === "torn ready") show("smolvm: ready");
+    if (line === "smolvm quiet?" && name !== "restless")
+      (asked++ === 0 && name === "torn quiet") || show("smolvm: quiet");
+    const request = /^smolvm identity \S+ [0-9a-f]{32} \d+ (\d+)$/.exec(line)?.[1];
+    if (request !== undefined) (ANSWERERS[name] ?? ((n) => show(`smolvm: identity ${n}`)))(Number(request));
+  }
 });
 process.on("SIGTERM", () => obeys("SIGTERM") && process.exit(0));
 
-function answer({ execute, id }) {
+function answer({ execute, arguments: given, id }) {
   if (execute === "quit") {
     say({ return: {}, id });
     if (obeys("quit")) process.exit(0);
   } else if (ANSWERS[execute]) {
-    say({ return: ANSWERS[execute](), id });
-    if (execute === "qmp_capabilities") (GUESTS[name] ?? GUESTS[name in STUBBORN ? "ready" : "silent"])();
+    say({ return: ANSWERS[execute](given), id });
+    if (execute === "qmp_capabilities" && !restores)
+      (GUESTS[name] ?? GUESTS[name in STUBBORN ? "ready" : "silent"])();
   } else {
     say({ error: { class: "CommandNotFound", desc: `The command ${execute} has not been found` }, id });
   }

@@ -13,6 +13,7 @@ export const FAKE_QEMU: QemuBinary = {
     sandbox: false,
     exitWithParent: false,
     vmgenid: false,
+    cloning: true,
   },
 };
 
@@ -23,6 +24,7 @@ export function fakeMachine(script: string): MachineDescription {
     arch: "x86_64",
     accelerator: "tcg",
     memoryMib: 64,
+    memoryFile: null,
     cpus: 1,
     kernel: "/images/it's a kernel",
     initramfs: null,

@@ -33,6 +33,7 @@ function bare(more: Partial<MachineDescription> = {}): MachineDescription {
     arch: "x86_64",
     accelerator: "tcg",
     memoryMib: 64,
+    memoryFile: null,
     cpus: 1,
     kernel,
     initramfs: null,

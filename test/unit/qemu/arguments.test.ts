@@ -10,6 +10,7 @@ const FEATURES: QemuFeatures = {
   sandbox: true,
   exitWithParent: false,
   vmgenid: true,
+  cloning: true,
 };
 
 const MACHINE: MachineDescription = {
@@ -17,6 +18,7 @@ const MACHINE: MachineDescription = {
   arch: "x86_64",
   accelerator: "tcg",
   memoryMib: 512,
+  memoryFile: null,
   cpus: 2,
   kernel: "/images/vmlinux",
   initramfs: "/vms/1/initramfs.cpio",
@@ -102,6 +104,25 @@ describe("QEMU's arguments", () => {
     expect(poor.join(" ")).not.toContain("vmgenid");
     expect(valuesOf(argumentsOf({}, { exitWithParent: true }), "-run-with")).toEqual(["exit-with-parent=on"]);
     expect(argumentsOf({})).not.toContain("-run-with");
+  });
+
+  it.each([
+    [true, "on"],
+    [false, "off"],
+  ])("take the memory from a file (shared: %s), whatever its path holds", (shared, share) => {
+    const args = argumentsOf({ memoryFile: { path: "/t/a,b/memory", shared } });
+    expect(valuesOf(args, "-machine")).toEqual(["q35,vmport=off,smbus=off,sata=off,memory-backend=mem0"]);
+    expect(valuesOf(args, "-object")[0]).toBe(
+      `memory-backend-file,id=mem0,size=512M,mem-path=/t/a,,b/memory,share=${share}`,
+    );
+  });
+
+  it("for a machine that is restored have the same devices, and nothing to boot", () => {
+    const boot = qemuArguments(MACHINE, FEATURES);
+    const restore = qemuArguments(MACHINE, FEATURES, undefined, "restore");
+    expect(valuesOf(restore, "-device")).toEqual(valuesOf(boot, "-device"));
+    expect(valuesOf(restore, "-incoming")).toEqual(["defer"]);
+    expect(restore.join(" ")).not.toMatch(/-kernel|-initrd|-append/);
   });
 
   it("have no initramfs where there is none", () => {

@@ -13,6 +13,10 @@ describe("a line of the console", () => {
     ["smolvm: failed: ", { kind: "failed", reason: "" }],
     ["smolvm: failed: smolvm: ready", { kind: "failed", reason: "smolvm: ready" }],
     ["smolvm: progress 3 of 97: unpacking", { kind: "progress", text: "3 of 97: unpacking" }],
+    ["smolvm: quiet", { kind: "quiet" }],
+    ["[    9.1] noise smolvm: identity 3", { kind: "identity", request: 3 }],
+    ["smolvm: identity", undefined],
+    ["smolvm identity swift-otter 0123 1700000000 0", undefined],
     ["smolvm: ready to begin", undefined],
     ["smolvm: readyness", undefined],
     ["smolvm:ready", undefined],
@@ -79,6 +83,16 @@ describe("the console", () => {
     stop();
     stream.emit("data", Buffer.from("one\n"));
     expect(lines).toEqual([]);
+  });
+
+  it("puts its requests into one line each", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream);
+    guest.askReady();
+    guest.askQuiet();
+    guest.giveIdentity({ hostname: "otter", machineId: "ab".repeat(16) }, 1_700_000_000, 2);
+    const identity = `smolvm identity otter ${"ab".repeat(16)} 1700000000 2`;
+    expect(guest.tail).toBe(`smolvm ready?\nsmolvm quiet?\n${identity}\n`);
   });
 
   it("asks the guest to power off, and does not mind when nobody is there any more", async () => {
