@@ -49,6 +49,7 @@ lives() {
 # Sends signal $2 to the session and the process group of process $1. True where there was somebody.
 signal() {
 	found=1
+	[ "${1:-0}" -gt 1 ] || return 1
 	for stat in /proc/[0-9]*/stat; do
 		read -r line <"$stat" || continue
 		pid=${line%% *}
@@ -82,9 +83,11 @@ end() {
 	if [ $cgroups = 1 ]; then echo 1 >"$base/$1/cgroup.kill"; else signal "$2" KILL; fi
 } 2>/dev/null
 
-# Sends signal $2 to all of command $1.
+# Sends signal $2 to all of command $1. True where there was somebody.
 each() {
-	while read -r pid; do kill -s "$2" "$pid"; done <"$base/$1/cgroup.procs"
+	found=1
+	while read -r pid; do kill -s "$2" "$pid" && found=0; done <"$base/$1/cgroup.procs"
+	return $found
 } 2>/dev/null
 
 # Is somebody alive of what commands left behind?
@@ -122,7 +125,10 @@ obey() {
 	lives) lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
 	signal)
 		[ -n "$4" ] && kill -s USR1 "$4" 2>/dev/null
-		if [ $cgroups = 1 ]; then each "$1" "$3"; else signal "$2" "$3"; fi
+		if [ $cgroups = 1 ]; then each "$1" "$3"; else signal "$2" "$3"; fi && echo "$id 1" || echo "$id 0"
+		;;
+	dismiss)
+		kill -s KILL "$1"
 		echo "$id"
 		;;
 	due)

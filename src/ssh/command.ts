@@ -55,6 +55,8 @@ export class Command {
   #firstByteMs: number | null = null;
   #running: { readonly link: Link; readonly process: GuestProcess } | null = null;
   #size: TerminalSize | null = null;
+  /** Nobody holds its output back any more: behind it comes the word that it has ended. */
+  #isStopping = false;
   /** The signal it was sent last. */
   #signalled: string | null = null;
 
@@ -174,7 +176,7 @@ export class Command {
     this.#firstByteMs ??= performance.now();
     (stream === "stdout" ? this.#stdout : this.#stderr).add(bytes);
     try {
-      return this.#observe(stream, bytes);
+      return this.#observe(stream, bytes) || this.#isStopping;
     } catch (error) {
       this.stop({ kind: "failed", error });
       return true;
@@ -206,6 +208,8 @@ export class Command {
 
   /** Null where the guest does not confirm it in time. */
   async #endInGuest(link: Link, process: GuestProcess): Promise<ProcessEnd | null> {
+    this.#isStopping = true;
+    process.resume();
     const dead = link.kill(process).then(() => process.ended);
     const tooLate = sleep(KILL_BOUND_MS, null, { ref: false });
     return await Promise.race([dead, tooLate, link.connection.lost.then(() => null)]);

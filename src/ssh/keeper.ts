@@ -29,7 +29,10 @@ export interface Ward {
   readonly worker: number;
 }
 
-/** A line that got lost, which a timed read of busybox can do, is sent once more. Every verb may be said twice. */
+/**
+ * A line that got lost, which a timed read of busybox can do, is sent once more, and again after twice the time: a guest that
+ * is only slow has enough to do. Every verb may be said twice.
+ */
 const RESEND_MS = 1000;
 const LONGEST_LINE = 4096;
 
@@ -77,9 +80,14 @@ export class Keeper {
     return (await this.#ask("kill", slot, pid, worker || ""))[0] === "1";
   }
 
-  /** Sends a signal ("TERM") to every process of a command. Its worker takes no other one. */
-  async signal({ slot, pid, worker }: Ward, name: string): Promise<void> {
-    await this.#ask("signal", slot, pid, name, worker || "");
+  /** Sends a signal ("TERM") to every process of a command. Its worker takes no other one. False: there is none yet. */
+  async signal({ slot, pid, worker }: Ward, name: string): Promise<boolean> {
+    return (await this.#ask("signal", slot, pid, name, worker || ""))[0] === "1";
+  }
+
+  /** Ends a worker that waits for those whom its last command left running. */
+  async dismiss(worker: number): Promise<void> {
+    await this.#ask("dismiss", worker);
   }
 
   /** Has the guest end the command by itself in so many seconds, in case nobody else does. */
@@ -102,11 +110,14 @@ export class Keeper {
       if (this.#isGone) return reject(new Error("the guest's keeper is gone"));
       const id = ++this.#lastId;
       const line = Buffer.from(`${id} ${words.join(" ")}\n`);
-      const send = () => void this.#channel.write(line).catch(() => {});
-      const resend = setInterval(send, RESEND_MS);
-      resend.unref();
+      let resend: NodeJS.Timeout | undefined;
+      const send = (nextMs: number) => {
+        this.#channel.write(line).catch(() => {});
+        resend = setTimeout(() => send(2 * nextMs), nextMs);
+        resend.unref();
+      };
       const settled = () => {
-        clearInterval(resend);
+        clearTimeout(resend);
         this.#waiting.delete(id);
       };
       this.#waiting.set(id, {
@@ -119,7 +130,7 @@ export class Keeper {
           reject(error);
         },
       });
-      send();
+      send(RESEND_MS);
     });
   }
 

@@ -6,7 +6,9 @@ import type { SshConnection } from "./connection.ts";
 import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
 import type { GuestProcess } from "./process.ts";
+import { Queue } from "./queue.ts";
 import { formatTerminalCode, hasInput } from "./shell-code.ts";
+import { Slots } from "./slots.ts";
 import type { CommandSpec } from "./spec.ts";
 import { terminalProcess } from "./terminal-process.ts";
 import { Worker } from "./worker.ts";
@@ -16,6 +18,10 @@ import { runOnWorker } from "./worker-process.ts";
 const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 /** The keeper starts when the first command has had the guest to itself for a while. */
 const KEEPER_AFTER_MS = 100;
+/** How many terminals are opened at a time. */
+const MOST_OPENING = 4;
+/** At most between two looks whether a command is dead. */
+const LONGEST_PAUSE_MS = 250;
 /** How long the end of a connection waits for it. */
 const KEEPER_BOUND_MS = 2000;
 
@@ -42,8 +48,10 @@ export class Link {
   readonly #pool: WorkerPool;
   readonly name: LinkName;
   readonly #broken: readonly LinkName[];
-  readonly #freeSlots: number[] = [];
-  #lastSlot = 0;
+  readonly #slots = new Slots();
+  readonly #opening = new Queue(MOST_OPENING);
+  /** Deadlines that the keeper may hold, by the slot they are for. */
+  readonly #deadlines = new Map<number, Promise<void>>();
   /** How many commands began whose end was not heard of. */
   #unended = 0;
   #keeper: Promise<Keeper> | null = null;
@@ -88,11 +96,11 @@ export class Link {
 
   /**
    * Where this command will run; it begins with `setSink`. `mayBeSurplus`: nobody else waits for a turn.
-   * ChannelRefusedError, ConnectionLostError: nothing was run.
+   * ChannelRefusedError, ConnectionLostError, the signal's reason: nothing was run.
    */
-  async start(spec: CommandSpec, mayBeSurplus: boolean): Promise<GuestProcess> {
-    if (spec.terminal !== null) return await this.#startInTerminal(spec);
-    const worker = await this.#pool.take(spec, () => this.#openWorker());
+  async start(spec: CommandSpec, mayBeSurplus: boolean, signal: AbortSignal): Promise<GuestProcess> {
+    if (spec.terminal !== null) return await this.#startInTurn(spec, signal);
+    const worker = await this.#pool.take(spec, () => this.#openWorker(), signal);
     const run = {
       standbyIsFresh: this.#pool.isFresh(worker),
       isLast: hasInput(spec) || (mayBeSurplus && this.#pool.isSurplus),
@@ -102,36 +110,67 @@ export class Link {
       ...run,
       onOver: (end, use) => {
         this.#over(end?.kind !== "gone");
-        if (end?.kind === "gone" && this.connection.isOpen) void this.kill(process);
+        if (end?.kind === "gone") void this.#killRest(process);
         this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
       },
     });
     return process;
   }
 
-  /** Kills all that a command started. Resolves when nothing of it is alive; never rejects. */
+  /** Kills all that a command started. Resolves when it is over and nothing of it is alive; never rejects. */
   async kill(process: GuestProcess): Promise<void> {
+    if (process.isOver) return;
     process.taint();
-    try {
-      while (await (await this.keeper()).kill(process.ward)) await sleep(5);
-    } catch {
-      if (this.connection.isOpen) await this.kill(process); // a keeper that was killed has a successor
-    }
+    await this.#killRest(process);
   }
 
-  /** Sends a signal ("TERM") to every process of a command. Never rejects. */
+  /** As long as it has not begun there is nobody to kill, and it would run all the same. */
+  async #killRest(process: GuestProcess): Promise<void> {
+    await this.#insist(process, async (keeper) => !(await keeper.kill(process.ward)) && process.isOver);
+  }
+
+  /** Sends a signal ("TERM") to every process of a command, as soon as it has one. Never rejects. */
   async signal(process: GuestProcess, name: string): Promise<void> {
+    if (process.isOver) return;
     process.taint();
-    await process.ready;
-    await this.keeper()
-      .then((keeper) => keeper.signal(process.ward, name))
-      .catch(() => {});
+    await this.#insist(
+      process,
+      async (keeper) => process.isOver || (await keeper.signal(process.ward, name)),
+    );
+  }
+
+  /** Asks the keeper until `isDone`. A keeper that was killed has a successor. */
+  async #insist(process: GuestProcess, isDone: (keeper: Keeper) => Promise<boolean>): Promise<void> {
+    const work = async () => {
+      await process.ready;
+      for (let pauseMs = 2; this.connection.isOpen; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+        if (await this.keeper().then(isDone, () => false)) return;
+        const pause = sleep(pauseMs, undefined, { ref: false });
+        await (process.isOver ? pause : Promise.race([pause, process.ended]));
+      }
+    };
+    await this.#slots.holdFor(
+      process.ward.slot,
+      work().catch(() => {}),
+    );
   }
 
   /** Has the guest end the command by itself in so many seconds. */
   async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
+    if (process.isOver) return;
     process.noteDeadline();
-    await (await this.keeper()).setDeadline(process.ward, seconds);
+    const set = this.keeper().then((keeper) => keeper.setDeadline(process.ward, seconds));
+    this.#deadlines.set(process.ward.slot, set);
+    await set;
+  }
+
+  /** The guest must not end the next command by the deadline of the last one. Rejects where the keeper is gone. */
+  async forgetDeadline(slot: number): Promise<void> {
+    const set = this.#deadlines.get(slot);
+    if (!set) return;
+    await set.catch(() => {}); // it may be said twice: not after it was taken back
+    await (await this.keeper()).forgetDeadline({ slot });
+    this.#deadlines.delete(slot);
   }
 
   /** The keeper, or its successor where it was killed. */
@@ -162,9 +201,23 @@ export class Link {
       const own = `${cgroup}/workers`;
       const parameters = [token, own, this.#cgroupOf(slot), `${notes}.${slot}`];
       const channel = await this.connection.exec(formatWorkerRequest(parameters, this.isForeign), null);
-      void channel.closed.then(() => this.#closed(slot));
-      return new Worker(channel, token, slot);
+      const worker = new Worker(channel, token, slot);
+      void worker.gone.then(() => this.#closed(slot));
+      return worker;
     });
+  }
+
+  /** The server starts them one after the other: what waits for it there can't be taken back any more. */
+  async #startInTurn(spec: CommandSpec, signal: AbortSignal): Promise<GuestProcess> {
+    const leave = await this.#opening.enter(signal);
+    try {
+      const process = await this.#startInTerminal(spec);
+      void process.ready.then(leave);
+      return process;
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   async #startInTerminal(spec: CommandSpec): Promise<GuestProcess> {
@@ -190,7 +243,7 @@ export class Link {
   }
 
   async #openChannel<T>(open: (slot: number, token: string) => Promise<T>): Promise<T> {
-    const slot = this.#freeSlots.shift() ?? ++this.#lastSlot;
+    const slot = this.#slots.take();
     this.#open++;
     try {
       return await open(slot, `smolvm-${randomBytes(8).toString("hex")}`);
@@ -203,7 +256,8 @@ export class Link {
 
   #closed(slot: number): void {
     this.#open--;
-    this.#freeSlots.push(slot);
+    this.#slots.holdFor(slot, this.forgetDeadline(slot)).catch(() => {});
+    this.#slots.release(slot);
   }
 
   #cgroupOf(slot: number): string {

@@ -92,8 +92,10 @@ export class Links {
       await unlessAborted(attempt.link, signal);
     } finally {
       attempt.waiting--;
-      if (attempt.waiting === 0 && this.#connecting === attempt)
+      if (attempt.waiting === 0 && this.#connecting === attempt) {
+        this.#connecting = null; // who comes next must not share its end
         attempt.abort.abort(new Error("nobody waits"));
+      }
     }
   }
 

@@ -20,6 +20,8 @@ export interface GuestProcess {
   readonly ready: Promise<true | null>;
   /** Never rejects. */
   readonly ended: Promise<ProcessEnd>;
+  /** Known before `ended` is: what is meant for it must not be sent any more, somebody else may run where it ran. */
+  readonly isOver: boolean;
   /** Sends the command: nothing of it was sent before. */
   begin(sink: OutputSink): void;
   /** Instead of `begin`: it is not wanted any more. */

@@ -19,11 +19,11 @@ export async function startProcess(
 ): Promise<{ link: Link; process: GuestProcess }> {
   for (let tries = 1; ; tries++) {
     const link = await links.get(stopper.signal);
-    const starting = link.start(spec, queue.waiting === 0);
+    const starting = link.start(spec, queue.waiting === 0, stopper.signal);
     try {
       return { link, process: await stopper.race(starting) };
     } catch (error) {
-      if (error instanceof StoppedError) discardLater(starting);
+      if (error instanceof StoppedError) discardLater(starting, link);
       if (!isWorthAnotherTry(error)) throw error;
       if (tries >= MOST_TRIES) {
         throw new ConnectError(`the SSH server starts no command: ${(error as Error).message}`, true, error);
@@ -37,10 +37,13 @@ function isWorthAnotherTry(error: unknown): boolean {
   return error instanceof ChannelRefusedError || error instanceof ConnectionLostError;
 }
 
-/** Its caller has left while it started. */
-function discardLater(starting: Promise<GuestProcess>): void {
+/** Its caller has left while it started. In a terminal it runs already, for its code came with the request. */
+function discardLater(starting: Promise<GuestProcess>, link: Link): void {
   starting.then(
-    (process) => process.discard(),
+    (process) => {
+      process.discard();
+      void link.kill(process);
+    },
     () => {},
   );
 }

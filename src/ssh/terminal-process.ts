@@ -26,7 +26,8 @@ export function terminalProcess(
   let pid = 0;
   let lastByte: number | undefined;
   let neverRan: NeverRan | null = null;
-  let sink: OutputSink = () => false;
+  let isOver = false;
+  let sink: OutputSink = () => true;
   let onReady: (ready: true | null) => void = () => {};
   const ready = new Promise<true | null>((resolve) => {
     onReady = resolve;
@@ -42,6 +43,7 @@ export function terminalProcess(
     },
   );
   const ended = endOf(channel).then((end): ProcessEnd => {
+    isOver = true;
     onReady(null);
     onOver(end.kind === "exited");
     if (neverRan !== null) return { kind: "never ran", why: neverRan };
@@ -53,6 +55,9 @@ export function terminalProcess(
     },
     ready,
     ended,
+    get isOver() {
+      return isOver;
+    },
     begin(newSink) {
       sink = newSink;
       channel.setSink((_stream, bytes) => splitter.take(bytes));
@@ -64,8 +69,8 @@ export function terminalProcess(
     },
     endStdin: () => void channel.write(endOfTerminalInput(lastByte)).catch(() => {}),
     resize: (size) => channel.resize(size),
-    // It runs already, for its code came with the request: ending its terminal ends it.
-    discard: () => channel.close(),
+    // It runs already, for its code came with the request.
+    discard: () => channel.setSink((_stream, bytes) => splitter.take(bytes)),
     noteDeadline: () => {},
     taint: () => {},
   };

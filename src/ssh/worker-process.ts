@@ -20,11 +20,13 @@ export interface WorkerRun {
 export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): GuestProcess {
   const use = { isTainted: false, hasDeadline: false };
   let bytesReceived = 0;
+  let isOver = false;
   let settle: (end: ProcessEnd) => void = () => {};
   const ended = new Promise<ProcessEnd>((resolve) => {
     settle = resolve;
   });
   const over = (end: ChildEnd) => {
+    isOver = true;
     settle(meaningOf(end, worker));
     run.onOver(end, use);
   };
@@ -49,8 +51,14 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
     },
     ready: worker.ready,
     ended,
+    get isOver() {
+      return isOver;
+    },
     begin,
-    discard: () => run.onOver(null, use),
+    discard() {
+      isOver = true;
+      run.onOver(null, use);
+    },
     resume: () => worker.channel.resume(),
     writeStdin: (bytes) => worker.channel.write(bytes),
     endStdin: () => worker.channel.end(),

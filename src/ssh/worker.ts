@@ -42,7 +42,6 @@ export class Worker {
   /** What it said without a command, for an error message. */
   lastWords = "";
   readonly #splitters: Readonly<Record<OutputStream, MarkerSplitter>>;
-  /** Which child each stream is at. */
   /** Which child's output each stream is at. */
   readonly #at = { stdout: 0, stderr: 0 };
   /** Which child will read the next line, and how many the worker was told to fork. */
@@ -59,6 +58,8 @@ export class Worker {
   #lastGuard = 0;
   /** How it ended itself. */
   #goneEnd: ChildEnd | null = null;
+  /** Resolves when it is gone and whoever ran on it knows. */
+  readonly gone: Promise<void>;
 
   constructor(channel: SshChannel, token: string, slot: number) {
     this.channel = channel;
@@ -69,7 +70,7 @@ export class Worker {
     });
     this.#splitters = { stdout: this.#splitterOf("stdout"), stderr: this.#splitterOf("stderr") };
     channel.setSink((stream, bytes) => this.#splitters[stream].take(bytes));
-    void channel.exited.then((status) => channel.closed.then(() => this.#gone(status)));
+    this.gone = channel.exited.then((status) => channel.closed.then(() => this.#gone(status)));
   }
 
   /** Gives the child that reads next these lines, and watches it to its end. */
