@@ -3,7 +3,8 @@
 # $1 a word nobody else knows, $2 the workers' cgroup, $3 the command's cgroup ("" and "" for none), $4 the name of a file
 # for notes.
 # A line of \001, that word and more tells the host what happens; everything else on stdout and stderr is the command's.
-unset __script
+# Commands are not to see by which way they came.
+unset __script _ SSH_CLIENT SSH_CONNECTION 2>/dev/null
 token=$1 own=$2 group=$3 note=$4
 background=${own%/*/*}/background
 nl='

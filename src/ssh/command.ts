@@ -4,9 +4,10 @@ import { Capture } from "./capture.ts";
 import type { ExitStatus, OutputStream, TerminalSize } from "./channel.ts";
 import { feedStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
+import type { EarlyShell } from "./early-shell.ts";
 import { Fate } from "./fate.ts";
-import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
+import type { Place } from "./place.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
 import type { Queue } from "./queue.ts";
 import { formatResult } from "./result.ts";
@@ -20,6 +21,8 @@ export interface Surroundings {
   readonly vmId: string;
   readonly queue: Queue;
   readonly links: Links;
+  /** Null where the machine was not restored with one. */
+  readonly early: EarlyShell | null;
   /** Those that are to be stopped when the machine goes. */
   readonly commands: Set<Command>;
 }
@@ -53,7 +56,7 @@ export class Command {
   #queuedMs: number | null = null;
   #sentMs: number | null = null;
   #firstByteMs: number | null = null;
-  #running: { readonly link: Link; readonly process: GuestProcess } | null = null;
+  #running: { readonly place: Place; readonly process: GuestProcess } | null = null;
   #size: TerminalSize | null = null;
   /** Nobody holds its output back any more: behind it comes the word that it has ended. */
   #isStopping = false;
@@ -83,12 +86,12 @@ export class Command {
 
   /** Sends a signal ("SIGTERM") to every process of the command. */
   kill(signalName: string): void {
-    const { link, process } = this.#running ?? {};
-    if (!link || !process) this.stop({ kind: "killed" });
-    else if (signalName === "SIGKILL") void link.kill(process);
+    const { place, process } = this.#running ?? {};
+    if (!place || !process) this.stop({ kind: "killed" });
+    else if (signalName === "SIGKILL") void place.kill(process);
     else {
       this.#signalled = signalName;
-      void link.signal(process, signalName.replace(/^SIG/, ""));
+      void place.signal(process, signalName.replace(/^SIG/, ""));
     }
   }
 
@@ -135,13 +138,13 @@ export class Command {
 
   /** Null: it is worth another try. */
   async #runOnce(around: Surroundings, mayTryAgain: boolean): Promise<CommandResult | null> {
-    const { link, process } = await startProcess(this.#spec, around, this.#stopper);
-    this.#running = { link, process };
+    const { place, process } = await startProcess(this.#spec, around, this.#stopper);
+    this.#running = { place, process };
     try {
-      this.#begin(link, process);
-      const end = await this.#untilEnd(link, process);
-      if (mayTryAgain && this.#isWorthAnotherTry(end, link, around)) return null;
-      return this.#judge(link, end);
+      this.#begin(place, process);
+      const end = await this.#untilEnd(place, process);
+      if (mayTryAgain && this.#isWorthAnotherTry(end, place, around)) return null;
+      return this.#judge(place, end);
     } finally {
       this.#running = null;
       around.links.announceRoom();
@@ -149,18 +152,18 @@ export class Command {
   }
 
   /** Nothing was run, and nothing of its input is lost. */
-  #isWorthAnotherTry(end: ProcessEnd, link: Link, { links }: Surroundings): boolean {
-    if (end.kind === "not started") return links.suspectForeignShell(link);
+  #isWorthAnotherTry(end: ProcessEnd, place: Place, { links }: Surroundings): boolean {
+    if (end.kind === "not started") return links.suspectForeignShell(place);
     return end.kind === "never ran" && end.why === "gone" && this.#spec.stdin.kind === "bytes";
   }
 
-  #begin(link: Link, process: GuestProcess): void {
+  #begin(place: Place, process: GuestProcess): void {
     this.#sentMs = performance.now();
     process.begin((stream, bytes) => this.#take(stream, bytes));
     if (this.#size) process.resize(this.#size);
     void process.ready.then((isReady) => isReady && this.#onStarted());
     void this.#feed(process);
-    void this.#guardInGuest(link, process);
+    void this.#guardInGuest(place, process);
   }
 
   /** A source that can be read only once waits until the shell is known to be there; what a terminal echoes before is lost. */
@@ -184,38 +187,38 @@ export class Command {
   }
 
   /** The guest ends the command too, in case this process can't. */
-  async #guardInGuest(link: Link, process: GuestProcess): Promise<void> {
+  async #guardInGuest(place: Place, process: GuestProcess): Promise<void> {
     const { timeoutMs } = this.#spec;
-    const isFallback = link.facts?.cgroups === false;
+    const isFallback = place.facts?.cgroups === false;
     if (timeoutMs === null && !isFallback) return;
     await sleep(isFallback ? 0 : GUEST_DEADLINE_AFTER_MS, undefined, { ref: false });
     if (this.#running?.process !== process || (await process.ready) === null) return;
     const leftMs = (timeoutMs ?? 1e9) - (performance.now() - this.#calledMs) + GUEST_DEADLINE_SLACK_MS;
-    await link.setDeadline(process, Math.max(1, leftMs / 1000)).catch(() => {});
+    await place.setDeadline(process, Math.max(1, leftMs / 1000)).catch(() => {});
   }
 
-  async #untilEnd(link: Link, process: GuestProcess): Promise<ProcessEnd> {
+  async #untilEnd(place: Place, process: GuestProcess): Promise<ProcessEnd> {
     try {
       return await this.#stopper.race(process.ended);
     } catch (error) {
       const reason = this.#stopper.reason;
       if (!(error instanceof StoppedError) || reason?.kind === "died") throw error;
-      const end = await this.#endInGuest(link, process);
+      const end = await this.#endInGuest(place, process);
       if (reason?.kind !== "killed") throw error;
       return end ?? { kind: "exited", status: { signal: "SIGKILL" } };
     }
   }
 
   /** Null where the guest does not confirm it in time. */
-  async #endInGuest(link: Link, process: GuestProcess): Promise<ProcessEnd | null> {
+  async #endInGuest(place: Place, process: GuestProcess): Promise<ProcessEnd | null> {
     this.#isStopping = true;
     process.resume();
-    const dead = link.kill(process).then(() => process.ended);
+    const dead = place.kill(process).then(() => process.ended);
     const tooLate = sleep(KILL_BOUND_MS, null, { ref: false });
-    return await Promise.race([dead, tooLate, link.connection.lost.then(() => null)]);
+    return await Promise.race([dead, tooLate, place.lost.then(() => null)]);
   }
 
-  #judge(link: Link, end: ProcessEnd): CommandResult {
+  #judge(place: Place, end: ProcessEnd): CommandResult {
     switch (end.kind) {
       case "exited": {
         const captured = { stdout: this.#stdout, stderr: this.#stderr };
@@ -229,7 +232,7 @@ export class Command {
       }
       case "lost":
         throw this.#fate.outcomeUnknown(
-          link.connection.isOpen ? end.why : "the connection broke while it ran",
+          place.isOpen ? end.why : "the connection broke while it ran",
           this.#printed(),
         );
     }

@@ -3,7 +3,7 @@ import { quoteText } from "./quote.ts";
 
 /** The scripts of src/guest that are sent with an exec request, without what only a reader of the source needs. */
 export function readGuestScript(
-  name: "exec-terminal" | "exec-user" | "keeper" | "launch" | "worker",
+  name: "exec-terminal" | "exec-user" | "keeper" | "launch" | "leave-shell" | "worker",
 ): string {
   const known = loaded.get(name);
   if (known !== undefined) return known;
@@ -35,6 +35,12 @@ export function formatWorkerRequest(parameters: readonly string[], isForeign: bo
   if (isForeign)
     return `exec /bin/sh -c ${[readGuestScript("launch"), script, ...parameters].map(quoteText).join(" ")}`;
   return `__script=${quoteText(script)} exec setsid /bin/sh ${EVALUATE} sh ${parameters.map(quoteText).join(" ")}`;
+}
+
+/** As above, but at two of the guest's serial ports, where it outlives its connection. */
+export function formatLeaveRequest(ports: readonly string[], parameters: readonly string[]): string {
+  const words = [readGuestScript("leave-shell"), readGuestScript("worker"), ...ports, ...parameters];
+  return `exec /bin/sh -c ${words.map(quoteText).join(" ")}`;
 }
 
 /** bash and busybox can hold deadlines, dash can't. */

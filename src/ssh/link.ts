@@ -5,6 +5,7 @@ import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
 import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
+import type { Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
 import { Queue } from "./queue.ts";
 import { formatTerminalCode, hasInput } from "./shell-code.ts";
@@ -29,6 +30,7 @@ const KEEPER_BOUND_MS = 2000;
 export type LinkName = readonly [cgroup: string, notes: string];
 
 export interface LinkOptions {
+  readonly name: LinkName;
   readonly activity: Activity;
   readonly isForeign: boolean;
   /** Called when the guest has told of itself. */
@@ -37,8 +39,13 @@ export interface LinkOptions {
   readonly broken: readonly LinkName[];
 }
 
+export function newLinkName(): LinkName {
+  const id = randomBytes(4).toString("hex");
+  return [`${CGROUP_ROOT}/${id}`, `smolvm.${id}`];
+}
+
 /** One connection, its keeper, and the workers on it. */
-export class Link {
+export class Link implements Place {
   readonly connection: SshConnection;
   /** Null until the keeper has spoken. */
   facts: GuestFacts | null = null;
@@ -60,9 +67,8 @@ export class Link {
   #limit = Number.POSITIVE_INFINITY;
 
   /** `isForeign`: the login shell is known to be no POSIX shell. */
-  constructor(connection: SshConnection, { activity, isForeign, onFacts, broken }: LinkOptions) {
-    const id = randomBytes(4).toString("hex");
-    this.name = [`${CGROUP_ROOT}/${id}`, `smolvm.${id}`];
+  constructor(connection: SshConnection, { name, activity, isForeign, onFacts, broken }: LinkOptions) {
+    this.name = name;
     this.#broken = broken;
     this.connection = connection;
     this.isForeign = isForeign;
@@ -88,6 +94,14 @@ export class Link {
   /** Whether something may run that no keeper will end when the connection goes. */
   get mayHaveLeftSomebody(): boolean {
     return this.facts === null && (this.#unended > 0 || this.#broken.length > 0);
+  }
+
+  get isOpen(): boolean {
+    return this.connection.isOpen;
+  }
+
+  get lost(): Promise<unknown> {
+    return this.connection.lost;
   }
 
   get hasRoom(): boolean {

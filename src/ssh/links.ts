@@ -2,7 +2,8 @@ import { Activity } from "./activity.ts";
 import { connectWithRetries } from "./connect.ts";
 import { closeWhenDead } from "./keep-alive.ts";
 import type { GuestFacts } from "./keeper.ts";
-import { Link, type LinkName } from "./link.ts";
+import { Link, type LinkName, newLinkName } from "./link.ts";
+import type { Place } from "./place.ts";
 import type { SshTarget } from "./target.ts";
 
 /** More than one only where the server lets us have few channels on each. */
@@ -16,6 +17,8 @@ export interface LinksOptions {
   /** Whether the machine stands still on purpose. */
   readonly isPaused: () => boolean;
   readonly onFacts: (facts: GuestFacts) => void;
+  /** What the first connection is to be called, whose keeper then looks after what goes by that name already. */
+  readonly firstName: LinkName | null;
 }
 
 /** The connections to one machine: made when one is needed, kept, replaced when they break. */
@@ -25,6 +28,7 @@ export class Links {
   #links: Link[] = [];
   #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
     null;
+  #firstName: LinkName | null;
   #isForeign = false;
   #broken: LinkName[] = [];
   #isClosed = false;
@@ -32,6 +36,7 @@ export class Links {
 
   constructor(options: LinksOptions) {
     this.#options = options;
+    this.#firstName = options.firstName;
   }
 
   /** A connection with room for one more shell. Rejects with the signal's reason, ConnectError, or what the target's getter throws. */
@@ -53,8 +58,8 @@ export class Links {
   }
 
   /** True the first time: the login shell understood nothing, and it is worth trying again with /bin/sh in front. */
-  suspectForeignShell(link: Link): boolean {
-    if (link.isForeign) return false;
+  suspectForeignShell(place: Place): boolean {
+    if (place.isForeign) return false;
     this.#isForeign = true;
     for (const one of this.#links) one.isForeign = true;
     return true;
@@ -104,12 +109,14 @@ export class Links {
     const link = connectWithRetries(this.#options.target, abort.signal).then((connection) => {
       const { onFacts, isPaused } = this.#options;
       const made = new Link(connection, {
+        name: this.#firstName ?? newLinkName(),
         activity: this.activity,
         isForeign: this.#isForeign,
         onFacts,
         broken: this.#broken,
       });
       this.#broken = [];
+      this.#firstName = null;
       closeWhenDead(connection, isPaused);
       this.#links.push(made);
       if (this.#isClosed) connection.close();

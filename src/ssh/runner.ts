@@ -1,8 +1,11 @@
 import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
+import { EarlyShell, type LeftShell } from "./early-shell.ts";
+import { leaveShell, type PortNames } from "./leave-shell.ts";
 import { Links } from "./links.ts";
 import { Queue } from "./queue.ts";
+import type { SerialPorts } from "./serial-channel.ts";
 import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
 import type { SshTarget } from "./target.ts";
@@ -15,6 +18,8 @@ export interface CommandRunnerOptions {
   readonly died: Promise<string>;
   /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
   readonly isPaused?: () => boolean;
+  /** A shell that the machine was saved with, and where it waits. */
+  readonly early?: { readonly left: LeftShell; readonly ports: SerialPorts; readonly hostname: string };
 }
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
@@ -27,6 +32,8 @@ export interface CommandRunner {
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
   /** Something else than a command has changed the guest: no shell that waits already is used. */
   disturb(): void;
+  /** Leaves a shell in a machine that is to be saved; null where it can't be. */
+  leaveShell(ports: SerialPorts, names: PortNames): Promise<LeftShell | null>;
   /** Ends every command and the connection. Twice is fine. */
   close(): Promise<void>;
 }
@@ -42,11 +49,16 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const links = new Links({
     target: options.target,
     isPaused: options.isPaused ?? (() => false),
+    firstName: options.early?.left.name ?? null,
     onFacts: ({ memoryKib }) => {
       queue.capacity = Math.max(LEAST_AT_ONCE, Math.min(MOST_AT_ONCE, Math.floor(memoryKib / KIB_EACH)));
     },
   });
-  const around = { vmId, links, queue, commands: new Set<Command>() };
+  const connect = () => links.get(new AbortController().signal);
+  const early = options.early
+    ? new EarlyShell({ ...options.early, activity: links.activity, connect })
+    : null;
+  const around = { vmId, links, queue, early, commands: new Set<Command>() };
   let whyEnded: string | null = null;
 
   const endAll = (why: string) => {
@@ -80,6 +92,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
         stopper.dispose();
       }
     },
+    leaveShell: async (ports, names) => leaveShell(await connect(), ports, names),
     disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");

@@ -30,15 +30,19 @@ export function needsShell(spec: CommandSpec): boolean {
   return typeof spec.command === "string" || spec.shell === "login" || spec.user !== null;
 }
 
-/** What is written to the shell that waits for the command; what follows is the command's own stdin. */
-export function encodeCommand(spec: CommandSpec, reader: Reader, isStarted: boolean): Buffer {
+/**
+ * What is written to the shell that waits for the command; what follows is the command's own stdin. `renewal` is null where that
+ * shell was not started ahead of time, else what it has to be told before it is as good as new.
+ */
+export function encodeCommand(spec: CommandSpec, reader: Reader, renewal: string | null): Buffer {
   const bulk: Buffer[] = [];
   const isChild = reader.kind === "child";
   const [home, folder, variables] = surroundings(spec, reader.token, quoteOnOneLine);
   const body = bodyOf(spec, quoteOnOneLine, isChild);
   const steps = [
+    renewal ?? "",
     isChild ? home : "", // the others are there already
-    reader.isLast && (isChild || isStarted) ? `kill -USR1 ${isChild ? "$$" : "$PPID"};` : "",
+    reader.isLast && (isChild || renewal !== null) ? `kill -USR1 ${isChild ? "$$" : "$PPID"};` : "",
     folder,
     isLong(variables)
       ? `eval ${readBulk(exportVariables(spec.env, quoteText), reader.token, bulk)};`

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import { ConnectError } from "./connection.ts";
-import type { Link } from "./link.ts";
+import type { EarlyShell } from "./early-shell.ts";
 import type { Links } from "./links.ts";
+import type { Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
 import type { Queue } from "./queue.ts";
 import type { CommandSpec } from "./spec.ts";
@@ -14,14 +15,16 @@ const PAUSE_MS = 25;
 /** A place for this command, over whatever connection has room. Nothing of the command is sent to it yet. */
 export async function startProcess(
   spec: CommandSpec,
-  { links, queue }: { links: Links; queue: Queue },
+  { links, queue, early }: { links: Links; queue: Queue; early: EarlyShell | null },
   stopper: Stopper,
-): Promise<{ link: Link; process: GuestProcess }> {
+): Promise<{ place: Place; process: GuestProcess }> {
+  const process = early?.start(spec);
+  if (early && process) return { place: early, process };
   for (let tries = 1; ; tries++) {
     const link = await links.get(stopper.signal);
     const starting = link.start(spec, queue.waiting === 0, stopper.signal);
     try {
-      return { link, process: await stopper.race(starting) };
+      return { place: link, process: await stopper.race(starting) };
     } catch (error) {
       if (error instanceof StoppedError) discardLater(starting, link);
       if (!isWorthAnotherTry(error)) throw error;
@@ -38,11 +41,11 @@ function isWorthAnotherTry(error: unknown): boolean {
 }
 
 /** Its caller has left while it started. In a terminal it runs already, for its code came with the request. */
-function discardLater(starting: Promise<GuestProcess>, link: Link): void {
+function discardLater(starting: Promise<GuestProcess>, place: Place): void {
   starting.then(
     (process) => {
       process.discard();
-      void link.kill(process);
+      void place.kill(process);
     },
     () => {},
   );

@@ -77,7 +77,8 @@ function formatLines(worker: Worker, spec: CommandSpec, run: WorkerRun): Buffer 
   const { standby, token } = worker;
   const kind = spec.shell === "login" ? "login" : "raw";
   if (standby !== null && run.standbyIsFresh && standby.kind === kind && spec.user === null) {
-    return encodeCommand(spec, { kind, guard: standby.guard, token, isLast: run.isLast }, true);
+    const { guard, renewal } = standby;
+    return encodeCommand(spec, { kind, guard, token, isLast: run.isLast }, renewal);
   }
   worker.dismissStandby();
   const reader: Reader = {
@@ -86,7 +87,7 @@ function formatLines(worker: Worker, spec: CommandSpec, run: WorkerRun): Buffer 
     token,
     isLast: run.isLast,
   };
-  return Buffer.concat([Buffer.from(formatStart(spec, reader)), encodeCommand(spec, reader, false)]);
+  return Buffer.concat([Buffer.from(formatStart(spec, reader)), encodeCommand(spec, reader, null)]);
 }
 
 /** How a waiting shell ends whose profile set $TMOUT. */

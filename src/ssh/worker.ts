@@ -18,6 +18,8 @@ export interface Standby {
   readonly epoch: number;
   /** Which of the worker's children it is. */
   readonly child: number;
+  /** Shell code that makes it as good as new: it may have waited in a machine that was saved. */
+  readonly renewal: string;
 }
 
 export interface Watcher {
@@ -94,8 +96,13 @@ export class Worker {
   prepare(kind: Standby["kind"], epoch: number, isRoot: boolean): void {
     this.forkChild();
     const guard = this.nextGuard();
-    this.standby = { kind, guard, epoch, child: this.#reading };
+    this.standby = { kind, guard, epoch, child: this.#reading, renewal: "" };
     this.#write(Buffer.from(`${isRoot ? "ahead " : ""}${kind} ${guard}\n`));
+  }
+
+  /** Takes over the shell that was started in this worker before its machine was saved. */
+  adopt(kind: Standby["kind"], epoch: number, renewal: string): void {
+    this.standby = { kind, guard: this.nextGuard(), epoch, child: this.#reading, renewal };
   }
 
   /** Ends the shell that was started ahead of time; the worker's next child takes its place. */

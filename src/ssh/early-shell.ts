@@ -1,0 +1,142 @@
+import { randomInt } from "node:crypto";
+import type { Activity } from "./activity.ts";
+import type { Link, LinkName } from "./link.ts";
+import type { Place } from "./place.ts";
+import type { GuestProcess } from "./process.ts";
+import { type SerialPorts, serialChannel } from "./serial-channel.ts";
+import { hasInput } from "./shell-code.ts";
+import type { CommandSpec } from "./spec.ts";
+import { Worker } from "./worker.ts";
+import { runOnWorker } from "./worker-process.ts";
+
+/** What is to be known of a worker that was left in a saved machine. */
+export interface LeftShell {
+  /** The word that its lines begin with. */
+  readonly token: string;
+  /** Its process in the guest. */
+  readonly pid: number;
+  /** By what it is known to the keeper. */
+  readonly name: LinkName;
+  /** "bash", "dash", "sh" … */
+  readonly loginShell: string;
+}
+
+export interface EarlyShellOptions {
+  readonly ports: SerialPorts;
+  readonly left: LeftShell;
+  /** The name that the restored machine has now. */
+  readonly hostname: string;
+  readonly activity: Activity;
+  /** The connection that takes over; whoever asks waits for it. */
+  readonly connect: () => Promise<Link>;
+}
+
+/** The number that a worker left behind has among the workers of its name: no connection deals it out. */
+export const LEFT_SLOT = 0;
+/** While the first command is young it has the guest to itself; what is longer needs a keeper soon. */
+const CONNECT_AFTER_MS = 100;
+
+/**
+ * The worker that a machine was saved with: its login shell has read the profile and waits. The first commands of a restored
+ * machine run there, one after the other, until the SSH connection stands.
+ */
+export class EarlyShell implements Place {
+  readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
+  readonly lost: Promise<void>;
+  readonly #worker: Worker;
+  readonly #ports: SerialPorts;
+  readonly #activity: Activity;
+  readonly #connect: () => Promise<Link>;
+  #connecting: Promise<Link> | null = null;
+  #link: Link | null = null;
+  #state: "idle" | "busy" | "retired" = "idle";
+  #isOpen = true;
+
+  constructor({ ports, left, hostname, activity, connect }: EarlyShellOptions) {
+    const said = `\u0001${left.token} ready ${left.pid}\n`;
+    this.#worker = new Worker(serialChannel(ports, said), left.token, LEFT_SLOT);
+    this.#worker.adopt("login", activity.epoch, renewal(left.loginShell, hostname));
+    this.#ports = ports;
+    this.#activity = activity;
+    this.#connect = connect;
+    this.lost = ports.closed.then(() => {
+      this.#isOpen = false;
+      this.#state = "retired";
+    });
+  }
+
+  get facts() {
+    return this.#link?.facts ?? null;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** The command's process; null where it has to wait for the connection. */
+  start(spec: CommandSpec): GuestProcess | null {
+    const suits = spec.terminal === null && spec.user === null && !hasInput(spec);
+    if (this.#state !== "idle" || !suits) return null;
+    this.#state = "busy";
+    const { standby } = this.#worker;
+    const standbyIsFresh = standby?.epoch === this.#activity.epoch && this.#activity.running === 0;
+    this.#activity.begin();
+    this.#ports.main.ref();
+    setTimeout(() => void this.#handOver(), CONNECT_AFTER_MS).unref();
+    return runOnWorker(this.#worker, spec, {
+      standbyIsFresh,
+      isLast: false,
+      onOver: (end, { isTainted, hasDeadline }) => {
+        this.#ports.main.unref();
+        this.#activity.end();
+        void this.#handOver();
+        if (end?.kind === "exited" && end.leftSomebody)
+          this.#state = "retired"; // he may still write
+        else if (end === null || (end.kind === "exited" && !isTainted && !hasDeadline)) this.#state = "idle";
+        else this.#retire();
+        if (this.#link && this.#state === "idle") this.#retire();
+      },
+    });
+  }
+
+  async kill(process: GuestProcess): Promise<void> {
+    await (await this.#handOver())?.kill(process);
+  }
+
+  async signal(process: GuestProcess, name: string): Promise<void> {
+    await (await this.#handOver())?.signal(process, name);
+  }
+
+  async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
+    await (await this.#handOver())?.setDeadline(process, seconds);
+  }
+
+  /** The connection whose keeper looks after what runs here too; the next commands go there. Null where it can't be made. */
+  async #handOver(): Promise<Link | null> {
+    if (this.#link) return this.#link;
+    this.#connecting ??= this.#connect();
+    try {
+      this.#link = await this.#connecting;
+    } catch {
+      this.#connecting = null;
+      return null;
+    }
+    if (this.#state === "idle") this.#retire();
+    return this.#link;
+  }
+
+  #retire(): void {
+    this.#state = "retired";
+    this.#worker.quit();
+  }
+}
+
+/**
+ * What a shell noted as it started, before the machine was saved: all clones would draw the same $RANDOM, and have the name and the
+ * age of the saved one. dash notes none of it.
+ */
+function renewal(loginShell: string, hostname: string): string {
+  const seed = `RANDOM=${randomInt(2 ** 31)};`;
+  if (loginShell === "bash") return `${seed}SECONDS=0;HOSTNAME=${hostname};`;
+  return loginShell === "dash" ? "" : seed;
+}

@@ -1,0 +1,39 @@
+import { randomBytes } from "node:crypto";
+import { LEFT_SLOT, type LeftShell } from "./early-shell.ts";
+import { formatLeaveRequest } from "./guest-scripts.ts";
+import { type Link, newLinkName } from "./link.ts";
+import { type SerialPorts, serialChannel } from "./serial-channel.ts";
+import { Worker } from "./worker.ts";
+
+/** Those whose start is known so well that what they note as they start can be renewed. */
+const KNOWN_SHELLS = ["bash", "dash", "sh"];
+
+/** Of the worker's stdin and stdout, and of its stderr. */
+export type PortNames = readonly [main: string, errors: string];
+
+/** Leaves a worker, with a login shell that waits, at the serial ports of a machine that is to be saved. Null where that can't be. */
+export async function leaveShell(
+  link: Link,
+  ports: SerialPorts,
+  portNames: PortNames,
+): Promise<LeftShell | null> {
+  const { isRoot, cgroups, loginShell } = await (await link.keeper()).facts;
+  if (!isRoot || !cgroups || !KNOWN_SHELLS.includes(loginShell)) return null;
+  const token = `smolvm-${randomBytes(8).toString("hex")}`;
+  const name = newLinkName();
+  const [cgroup, notes] = name;
+  const worker = new Worker(serialChannel(ports, ""), token, LEFT_SLOT);
+  const channel = await link.connection.exec(
+    formatLeaveRequest(portNames, [
+      token,
+      `${cgroup}/workers`,
+      `${cgroup}/${LEFT_SLOT}`,
+      `${notes}.${LEFT_SLOT}`,
+    ]),
+    null,
+  );
+  const isReady = await Promise.race([worker.ready, channel.closed.then(() => null)]);
+  if (isReady === null) return null;
+  worker.prepare("login", 0, isRoot);
+  return { token, pid: worker.pid, name, loginShell };
+}

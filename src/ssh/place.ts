@@ -1,0 +1,19 @@
+import type { GuestFacts } from "./keeper.ts";
+import type { GuestProcess } from "./process.ts";
+
+/** Where a command runs, and who ends it there. */
+export interface Place {
+  /** Null until the keeper has spoken. */
+  readonly facts: GuestFacts | null;
+  /** The login shell is known to be no POSIX shell. */
+  readonly isForeign: boolean;
+  readonly isOpen: boolean;
+  /** Resolves when it is open no more. */
+  readonly lost: Promise<unknown>;
+  /** Kills all that a command started. Resolves when it is over and nothing of it is alive; never rejects. */
+  kill(process: GuestProcess): Promise<void>;
+  /** Sends a signal ("TERM") to every process of a command, as soon as it has one. Never rejects. */
+  signal(process: GuestProcess, name: string): Promise<void>;
+  /** Has the guest end the command by itself in so many seconds. */
+  setDeadline(process: GuestProcess, seconds: number): Promise<void>;
+}

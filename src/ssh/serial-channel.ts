@@ -1,0 +1,58 @@
+import type { Socket } from "node:net";
+import { ConnectionLostError, type OutputSink, type SshChannel } from "./channel.ts";
+
+/** The host's side of two serial ports of a guest, by which a worker talks before there is an SSH connection. */
+export interface SerialPorts {
+  /** The worker's stdin and stdout. */
+  readonly main: Socket;
+  /** Its stderr. */
+  readonly errors: Socket;
+  /** Resolves when nobody in the guest holds one of them any more, or the machine is gone. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * What a worker needs of a channel, over serial ports: these have no end of input and no exit status. `said` is what the
+ * guest had written before.
+ */
+export function serialChannel({ main, errors, closed }: SerialPorts, said: string): SshChannel {
+  let sink: OutputSink = () => true;
+  let isGone = false;
+  const gone = closed.then(() => {
+    isGone = true;
+    return null;
+  });
+  const pass = (stream: "stdout" | "stderr") => (bytes: Buffer) => {
+    if (sink(stream, bytes)) return;
+    main.pause();
+    errors.pause();
+  };
+  const write = (bytes: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      const lost = () => reject(new ConnectionLostError("the guest's serial port is closed"));
+      if (isGone || !main.writable) return lost();
+      void gone.then(lost);
+      main.write(bytes, (error) => (error ? lost() : resolve()));
+    });
+  return {
+    setSink(newSink) {
+      sink = newSink;
+      if (said !== "") sink("stdout", Buffer.from(said));
+      main.on("data", pass("stdout"));
+      errors.on("data", pass("stderr"));
+    },
+    resume() {
+      main.resume();
+      errors.resume();
+    },
+    write,
+    end: () => void write(GOODBYE).catch(() => {}),
+    resize: () => {},
+    close: () => {},
+    exited: gone,
+    closed: gone.then(() => {}),
+  };
+}
+
+/** Whoever reads in the worker, its child or itself, ends at one of these. */
+const GOODBYE = Buffer.from("exit\nquit\n");
