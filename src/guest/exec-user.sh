@@ -19,7 +19,7 @@ if [ "$kind" = login ] && [ -z "$code" ]; then
 	reader="exec <&9 9<&-;$reader"
 fi
 case $kind in
-interactive) set -- /bin/sh -c "$reader" sh ;;
+interactive) set -- /bin/sh -c "SHELL='$shell';$reader" sh ;;
 login) set -- "$shell" -l -c "$reader" "${shell##*/}" "$nl" "$guard" ;;
 raw) set -- /bin/sh -c "$reader" sh "$nl" "$guard" ;;
 esac
