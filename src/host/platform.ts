@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { arch } from "node:os";
+import { arch, cpus, release } from "node:os";
 import { HostError } from "../errors.ts";
 import type { Architecture } from "../util/architecture.ts";
 
@@ -11,6 +11,17 @@ export function hostArch(nodeArch: string = arch()): Architecture {
   throw new HostError(`This host's processor architecture, ${nodeArch}, is not supported.`, {
     remediation: "Use a 64-bit x86 or ARM host.",
   });
+}
+
+/** What a guest sees of this host's processor where its instructions run on it: its model, its abilities, and the kernel that lets them through. */
+export function hostProcessor(): string {
+  const flags = process.platform === "linux" ? linuxProcessorFlags() : "";
+  return [cpus()[0]?.model ?? "unknown", flags, release()].join("; ");
+}
+
+/** One line of x86's ("flags") or ARM's ("Features") processor information. */
+function linuxProcessorFlags(): string {
+  return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
 }
 
 let bootId: string | undefined;

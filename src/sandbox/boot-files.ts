@@ -7,6 +7,8 @@ import type { ImageSource } from "./spec.ts";
 
 /** What QEMU is given to boot. */
 export interface BootFiles {
+  /** Null: the caller's own kernel and disk. */
+  readonly image: { readonly name: string; readonly digest: string } | null;
   readonly kernel: string;
   /** Null: none. */
   readonly initramfs: string | null;
@@ -35,6 +37,7 @@ export async function resolveBootFiles(
   await requireReadable("kernelPath", source.kernelPath);
   if (source.initrdPath !== null) await requireReadable("initrdPath", source.initrdPath);
   return {
+    image: null,
     kernel: source.kernelPath,
     initramfs: ownInit ? (await getImage("debian")).initramfs : source.initrdPath,
     bootArgs: source.bootArgs,
@@ -46,6 +49,7 @@ export async function resolveBootFiles(
 function filesOfImage(image: Image, arch: Architecture): BootFiles {
   const { rootfs, kernel, initramfs, manifest } = image;
   return {
+    image: { name: manifest.name, digest: manifest.digest },
     kernel,
     initramfs,
     bootArgs: imageBootArgs(arch, rootfs !== null),

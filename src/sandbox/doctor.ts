@@ -3,9 +3,11 @@ import { SmolVMError } from "../errors.ts";
 import { findTool, installHint, requireTool } from "../host/find-tool.ts";
 import { hostArch } from "../host/platform.ts";
 import { findQemu } from "../qemu/binary.ts";
+import { quoteWord } from "../ssh/quote.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import { judgeAccelerators } from "./accelerator.ts";
 import { listImages } from "./images.ts";
+import { checkTemplates, listTemplates } from "./templates.ts";
 
 export interface DoctorCheck {
   /** For example "qemu". */
@@ -26,7 +28,7 @@ export interface DoctorReport {
 const GIB = 1024 ** 3;
 /** An image from scratch with its downloads, and a machine's disk beside it. */
 const WANTED_BYTES = 3 * GIB;
-const ADVICE = ["ssh"];
+const ADVICE = ["ssh", "templates"];
 
 /** Looks at this host; tries the accelerators where an image is there to try them with. */
 export async function doctor(): Promise<DoctorReport> {
@@ -38,6 +40,7 @@ export async function doctor(): Promise<DoctorReport> {
     check("state folder", () => checkStateFolder(state)),
     check("disk space", () => checkDiskSpace(state)),
     check("images", checkImages),
+    check("templates", () => checkTemplateFiles(state)),
     check("ssh", checkSsh),
   ]);
   return { ok: checks.every(({ ok, name }) => ok || ADVICE.includes(name)), checks };
@@ -91,6 +94,23 @@ async function checkImages(): Promise<string> {
   const images = await listImages();
   if (images.length === 0) return "none built yet; the first machine builds what it needs";
   return images.map(({ name, createdAt }) => `${name} (built ${createdAt.slice(0, 10)})`).join(", ");
+}
+
+/** A template that can be seen to be damaged is made anew when it is next wanted; only this check reads the memory whole. */
+async function checkTemplateFiles(state: StatePaths): Promise<string> {
+  const [templates, damaged] = await Promise.all([listTemplates(state), checkTemplates(state)]);
+  if (damaged.length > 0) {
+    throw new SmolVMError(
+      "DAMAGED_TEMPLATE",
+      `A template is damaged: ${damaged.map(({ folder, reason }) => `${folder}: ${reason}`).join("; ")}.`,
+      {
+        remediation: `rm -r ${damaged.map(({ folder }) => quoteWord(folder)).join(" ")}`,
+      },
+    );
+  }
+  if (templates.length === 0) return "none saved yet; the first machine of a kind saves one";
+  const bytes = templates.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return `${templates.length}, ${(bytes / GIB).toFixed(1)} GiB (${[...new Set(templates.map(({ image }) => image))].join(", ")})`;
 }
 
 async function checkSsh(): Promise<string> {

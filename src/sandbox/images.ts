@@ -16,6 +16,7 @@ import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, nearestOf } from "../util/options.ts";
 import { imageBootArgs } from "./boot-args.ts";
+import { removeTemplatesOf } from "./templates.ts";
 
 /** A built image. */
 export interface ImageInfo {
@@ -65,7 +66,9 @@ export async function inspectImage(name: string): Promise<ImageInfo> {
 
 /** Removes a built image; it is built again when it is next needed. ImageError where it isn't there. */
 export async function deleteImage(name: string): Promise<void> {
-  await deleteStored(statePaths(), parseName(name));
+  const state = statePaths();
+  await deleteStored(state, parseName(name));
+  await removeTemplatesOf(state, name);
 }
 
 /** The image, built where it is missing. */

@@ -14,7 +14,9 @@ export interface Machine {
   readonly surroundings: Pick<SmolVMOptions, "onProgress" | "signal"> & { readonly logger: Logger };
   /** The folder that holds the name, the disk and the seeded initramfs; null before the first start and after removal. */
   folder: MachinePaths | null;
-  /** Made at the first start and kept, so that the pinned key stays right. */
+  /** 32 hexadecimal digits, the same at every start. */
+  readonly machineId: string;
+  /** Made at the first cold start and kept, so that the pinned key stays right. A clone shows the key of its template instead. */
   hostKey: HostKey | null;
   /** The QEMU process and what belongs to this one boot of it. */
   booted: Booted | null;
@@ -25,10 +27,14 @@ export interface Machine {
   removing: Promise<void> | null;
 }
 
-export interface Booted {
+/** A machine that is up, whichever way it came there. */
+export interface Started {
   readonly qemu: QemuMachine;
   /** Null where the boot arguments start no SSH server. */
   readonly runner: CommandRunner | null;
+}
+
+export interface Booted extends Started {
   readonly report: BootReport;
 }
 
@@ -37,5 +43,9 @@ export interface BootReport {
   readonly accelerator: "kvm" | "hvf" | "tcg";
   readonly acceleratorReason: string;
   readonly startedAt: string;
+  /** "template": started as a clone of a saved machine; "cold": booted. */
+  readonly way: "template" | "cold";
+  /** Why it was booted: for a person; "" for a clone. */
+  readonly wayReason: string;
   readonly phases: readonly { readonly name: string; readonly ms: number }[];
 }

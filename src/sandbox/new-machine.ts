@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { statePaths } from "../state/paths.ts";
 import type { Machine } from "./machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
@@ -14,6 +15,7 @@ export function newMachine(options: SmolVMOptions | VMConfig = {}): Machine {
     status: new StatusCell(spec.name),
     surroundings: { logger, ...(onProgress && { onProgress }), ...(signal && { signal }) },
     folder: null,
+    machineId: randomBytes(16).toString("hex"),
     hostKey: null,
     booted: null,
     starting: null,

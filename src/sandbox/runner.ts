@@ -1,31 +1,49 @@
 import { writeFile } from "node:fs/promises";
 import type { QemuMachine } from "../qemu/machine.ts";
 import { formatKnownHosts } from "../ssh/commands.ts";
-import type { ClientKey, HostKey } from "../ssh/keys.ts";
+import type { HostKey } from "../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner } from "../ssh/runner.ts";
-import type { MachinePaths } from "../state/paths.ts";
-import type { AcceleratorChoice } from "./accelerator.ts";
 import type { Machine } from "./machine.ts";
+import type { Setup } from "./setup.ts";
 
-/** What reaches a machine that is up: it connects with the first command. */
+/** What is known of the server beforehand: nobody else can show this key. */
+export type ServerKey = Pick<HostKey, "publicBlob" | "publicLine">;
+
+/** What reaches a machine that is up: it connects with the first command. The key is pinned for other SSH clients too. */
 export async function openRunner(
-  { spec, status }: Machine,
+  { spec, status, folder }: Machine,
   qemu: QemuMachine,
-  known: { key: ClientKey; hostKey: HostKey; choice: AcceleratorChoice; folder: MachinePaths },
+  setup: Setup,
+  hostKey: ServerKey,
 ): Promise<CommandRunner> {
-  const port = qemu.sshPort ?? 0;
-  await writeFile(known.folder.knownHosts, formatKnownHosts(port, known.hostKey.publicLine), { mode: 0o600 });
-  return createCommandRunner({
+  if (folder) {
+    const line = formatKnownHosts(qemu.sshPort ?? 0, hostKey.publicLine);
+    await writeFile(folder.knownHosts, line, { mode: 0o600 });
+  }
+  return runnerFor(qemu, setup, {
     vmId: spec.id,
-    died: qemu.exited.then(({ reason }) => reason),
+    user: spec.sshUser,
+    hostKey,
     isPaused: () => status.phase === "paused",
+  });
+}
+
+export function runnerFor(
+  qemu: QemuMachine,
+  { key, choice }: Setup,
+  to: { vmId: string; user: string; hostKey: ServerKey; isPaused: () => boolean },
+): CommandRunner {
+  return createCommandRunner({
+    vmId: to.vmId,
+    died: qemu.exited.then(({ reason }) => reason),
+    isPaused: to.isPaused,
     target: async () => ({
       host: "127.0.0.1",
-      port,
-      user: spec.sshUser,
-      privateKey: known.key.privateKey,
-      hostKey: known.hostKey.publicBlob,
-      emulated: known.choice.accelerator === "tcg",
+      port: qemu.sshPort ?? 0,
+      user: to.user,
+      privateKey: key.privateKey,
+      hostKey: to.hostKey.publicBlob,
+      emulated: choice.accelerator === "tcg",
     }),
   });
 }

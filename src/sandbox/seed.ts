@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { appendFile, constants, copyFile } from "node:fs/promises";
 import { encodeCpio } from "../util/cpio.ts";
 
@@ -9,6 +8,8 @@ const READABLE = 0o100644;
 /** What makes one machine differ from another of the same image. */
 export interface Seed {
   readonly hostname: string;
+  /** 32 hexadecimal digits. */
+  readonly machineId: string;
   readonly authorizedKey: string;
   /** The SSH server's private key in dropbear's format. */
   readonly hostKey: Uint8Array;
@@ -31,6 +32,6 @@ function encodeSeed(seed: Seed): Uint8Array {
     { path: "smolvm/seed/authorized_keys", mode: SECRET, data: text(seed.authorizedKey) },
     { path: "smolvm/seed/host_key_ed25519", mode: SECRET, data: seed.hostKey },
     { path: "smolvm/seed/hostname", mode: READABLE, data: text(seed.hostname) },
-    { path: "smolvm/seed/machine-id", mode: READABLE, data: text(randomBytes(16).toString("hex")) },
+    { path: "smolvm/seed/machine-id", mode: READABLE, data: text(seed.machineId) },
   ]);
 }

@@ -16,6 +16,8 @@ export interface SshConnection {
   readonly bytesRead: number;
   /** Resolves when the server has answered, in whatever way. */
   ping(): Promise<void>;
+  /** Whether this process lives on for it. Only a connection that somebody has wanted is worth that. */
+  keepProcess(isKept: boolean): void;
   close(): void;
   /** Ends it without telling the server, who is not listening. */
   abandon(reason: string): void;
@@ -159,6 +161,10 @@ function connectionOf(client: Client, socket: Socket): SshConnection {
       new Promise<void>((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())).catch(
         () => {},
       ),
+    keepProcess(isKept) {
+      if (isKept) socket.ref();
+      else socket.unref();
+    },
     abandon(why) {
       isOpen = false;
       reason = why;

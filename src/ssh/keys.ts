@@ -60,6 +60,11 @@ export function generateHostKey(): HostKey {
   };
 }
 
+/** What clients must know of a server that shows this key: "ssh-ed25519 AAAA…". */
+export function parseHostKey(publicLine: string): Pick<HostKey, "publicBlob" | "publicLine"> {
+  return { publicLine, publicBlob: Buffer.from(publicLine.split(" ")[1] ?? "", "base64") };
+}
+
 async function readPair(state: ClientKeyPaths): Promise<ClientKey | null> {
   const privateKey = await readIfThere(state.clientKey);
   if (privateKey === null) return null;

@@ -1,8 +1,10 @@
 import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import { bounded } from "../util/bounded.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type LeftShell } from "./early-shell.ts";
 import { leaveShell, type PortNames } from "./leave-shell.ts";
+import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import { Queue } from "./queue.ts";
 import type { SerialPorts } from "./serial-channel.ts";
@@ -30,8 +32,12 @@ export interface CommandRunner {
   run(spec: CommandSpec, observe: OutputObserver): Command;
   /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
+  /** Connects ahead of time, in the background, for so long at most; says nothing where that fails. The next command takes what there is. */
+  preconnect(forMs: number): void;
   /** Something else than a command has changed the guest: no shell that waits already is used. */
   disturb(): void;
+  /** Whether the guest answers over the connection, within that time. Changes nothing in the guest. */
+  isResponsive(timeoutMs: number): Promise<boolean>;
   /** Leaves a shell in a machine that is to be saved; null where it can't be. */
   leaveShell(ports: SerialPorts, names: PortNames): Promise<LeftShell | null>;
   /** Ends every command and the connection. Twice is fine. */
@@ -92,13 +98,23 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
         stopper.dispose();
       }
     },
+    isResponsive: (timeoutMs) => isResponsive(connect(), timeoutMs),
     leaveShell: async (ports, names) => leaveShell(await connect(), ports, names),
+    preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
     disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");
       await around.links.close();
     },
   };
+}
+
+async function isResponsive(connecting: Promise<Link>, timeoutMs: number): Promise<boolean> {
+  const answer = async () => (await (await connecting).keeper()).sync();
+  return await bounded(answer(), { operation: "Asking the guest for a sign of life", timeoutMs }).then(
+    () => true,
+    () => false,
+  );
 }
 
 function explain(error: unknown, { reason }: Stopper, vmId: string, timeoutMs: number): unknown {

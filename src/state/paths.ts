@@ -83,6 +83,59 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
   };
 }
 
+/** The files of a machine that was saved, wherever its folder stands. */
+export interface SavedMachinePaths {
+  readonly folder: string;
+  readonly record: string;
+  /** As large as the guest's memory, with holes. */
+  readonly memory: string;
+  /** Processors and devices. */
+  readonly state: string;
+  /** Absent for a machine without a disk. */
+  readonly disk: string;
+  /** Only there while it is made. */
+  readonly initramfs: string;
+}
+
+/** A template is one kind of saved machine; its record is called after the kind. */
+export function savedMachinePaths(folder: string, kind: "template"): SavedMachinePaths {
+  return {
+    folder,
+    record: join(folder, `${kind}.json`),
+    memory: join(folder, "memory"),
+    state: join(folder, "state"),
+    disk: join(folder, "disk.qcow2"),
+    initramfs: join(folder, "initramfs.cpio"),
+  };
+}
+
+/** Where templates lie and are made. Names with a dot in front are never taken for a template. */
+export interface TemplatePaths {
+  readonly template: SavedMachinePaths;
+  /** Held while somebody makes this template. */
+  readonly lock: string;
+  /** In the templates' folder: half-made ones, which belong to the holder of the lock. */
+  readonly draftPrefix: string;
+}
+
+const DRAFT = ".draft-";
+
+export function templatePaths(state: StatePaths, key: string): TemplatePaths {
+  return {
+    template: savedMachinePaths(join(state.templates, key), "template"),
+    lock: join(state.templates, `.lock-${key}`),
+    draftPrefix: `${DRAFT}${key}-`,
+  };
+}
+
+/** In the templates' folder: those that nobody shall find any more. */
+export const DISCARDED_PREFIX = ".discarded-";
+
+/** The key of the template of which a folder is a draft; undefined for any other name. */
+export function keyOfDraft(name: string): string | undefined {
+  return /^\.draft-([0-9a-f]+)-[^-]+$/.exec(name)?.[1];
+}
+
 /** Where an image is made. Names with a dot in front are never taken for an image. */
 export interface ImageBuildPaths {
   /** Held while somebody makes this image. */

@@ -1,0 +1,126 @@
+import { type FileHandle, open, readFile, rm, writeFile } from "node:fs/promises";
+import type { MachineDisk } from "../qemu/description.ts";
+import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { preloadSsh } from "../ssh/connection.ts";
+import { parseHostKey } from "../ssh/keys.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
+import { requireContent } from "../state/file-stamp.ts";
+import type { MachinePaths } from "../state/paths.ts";
+import { discardThisTemplate, type Template } from "../state/templates.ts";
+import type { BaseDisk } from "./boot-files.ts";
+import type { Machine, Started } from "./machine.ts";
+import { obtainTemplate } from "./obtain-template.ts";
+import type { PhaseClock } from "./phases.ts";
+import { openRunner } from "./runner.ts";
+import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+
+/** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
+const PRECONNECT_MS = 10_000;
+/** The host's own trouble, of which the template is not the cause. */
+const HOST_TROUBLE = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM"]);
+
+/** Starts a machine for the first time as a clone of a template. Where that can't be, or fails, it says why; only an abort and a taken name are thrown. */
+export async function startClone(
+  machine: Machine,
+  setup: Setup,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Started | { readonly whyCold: string }> {
+  const whyNot = findReasonAgainst(machine, setup);
+  if (whyNot !== undefined) return { whyCold: whyNot };
+  const { spec, state } = machine;
+  const warn = (message: string) => machine.surroundings.logger.warn?.(message);
+  void preloadSsh();
+  const template = await obtainTemplate(spec, state, setup, context, warn);
+  clock.mark("template");
+  if ("whyCold" in template) return template;
+  const folder = await claimFolder(machine);
+  try {
+    return await cloneTemplate(machine, setup, { template, folder }, context, clock);
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    clock.mark("failed clone");
+    const why = `a clone could not be started: ${(error as Error).message}`;
+    warn(`"${spec.name}" is booted instead: ${why}`);
+    if (!HOST_TROUBLE.has(String((error as NodeJS.ErrnoException).code)))
+      await discardThisTemplate(state, template);
+    await rm(folder.disk, { force: true });
+    return { whyCold: why };
+  }
+}
+
+function findReasonAgainst({ spec, folder }: Machine, { files, qemu }: Setup): string | undefined {
+  if (folder !== null) return "it has been started before and has a disk of its own";
+  if (spec.template === "off") return 'template is "off"';
+  if (files.image === null) return "its kernel and disk belong to no image";
+  // Without the device that tells a kernel that it is a clone, all of them would draw the same random numbers.
+  if (!qemu.features.cloning || !qemu.features.vmgenid) return "this QEMU can't start clones";
+  return undefined;
+}
+
+async function cloneTemplate(
+  machine: Machine,
+  setup: Setup,
+  { template, folder }: { readonly template: Template; readonly folder: MachinePaths },
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Started> {
+  const { spec, state } = machine;
+  const deadlineMs = performance.now() + context.timeoutMs / 2;
+  const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
+  const saved = await open(template.paths.state, "r");
+  let qemu: QemuMachine | undefined;
+  let runner: CommandRunner | undefined;
+  try {
+    const disks = await copyDisk(template, setup.files.disk, folder);
+    clock.mark("disk");
+    const memoryFile = { path: template.paths.memory, shared: false };
+    const checked = checkState(saved, template);
+    checked.catch(() => {}); // waited for below, unless something else fails first
+    qemu = await launchMachine(
+      describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile }),
+      {
+        state,
+        qemu: setup.qemu,
+        ephemeralFolder: folder.folder,
+        saved: { fd: saved.fd, leavesMemoryOut: true },
+        onSpawned: () => clock.mark("spawn"),
+        ...left(),
+      },
+    );
+    await checked;
+    runner = await openRunner(machine, qemu, setup, parseHostKey(template.record.hostKey));
+    clock.mark("restore");
+    await qemu.resume();
+    runner.preconnect(PRECONNECT_MS);
+    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId }, left());
+    clock.mark("identity");
+    return { qemu, runner };
+  } catch (error) {
+    await runner?.close();
+    await qemu?.kill();
+    throw error;
+  } finally {
+    await saved.close();
+  }
+}
+
+/** What the template wrote on its disk is little: a copy leaves the machine with a disk that lies on the image like any other. */
+async function copyDisk(
+  { paths, record }: Template,
+  base: BaseDisk | null,
+  folder: MachinePaths,
+): Promise<readonly MachineDisk[]> {
+  if (base === null || record.disk === null) return [];
+  const content = await readFile(paths.disk);
+  requireContent("disk", content, record.disk);
+  await writeFile(folder.disk, content, { mode: 0o600, flag: "wx" });
+  return [overlayOn(base, folder.disk)];
+}
+
+/** While QEMU starts. By place, because QEMU reads the same open file from where it stands. */
+async function checkState(file: FileHandle, { record }: Template): Promise<void> {
+  const content = Buffer.alloc(record.state.bytes + 1);
+  const { bytesRead } = await file.read(content, 0, content.length, 0);
+  requireContent("state", content.subarray(0, bytesRead), record.state);
+}

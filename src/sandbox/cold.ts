@@ -1,0 +1,123 @@
+import { access } from "node:fs/promises";
+import { BootError, OperationTimeoutError } from "../errors.ts";
+import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
+import { createOverlay } from "../qemu/disk.ts";
+import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { preloadSsh } from "../ssh/connection.ts";
+import { generateHostKey } from "../ssh/keys.ts";
+import type { BaseDisk, BootFiles } from "./boot-files.ts";
+import type { Machine, Started } from "./machine.ts";
+import type { PhaseClock } from "./phases.ts";
+import { openRunner } from "./runner.ts";
+import { type Seed, writeSeededInitramfs } from "./seed.ts";
+import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+
+/** Some ten times what a boot takes under emulation. */
+const PATIENCE_MS = 40_000;
+
+/** Boots a machine from its disk, or from its image where it has none yet. */
+export async function bootCold(
+  machine: Machine,
+  setup: Setup,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Started> {
+  const { spec, state } = machine;
+  const { files, key, qemu } = setup;
+  const folder = await claimFolder(machine);
+  machine.hostKey ??= generateHostKey();
+  const { hostKey, machineId } = machine;
+  const seed = { hostname: spec.name, machineId, authorizedKey: key.publicLine, hostKey: hostKey.dropbear };
+  const [initramfs, disks] = await Promise.all([
+    seededInitramfs(files, folder.initramfs, seed),
+    ownDisks(files.disk, folder.disk, spec.diskMib),
+  ]);
+  clock.mark("disk");
+  const description = describe(spec, setup, { name: spec.name, initramfs, disks, memoryFile: null });
+  const launch = { state, qemu, ephemeralFolder: folder.folder };
+  const warn = (message: string) => machine.surroundings.logger.warn?.(message);
+  const up = await bringUp({ description, launch, setup, warn }, context, clock);
+  try {
+    return { qemu: up, runner: files.startsSsh ? await openRunner(machine, up, setup, hostKey) : null };
+  } catch (error) {
+    await up.kill();
+    throw error;
+  }
+}
+
+export interface ColdStart {
+  readonly description: MachineDescription;
+  readonly launch: LaunchOptions;
+  readonly setup: Setup;
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * A guest that is ready. Under emulation about one boot in some hundreds was seen to panic in the kernel's first second or to stand still
+ * (QEMU 7.2): such a one is started once more, with what is left of the time.
+ */
+export async function bringUp(
+  start: ColdStart,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<QemuMachine> {
+  const { timeoutMs } = context;
+  const { choice, files } = start.setup;
+  const isEmulated = choice.accelerator === "tcg" && files.image !== null;
+  const patienceMs = isEmulated && timeoutMs >= 2 * PATIENCE_MS ? PATIENCE_MS : timeoutMs;
+  const startedMs = performance.now();
+  try {
+    return await launchOnce(start, { ...context, timeoutMs: patienceMs }, clock);
+  } catch (error) {
+    const leftMs = timeoutMs - (performance.now() - startedMs);
+    if (!isEmulated || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
+    start.warn(`"${start.description.name}" is started once more: ${error.message}`);
+    return launchOnce(start, { ...context, timeoutMs: leftMs }, clock);
+  }
+}
+
+function isStumble(error: unknown): error is BootError {
+  if (!(error instanceof BootError)) return false;
+  return error.cause instanceof OperationTimeoutError || error.consoleTail.includes("Kernel panic");
+}
+
+async function launchOnce(
+  { description, launch, setup }: ColdStart,
+  { signal, timeoutMs }: BootContext,
+  clock: PhaseClock,
+): Promise<QemuMachine> {
+  const { startsSsh } = setup.files;
+  if (startsSsh) void preloadSsh();
+  const qemu = await launchMachine(description, { ...launch, signal });
+  try {
+    clock.mark("qemu");
+    if (startsSsh) await qemu.waitReady({ timeoutMs, signal });
+    clock.mark("ready");
+    return qemu;
+  } catch (error) {
+    await qemu.kill();
+    throw error;
+  }
+}
+
+/** The initramfs with what makes this machine differ from others; as it is where no init of ours reads that. */
+export async function seededInitramfs(files: BootFiles, target: string, seed: Seed): Promise<string | null> {
+  if (files.initramfs === null || !files.startsSsh) return files.initramfs;
+  await writeSeededInitramfs(files.initramfs, target, seed);
+  return target;
+}
+
+/** The machine's own overlay: made at its first start, found at the later ones. */
+export async function ownDisks(
+  base: BaseDisk | null,
+  path: string,
+  sizeMib: number,
+): Promise<readonly MachineDisk[]> {
+  if (base === null) return [];
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await createOverlay({ base: base.path, baseFormat: base.format, path, sizeMib });
+  return [overlayOn(base, path)];
+}

@@ -1,0 +1,96 @@
+import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import type { QemuMachine } from "../qemu/machine.ts";
+import { generateHostKey, type HostKey } from "../ssh/keys.ts";
+import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
+import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
+import { bringUp, ownDisks, seededInitramfs } from "./cold.ts";
+import { PhaseClock } from "./phases.ts";
+import { Run } from "./run.ts";
+import { runnerFor } from "./runner.ts";
+import { type BootContext, describe, type Setup } from "./setup.ts";
+import type { MachineSpec } from "./spec.ts";
+
+/** For what to make a template, and under what key it will be found. */
+export interface TemplatePlan {
+  readonly spec: MachineSpec;
+  readonly state: StatePaths;
+  readonly setup: Setup;
+  readonly key: string;
+  readonly inputs: Record<string, unknown>;
+  readonly warn: (message: string) => void;
+}
+
+/** What a template's machine is called until its clones have names of their own. */
+const HOSTNAME = "smolvm";
+const QUIET_MS = 15_000;
+const SAVE_MS = 30_000;
+
+/**
+ * Boots a machine for nobody, uses it once so that what commands need is in its memory, lets it come to rest, and saves it.
+ * It dies with this process, its half-made files too. Needs the lock of the key.
+ */
+export async function makeTemplate(plan: TemplatePlan, context: BootContext): Promise<Template> {
+  const { state, key, inputs, setup } = plan;
+  const { image } = setup.files;
+  if (!image) throw new Error("only a machine of an image can be a template");
+  const draft = await openTemplateDraft(state, key);
+  try {
+    const hostKey = generateHostKey();
+    const qemu = await bootForSaving(plan, draft, hostKey, context);
+    try {
+      await warmUp(qemu, plan, hostKey, context.signal);
+      await qemu.waitQuiet({ timeoutMs: QUIET_MS, signal: context.signal });
+      await qemu.save({ statePath: draft.state, timeoutMs: SAVE_MS, signal: context.signal });
+    } finally {
+      await qemu.kill();
+    }
+    return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine });
+  } catch (error) {
+    await rm(draft.folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function bootForSaving(
+  { spec, state, setup, warn }: TemplatePlan,
+  draft: SavedMachinePaths,
+  hostKey: HostKey,
+  context: BootContext,
+): Promise<QemuMachine> {
+  const { files, key, qemu } = setup;
+  const initramfs = await seededInitramfs(files, draft.initramfs, {
+    hostname: HOSTNAME,
+    machineId: randomBytes(16).toString("hex"),
+    authorizedKey: key.publicLine,
+    hostKey: hostKey.dropbear,
+  });
+  const description = describe(spec, setup, {
+    name: `${HOSTNAME}-template`,
+    initramfs,
+    disks: await ownDisks(files.disk, draft.disk, spec.diskMib),
+    memoryFile: { path: draft.memory, shared: true },
+  });
+  const launch = { state, qemu, ephemeralFolder: draft.folder };
+  return bringUp({ description, launch, setup, warn }, context, new PhaseClock());
+}
+
+/** A connection is closed again: what lived through it would live in every clone. */
+async function warmUp(
+  qemu: QemuMachine,
+  { spec, setup }: TemplatePlan,
+  hostKey: HostKey,
+  signal: AbortSignal,
+): Promise<void> {
+  const vmId = spec.id;
+  const runner = runnerFor(qemu, setup, { vmId, user: spec.sshUser, hostKey, isPaused: () => false });
+  const run = (command: string | string[], shell: "raw" | "login") =>
+    new Run(async () => ({ runner, vmId }), command, { shell, signal });
+  try {
+    await run("true", "raw");
+    await run("true", "login");
+    await run(["true"], "raw");
+  } finally {
+    await runner.close();
+  }
+}

@@ -1,0 +1,99 @@
+import { statfs } from "node:fs/promises";
+import { OperationAbortedError } from "../errors.ts";
+import { acquireLock } from "../host/lock.ts";
+import { type StatePaths, templatePaths } from "../state/paths.ts";
+import {
+  discardTemplate,
+  ensureTemplatesFolder,
+  findTemplate,
+  type Template,
+  touchTemplate,
+} from "../state/templates.ts";
+import { makeTemplate, type TemplatePlan } from "./make-template.ts";
+import type { BootContext, Setup } from "./setup.ts";
+import type { MachineSpec } from "./spec.ts";
+import { templateInputs, templateKey } from "./template-key.ts";
+import { pruneTemplates } from "./templates.ts";
+
+/** A shorter start than this has no time to make one first. */
+const LEAST_START_MS = 20_000;
+/** What a small machine writes into its memory and its disk until it is up, and as much again. */
+const LEAST_FREE_BYTES = 256 * 1024 * 1024;
+/** Where making one failed, it is not tried again at once. */
+const PAUSE_MS = 5 * 60_000;
+const failedAtMs = new Map<string, number>();
+
+/** The template for machines like this one, made where there is none. Where none can be had it says why, and nothing is thrown but an abort. */
+export async function obtainTemplate(
+  spec: MachineSpec,
+  state: StatePaths,
+  setup: Setup,
+  context: BootContext,
+  warn: (message: string) => void,
+): Promise<Template | { readonly whyCold: string }> {
+  const inputs = templateInputs(spec, setup);
+  const plan: TemplatePlan = { spec, state, setup, key: templateKey(inputs), inputs, warn };
+  const found = await findSound(plan);
+  if (found) return found;
+  const obstacle = await findObstacle(plan, context);
+  if (obstacle !== undefined) return { whyCold: `there is no template yet, and ${obstacle}` };
+  return makeInTurn(plan, { ...context, timeoutMs: context.timeoutMs / 2 });
+}
+
+/** One that is damaged is named and removed. */
+async function findSound({ state, key, warn }: TemplatePlan): Promise<Template | undefined> {
+  try {
+    const found = await findTemplate(state, key);
+    if (found) void touchTemplate(found).catch(() => {});
+    return found;
+  } catch (error) {
+    warn(`The template ${key.slice(0, 16)} is damaged and is made anew: ${(error as Error).message}.`);
+    await discardTemplate(state, key);
+    return undefined;
+  }
+}
+
+async function findObstacle(
+  { state, key }: TemplatePlan,
+  { timeoutMs }: BootContext,
+): Promise<string | undefined> {
+  if (timeoutMs < LEAST_START_MS) return "no time to make one";
+  const failed = failedAtMs.get(key);
+  if (failed !== undefined && Date.now() - failed < PAUSE_MS) return "making one failed a short while ago";
+  await ensureTemplatesFolder(state);
+  const { bavail, bsize } = await statfs(state.templates);
+  return bavail * bsize < LEAST_FREE_BYTES ? "too little space to make one" : undefined;
+}
+
+/** Only one process makes a template at a time; others wait, but not for ever, and take what it made. */
+async function makeInTurn(
+  plan: TemplatePlan,
+  context: BootContext,
+): Promise<Template | { readonly whyCold: string }> {
+  const { state, key, warn } = plan;
+  const operation = "Waiting for another process to make the template";
+  const patience = AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]);
+  let release = async () => {};
+  try {
+    release = await acquireLock(templatePaths(state, key).lock, { operation, signal: patience });
+    const found = await findSound(plan);
+    if (found) return found;
+    context.onProgress?.({
+      phase: "wait",
+      message: "Saving a template from which machines like this one start",
+    });
+    const made = await makeTemplate(plan, context);
+    failedAtMs.delete(key);
+    return made;
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    if (patience.aborted && error instanceof OperationAbortedError)
+      return { whyCold: "another process was still making the template" };
+    failedAtMs.set(key, Date.now());
+    warn(`No template could be made: ${(error as Error).message}`);
+    return { whyCold: `making the template failed: ${(error as Error).message}` };
+  } finally {
+    await release();
+    void pruneTemplates(state).catch(() => {});
+  }
+}

@@ -1,0 +1,102 @@
+import { HostError, ValidationError } from "../errors.ts";
+import { hostArch } from "../host/platform.ts";
+import { findProcess } from "../host/process-identity.ts";
+import type { OnProgress } from "../image/progress.ts";
+import { findQemu, type QemuBinary } from "../qemu/binary.ts";
+import type { MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
+import { type ClientKey, ensureClientKey, readClientKey } from "../ssh/keys.ts";
+import { claimMachineFolder } from "../state/machine-folder.ts";
+import type { MachinePaths, StatePaths } from "../state/paths.ts";
+import { type AcceleratorChoice, acceleratorFor } from "./accelerator.ts";
+import { type BaseDisk, type BootFiles, resolveBootFiles } from "./boot-files.ts";
+import { getImage } from "./images.ts";
+import type { Machine } from "./machine.ts";
+import type { PhaseClock } from "./phases.ts";
+import type { MachineSpec } from "./spec.ts";
+
+const MIB = 1024 * 1024;
+
+export interface BootContext {
+  readonly signal: AbortSignal;
+  /** For QEMU's start until the guest is ready. */
+  readonly timeoutMs: number;
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/** What is the same for every machine of a kind, whichever way it starts. */
+export interface Setup {
+  readonly files: BootFiles;
+  readonly key: ClientKey;
+  readonly choice: AcceleratorChoice;
+  readonly qemu: QemuBinary;
+}
+
+/** Finds or makes what has to be there before a machine can start: its image, the key, an accelerator that works. */
+export async function setUp(
+  spec: MachineSpec,
+  state: StatePaths,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Setup> {
+  const imageOf = (name: string) => getImage(state, name, context);
+  const [files, key, qemu] = await Promise.all([
+    resolveBootFiles(spec.source, hostArch(), imageOf),
+    spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
+    findQemu(hostArch(), state),
+  ]);
+  checkDiskSize(spec.diskMib, files.disk);
+  clock.mark("image");
+  const choice = await acceleratorFor(spec, state, context.signal);
+  clock.mark("accelerator");
+  return { files, key, choice, qemu };
+}
+
+/** What QEMU is told of the machine, apart from the files that are its own. */
+export function describe(
+  spec: MachineSpec,
+  { files, choice }: Setup,
+  own: {
+    readonly name: string;
+    readonly initramfs: string | null;
+    readonly disks: readonly MachineDisk[];
+    readonly memoryFile: MemoryFile | null;
+  },
+): MachineDescription {
+  return {
+    ...own,
+    arch: hostArch(),
+    accelerator: choice.accelerator,
+    memoryMib: spec.memoryMib,
+    cpus: spec.cpus,
+    kernel: files.kernel,
+    bootArgs: files.bootArgs,
+    network: { mode: spec.network, sshForward: files.startsSsh },
+  };
+}
+
+/** A machine's overlay on the disk it starts from. */
+export function overlayOn(base: BaseDisk, path: string): MachineDisk {
+  const backing = { path: base.path, format: base.format };
+  return { path, format: "qcow2", readOnly: false, durable: false, backing };
+}
+
+/** The folder that holds the machine's name: made at its first start, found at the later ones. */
+export async function claimFolder(machine: Machine): Promise<MachinePaths> {
+  const { state, spec } = machine;
+  if (machine.folder) return machine.folder;
+  const creator = await findProcess(process.pid);
+  if (!creator) throw new HostError("This process can't be found in the host's process table.");
+  machine.folder = await claimMachineFolder(state, { id: spec.id, name: spec.name, creator });
+  return machine.folder;
+}
+
+function checkDiskSize(diskMib: number, disk: BaseDisk | null): void {
+  const leastMib = disk === null ? 0 : Math.ceil(disk.bytes / MIB);
+  if (diskMib >= leastMib) return;
+  throw new ValidationError(
+    `diskSizeMib must be at least ${leastMib}, the size of the disk it starts from; given ${diskMib}.`,
+    {
+      details: { option: "diskSizeMib", given: diskMib, least: leastMib },
+    },
+  );
+}

@@ -1,0 +1,38 @@
+import * as v from "valibot";
+import { ContentStampSchema, FileStampSchema } from "./file-stamp.ts";
+
+const TemplateRecordSchema = v.strictObject({
+  formatVersion: v.literal(1),
+  key: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  image: v.strictObject({ name: v.string(), digest: v.string() }),
+  /** All that the key was made of, for a person. */
+  inputs: v.record(v.string(), v.unknown()),
+  /** The public key that the SSH server of every clone shows: "ssh-ed25519 AAAA…". */
+  hostKey: v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/)),
+  memory: FileStampSchema,
+  state: ContentStampSchema,
+  /** Null: a machine without a disk. */
+  disk: v.nullable(ContentStampSchema),
+});
+
+/** What a template is: kept beside its files as `template.json`. */
+export type TemplateRecord = v.InferOutput<typeof TemplateRecordSchema>;
+
+/** Throws an error that says what is wrong with it, to go after "it". */
+export function decodeTemplateRecord(text: string): TemplateRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new Error("its record is no JSON", { cause });
+  }
+  const decoded = v.safeParse(TemplateRecordSchema, value);
+  if (decoded.success) return decoded.output;
+  const [issue] = decoded.issues;
+  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+export function encodeTemplateRecord(record: TemplateRecord): string {
+  return `${JSON.stringify(record, null, 1)}\n`;
+}
