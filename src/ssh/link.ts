@@ -237,12 +237,20 @@ export class Link implements Place {
   async #startInTerminal(spec: CommandSpec): Promise<GuestProcess> {
     return await this.#openChannel(async (slot, token) => {
       const kind = spec.user === null ? spec.shell : "raw";
-      const parameters = [token, this.#cgroupOf(slot), kind, formatTerminalCode(spec, token)];
+      const parameters = [
+        token,
+        this.#cgroupOf(slot),
+        kind,
+        formatTerminalCode(spec, token),
+        `${this.name[1]}.${slot}`,
+      ];
       const request = formatRequest(readGuestScript("exec-terminal"), parameters);
       const channel = await this.connection.exec(request, spec.terminal);
       this.#begun();
       void channel.closed.then(() => this.#closed(slot));
-      return terminalProcess(channel, token, slot, (isKnown) => this.#over(isKnown));
+      const isInteractive = spec.shell === "interactive";
+      const onOver = (isKnown: boolean) => this.#over(isKnown);
+      return terminalProcess({ channel, token, slot, isInteractive, onOver });
     });
   }
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { OutputSink, SshChannel } from "./channel.ts";
+import type { ExitStatus, OutputSink, SshChannel } from "./channel.ts";
 import { MarkerSplitter } from "./markers.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
 import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
+import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
 
 /** How long the last output may take after the process has ended while somebody else holds its terminal. */
 const DRAIN_MS = 300;
@@ -16,13 +17,17 @@ export function endOfTerminalInput(lastByte: number | undefined): Buffer {
   return Buffer.alloc(LINE_ENDS.includes(lastByte) ? 1 : 2, END_OF_TRANSMISSION);
 }
 
-/** A command in a terminal has a channel of its own, and ends as the server says. */
-export function terminalProcess(
-  channel: SshChannel,
-  token: string,
-  slot: number,
-  onOver: (isKnown: boolean) => void,
-): GuestProcess {
+export interface TerminalRun {
+  readonly channel: SshChannel;
+  readonly token: string;
+  readonly slot: number;
+  /** A shell that reads what is typed, which ends as its last command did. */
+  readonly isInteractive: boolean;
+  readonly onOver: (isKnown: boolean) => void;
+}
+
+/** A command in a terminal has a channel of its own. It ends as src/guest/exec-terminal.sh says, or else the server. */
+export function terminalProcess({ channel, token, slot, isInteractive, onOver }: TerminalRun): GuestProcess {
   let pid = 0;
   let lastByte: number | undefined;
   let neverRan: NeverRan | null = null;
@@ -32,6 +37,10 @@ export function terminalProcess(
   const ready = new Promise<true | null>((resolve) => {
     onReady = resolve;
   });
+  let onEnd: (status: ExitStatus) => void = () => {};
+  const said = new Promise<ExitStatus>((resolve) => {
+    onEnd = resolve;
+  });
   const splitter = new MarkerSplitter(
     token,
     (bytes) => (pid === 0 ? true : sink("stdout", bytes)),
@@ -39,11 +48,13 @@ export function terminalProcess(
       if (what === "ready") {
         pid = Number(rest[0]);
         onReady(true);
-      } else neverRan = NEVER_RAN.find((known) => known === [what, ...rest].join(" ")) ?? neverRan;
+      } else if (what === "end") onEnd(statusOf(Number(rest[0]), rest[1] === "1", isInteractive));
+      else neverRan = NEVER_RAN.find((known) => known === [what, ...rest].join(" ")) ?? neverRan;
     },
   );
-  const ended = endOf(channel).then((end): ProcessEnd => {
+  const ended = Promise.race([said.then(exited), endOf(channel)]).then((end): ProcessEnd => {
     isOver = true;
+    channel.close();
     onReady(null);
     onOver(end.kind === "exited");
     if (neverRan !== null) return { kind: "never ran", why: neverRan };
@@ -81,6 +92,15 @@ async function endOf(channel: SshChannel): Promise<ProcessEnd> {
   const status = await channel.exited;
   if (status === null) return { kind: "lost", why: "its channel closed without an exit status" };
   await Promise.race([channel.closed, sleep(DRAIN_MS)]);
-  channel.close();
+  return exited(status);
+}
+
+function exited(status: ExitStatus): ProcessEnd {
   return { kind: "exited", status };
+}
+
+/** Shells make no remark on a child that SIGINT killed: whoever typed Control-C has seen it. */
+function statusOf(code: number, wasKilled: boolean, isInteractive: boolean): ExitStatus {
+  const wasInterrupted = !isInteractive && code === exitCodeOfSignal("SIGINT");
+  return wasKilled || wasInterrupted ? { signal: signalOfExitCode(code) } : { code };
 }
