@@ -38,6 +38,9 @@ describe("the smolvm process", () => {
     [["run", "--timeout", "0", "x"], "above 0"],
     [["run", "--", " "], "The command is empty"],
     [["run", "--image", "No Such", "x"], "image must be"],
+    [["run"], "-it for a shell"],
+    [["run", "-it"], "standard input is none"],
+    [["run", "-t", "--", "ls"], "standard input is none"],
   ])("%j → 2, a hint on stderr, nothing on stdout", async (argv, hint) => {
     const { status, stdout, stderr } = await runCli(argv);
     expect(stderr).toContain(hint);

@@ -21,7 +21,7 @@ export interface CliProcess {
 }
 
 /** Runs the built `smolvm` as a process of its own. */
-export function startCli(args: readonly string[], input = ""): CliProcess {
+export function startCli(args: readonly string[], input: string | Uint8Array = ""): CliProcess {
   requireBuilt();
   const child = spawn(process.execPath, [CLI, ...args], { stdio: "pipe" });
   const printed = { stdout: "", stderr: "" };
@@ -47,7 +47,7 @@ export function startCli(args: readonly string[], input = ""): CliProcess {
   return { child, untilPrinted, ended };
 }
 
-export function runCli(args: readonly string[], input?: string): Promise<Ended> {
+export function runCli(args: readonly string[], input?: string | Uint8Array): Promise<Ended> {
   return startCli(args, input).ended;
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -48,6 +49,13 @@ describe("smolvm run", () => {
     const { status, stdout } = await runCli([...tiny, "--", "cat"], input);
     expect(status).toBe(0);
     expect(stdout === input).toBe(true);
+  });
+
+  it("passes every byte on under -i too, and the end", async () => {
+    const input = randomBytes(300_000);
+    const { status, stdout } = await runCli([...tiny, "-i", "--", "sha256sum"], input);
+    expect(status).toBe(0);
+    expect(stdout).toBe(`${createHash("sha256").update(input).digest("hex")}  -\n`);
   });
 
   it("sets environment variables, memory and CPUs", async () => {

@@ -31,6 +31,11 @@ describe("the keys that leave a terminal", () => {
     [CONTROL_BRACKET, "", true],
     [`vi${CONTROL_BRACKET}x`, "vi", true],
     [`\r~${CONTROL_BRACKET}`, "\r", true],
+    ["\u001b[12;1R~.", "\u001b[12;1R", true],
+    ["\r\u001b[?62;22c\u001b[I~.", "\r\u001b[?62;22c\u001b[I", true],
+    ["\u001b[A~.", "\u001b[A~.", false],
+    ["\u001bb~.", "\u001bb~.", false],
+    ["a\u001b[1;2R~.", "a\u001b[1;2R~.", false],
     ["grüße 世界 \u{1f600}\r~~ü", "grüße 世界 \u{1f600}\r~ü", false],
   ];
   it.each(cases)("%j → the guest gets %j, left: %j", (typed, passed, leaves) => {
@@ -47,7 +52,21 @@ describe("the keys that leave a terminal", () => {
   it("are found wherever the input is cut", () => {
     const seed = chooseSeed();
     const random = seededRandom(seed);
-    const keys = ["~", "~", ".", "\r", "\n", "a", "ü", "\u0003", "~~", "\r~~"];
+    const keys = [
+      "~",
+      "~",
+      ".",
+      "\r",
+      "\n",
+      "a",
+      "ü",
+      "\u0003",
+      "~~",
+      "\r~~",
+      "\u001b",
+      "\u001b[",
+      "\u001b[1;1R",
+    ];
     for (let round = 0; round < 2000; round++) {
       const typed = Array.from({ length: random(30) }, () => keys[random(keys.length)]).join("");
       const whole = filter(typed);
@@ -58,13 +77,18 @@ describe("the keys that leave a terminal", () => {
   });
 });
 
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: it is terminals' language
 /** The same by the words of the documentation, line by line. */
 function explain(typed: string): { passed: string; leaves: boolean } {
   let passed = "";
   for (const [line] of typed.matchAll(/[^\r\n]*[\r\n]|[^\r\n]+$/g)) {
-    if (line.startsWith("~.")) return { passed, leaves: true };
-    const isHeld = line === "~";
-    if (!isHeld) passed += line.startsWith("~~") ? line.slice(1) : line;
+    const [reports = ""] = /^(\u001b\[[\d;]*R)*/.exec(line) ?? [];
+    const keys = line.slice(reports.length);
+    passed += reports;
+    if (keys.startsWith("~.")) return { passed, leaves: true };
+    const isHeld = keys === "~";
+    if (!isHeld) passed += keys.startsWith("~~") ? keys.slice(1) : keys;
   }
   return { passed, leaves: false };
 }
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: it is terminals' language
