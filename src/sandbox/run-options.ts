@@ -115,7 +115,7 @@ function parseTimeout(timeout: unknown = DEFAULT_TIMEOUT_SECONDS): number | null
 /** What one string of a process's environment may hold in Linux (MAX_ARG_STRLEN), its name, "=" and NUL included. */
 const MOST_VARIABLE_BYTES = 131_072;
 
-export function parseRunEnv(env: unknown = {}): Readonly<Record<string, string>> {
+function parseRunEnv(env: unknown = {}): Readonly<Record<string, string>> {
   const checked = checkEnvVars(env, "env");
   for (const [name, value] of Object.entries(checked)) {
     if (Buffer.byteLength(value) + name.length + 2 > MOST_VARIABLE_BYTES) {
@@ -125,14 +125,14 @@ export function parseRunEnv(env: unknown = {}): Readonly<Record<string, string>>
   return checked;
 }
 
-export function parseFolder(cwd: unknown): string | null {
+function parseFolder(cwd: unknown): string | null {
   if (cwd === undefined) return null;
   if (typeof cwd !== "string" || cwd === "" || cwd.includes("\0"))
     throw refuse("cwd", cwd, "a folder of the guest");
   return cwd;
 }
 
-export function parseUser(user: unknown): string | null {
+function parseUser(user: unknown): string | null {
   if (user === undefined) return null;
   if (typeof user === "string" && /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/.test(user)) return user;
   throw refuse("user", user, "a user name of the guest");
@@ -159,7 +159,7 @@ function parseTerminal(pty: unknown = false): Terminal | null {
 
 const MOST_CELLS = 32_767;
 
-export function parseTerminalShape(shape: unknown): Terminal {
+function parseTerminalShape(shape: unknown): Terminal {
   checkOptionKeys(shape, ["columns", "rows", "term"], "pty");
   const { columns = 80, rows = 24, term = "xterm-256color" } = shape as { [key: string]: unknown };
   if (typeof term !== "string" || !/^[A-Za-z0-9_.+-]{1,64}$/.test(term))
