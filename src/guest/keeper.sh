@@ -83,12 +83,24 @@ end() {
 	if [ $cgroups = 1 ]; then echo 1 >"$base/$1/cgroup.kill"; else signal "$2" KILL; fi
 } 2>/dev/null
 
-# Sends signal $2 to all of command $1. True where there was somebody.
+# Sends signal $2 to all of command $1. True where there was somebody. They stand still meanwhile: whom one of them forked
+# just now would be missed. The list is read to its end first: where one of it dies, the next reading skips another.
 each() {
-	found=1
-	while read -r pid; do kill -s "$2" "$pid" && found=0; done <"$base/$1/cgroup.procs"
+	found=1 tries=0 pids=''
+	echo 1 >"$base/$1/cgroup.freeze"
+	until frozen "$1" || [ $tries = 50 ]; do tries=$((tries + 1)); done
+	while read -r pid; do pids="$pids $pid"; done <"$base/$1/cgroup.procs"
+	for pid in $pids; do kill -s "$2" "$pid" && found=0; done
+	echo 0 >"$base/$1/cgroup.freeze"
 	return $found
 } 2>/dev/null
+
+frozen() {
+	while read -r what is; do
+		[ "$what $is" = "frozen 1" ] && return
+	done <"$base/$1/cgroup.events"
+	return 1
+}
 
 # Is somebody alive of what commands left behind?
 look_behind() {
