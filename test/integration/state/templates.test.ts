@@ -1,0 +1,181 @@
+import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
+import { mkdir, mkdtemp, open, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { acquireLock } from "../../../src/host/lock.ts";
+import { type StatePaths, statePaths, templatePaths } from "../../../src/state/paths.ts";
+import {
+  checkTemplate,
+  discardTemplate,
+  discardThisTemplate,
+  ensureTemplatesFolder,
+  findTemplate,
+  listStoredTemplates,
+  openTemplateDraft,
+  pruneStoredTemplates,
+  publishTemplate,
+  type Template,
+  touchTemplate,
+} from "../../../src/state/templates.ts";
+
+const MIB = 1024 * 1024;
+const DAY_MS = 24 * 60 * 60 * 1000;
+const UNLIMITED = { unusedMs: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
+const keyOf = (n: number) => `${n}`.padStart(64, "0");
+
+let state: StatePaths;
+beforeEach(async () => {
+  state = statePaths({ SMOLVM_HOME: await mkdtemp(join(tmpdir(), "smolvm-templates-")) });
+  await ensureTemplatesFolder(state);
+});
+afterEach(() => rm(state.home, { recursive: true, force: true }));
+
+async function make(key: string, hasDisk = true): Promise<Template> {
+  const draft = await openTemplateDraft(state, key);
+  const memory = await open(draft.memory, "w");
+  await memory.write("in memory", 5 * MIB);
+  await memory.truncate(16 * MIB);
+  await memory.close();
+  await writeFile(draft.state, "the state");
+  await writeFile(draft.initramfs, "to boot from");
+  if (hasDisk) await writeFile(draft.disk, "the disk");
+  const image = { name: `image-${key.slice(-1)}`, digest: "d" };
+  return publishTemplate(state, draft, { key, image, inputs: { a: 1 }, hostKey: "ssh-ed25519 AAAA" });
+}
+
+describe("a template that was published", () => {
+  it.each([true, false])(
+    "is found whole, with what its clones need and no more (disk: %s)",
+    async (hasDisk) => {
+      const made = await make(keyOf(1), hasDisk);
+      const found = await findTemplate(state, keyOf(1));
+      expect(found).toEqual(made);
+      expect(found?.record).toMatchObject({
+        key: keyOf(1),
+        image: { name: "image-1" },
+        hostKey: "ssh-ed25519 AAAA",
+      });
+      const files = ["memory", "state", "template.json", ...(hasDisk ? ["disk.qcow2"] : [])];
+      expect(readdirSync(made.paths.folder).sort()).toEqual(files.sort());
+      expect(readdirSync(state.templates)).toEqual([keyOf(1)]);
+      expect((await stat(made.paths.record)).mode & 0o777).toBe(0o600);
+      await checkTemplate(made);
+    },
+  );
+
+  it("is not found under another key", async () => {
+    await make(keyOf(1));
+    expect(await findTemplate(state, keyOf(2))).toBeUndefined();
+  });
+
+  it("takes the place of one that is there", async () => {
+    await make(keyOf(1), true);
+    await make(keyOf(1), false);
+    expect((await findTemplate(state, keyOf(1)))?.record.disk).toBeNull();
+    expect(readdirSync(state.templates)).toEqual([keyOf(1)]);
+  });
+
+  it.each<[string, (template: Template) => unknown, RegExp]>([
+    ["memory is cut short", ({ paths }) => truncateSync(paths.memory, MIB), /its memory has 1048576 bytes/],
+    ["memory is gone", ({ paths }) => rm(paths.memory), /its memory is missing/],
+    ["memory was written to", ({ paths }) => flip(paths.memory, 7), /its memory was changed/],
+    ["record is gone", ({ paths }) => rm(paths.record), /its record can't be read/],
+    ["record is cut short", ({ paths }) => truncateSync(paths.record, 100), /its record is no JSON/],
+    [
+      "record is another one's",
+      async ({ paths }) => {
+        const text = readFileSync(paths.record, "utf8").replaceAll(keyOf(1), keyOf(2));
+        await writeFile(paths.record, text);
+      },
+      /another one's/,
+    ],
+  ])("is refused when its %s", async (_, damage, message) => {
+    await damage(await make(keyOf(1)));
+    await expect(findTemplate(state, keyOf(1))).rejects.toThrow(message);
+  });
+
+  it("is refused where its memory was written to and its times were set back", async () => {
+    const { paths } = await make(keyOf(1));
+    const { atime, mtime } = await stat(paths.memory);
+    await flip(paths.memory, 5 * MIB + 3);
+    await utimes(paths.memory, atime, mtime);
+    await expect(findTemplate(state, keyOf(1))).rejects.toThrow(/changed or replaced/);
+  });
+
+  it.each(["memory", "state", "disk"] as const)(
+    "that differs in its %s does not pass a thorough check",
+    async (file) => {
+      const made = await make(keyOf(1));
+      await flip(made.paths[file], 2);
+      await expect(checkTemplate(made)).rejects.toThrow(/the content of its (memory|state|disk) has changed/);
+    },
+  );
+
+  it("is discarded whole, and only the one that was meant", async () => {
+    const first = await make(keyOf(1));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await make(keyOf(1));
+    await discardThisTemplate(state, first);
+    expect(await findTemplate(state, keyOf(1))).toEqual(second);
+    await discardThisTemplate(state, second);
+    await discardTemplate(state, keyOf(1));
+    expect(readdirSync(state.templates)).toEqual([]);
+  });
+});
+
+describe("templates", () => {
+  it("are listed with their bytes, holes left out, the one that was used last first", async () => {
+    const [first] = [await make(keyOf(1)), await make(keyOf(2))];
+    await utimes(templatePaths(state, keyOf(2)).template.record, 1, 1);
+    await touchTemplate(first);
+    const listed = await listStoredTemplates(state);
+    expect(listed.map(({ record }) => record.key)).toEqual([keyOf(1), keyOf(2)]);
+    expect(listed[0]?.bytes).toBeLessThan(2 * MIB);
+    expect(listed[1]?.lastUsedMs).toBe(1000);
+  });
+
+  it("that nobody used for long are pruned, and the longest unused ones above the limit", async () => {
+    for (const n of [1, 2, 3]) {
+      await make(keyOf(n));
+      const usedMs = Date.now() - n * DAY_MS;
+      await utimes(templatePaths(state, keyOf(n)).template.record, usedMs / 1000, usedMs / 1000);
+    }
+    expect(await pruneStoredTemplates(state, UNLIMITED)).toEqual([]);
+    expect(await pruneStoredTemplates(state, { ...UNLIMITED, unusedMs: 2.5 * DAY_MS })).toEqual([keyOf(3)]);
+    const bytes = (await listStoredTemplates(state))[0]?.bytes ?? 0;
+    expect(await pruneStoredTemplates(state, { ...UNLIMITED, bytes })).toEqual([keyOf(2)]);
+    expect(readdirSync(state.templates)).toEqual([keyOf(1)]);
+  });
+
+  it("half made by somebody who died are removed by the next who makes the same, and by pruning", async () => {
+    const [one, two] = [await openTemplateDraft(state, keyOf(1)), await openTemplateDraft(state, keyOf(2))];
+    await writeFile(one.memory, "x");
+    await openTemplateDraft(state, keyOf(1));
+    expect(existsSync(one.folder)).toBe(false);
+    expect(existsSync(two.folder)).toBe(true);
+    const release = await acquireLock(templatePaths(state, keyOf(1)).lock, { operation: "Making it" });
+    await mkdir(join(state.templates, ".discarded-x"));
+    await pruneStoredTemplates(state, UNLIMITED);
+    await release();
+    const left = readdirSync(state.templates);
+    expect(left.filter((name) => name.startsWith(`.draft-${keyOf(1)}-`))).toHaveLength(1); // its maker lives
+    expect(left).toHaveLength(1);
+  });
+
+  it("that can't be understood are left alone", async () => {
+    await mkdir(join(state.templates, keyOf(9)));
+    await writeFile(join(state.templates, keyOf(9), "template.json"), '{"formatVersion":99}');
+    expect(await listStoredTemplates(state)).toEqual([]);
+    await pruneStoredTemplates(state, { unusedMs: 0, bytes: 0 });
+    expect(readdirSync(state.templates)).toEqual([keyOf(9)]);
+  });
+});
+
+async function flip(path: string, at: number): Promise<void> {
+  const file = await open(path, "r+");
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, at);
+  await file.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
+  await file.close();
+}
