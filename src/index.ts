@@ -42,6 +42,7 @@ export type {
   VMConfig,
   VMStatus,
 } from "./sandbox/options.ts";
+export { type AcquireOptions, SmolVMPool, type SmolVMPoolOptions } from "./sandbox/pool.ts";
 export type { WaitForSshOptions } from "./sandbox/reach.ts";
 export type { OutputChunk, Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";

@@ -35,6 +35,12 @@ export async function waitForSsh(machine: Machine, options: WaitForSshOptions = 
   await runner.waitConnected({ timeoutMs, ...(options.signal && { signal: options.signal }) });
 }
 
+/** Whether the machine runs and its guest answers over SSH, within that time. */
+export async function answersInTime(machine: Machine, timeoutMs: number): Promise<boolean> {
+  if (machine.status.phase !== "running") return false;
+  return (await machine.booted?.runner?.isResponsive(timeoutMs)) ?? false;
+}
+
 export function sshCommandsOf(machine: Machine, options: SshCommandOptions = {}): SshCommands {
   requireSsh(machine);
   const { qemu } = bootedOf(machine, "give SSH commands of");

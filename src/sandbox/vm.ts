@@ -6,16 +6,23 @@ import { newMachine } from "./new-machine.ts";
 import type { SmolVMOptions, StartOptions, StopOptions, VMConfig, VMStatus } from "./options.ts";
 import { pauseMachine, resumeMachine } from "./pause.ts";
 import type { WaitForSshOptions } from "./reach.ts";
-import { canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./reach.ts";
+import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./reach.ts";
 import { Run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { openShell, type Shell, type ShellOptions } from "./shell.ts";
 import { startMachine } from "./start.ts";
 import { removeMachine, stopMachine } from "./stop.ts";
 
+/** Whether a machine runs and its guest answers over SSH, within that time. */
+export let isResponsive: (vm: SmolVM, timeoutMs: number) => Promise<boolean>;
+
 /** A Linux machine of its own: made, used, thrown away. */
 export class SmolVM implements AsyncDisposable {
   readonly #machine: Machine;
+
+  static {
+    isResponsive = (vm, timeoutMs) => answersInTime(vm.#machine, timeoutMs);
+  }
 
   /** Checks the options; allocates nothing, boots nothing. ValidationError names what is wrong. */
   constructor(options?: SmolVMOptions | VMConfig) {
