@@ -1,0 +1,66 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildImage } from "../../src/index.ts";
+import { type StatePaths, statePaths } from "../../src/state/paths.ts";
+import { generateName } from "../../src/util/names.ts";
+
+/** Emulation, so that which accelerator works need not be tried in each new state folder. */
+export const CLONE = { image: "tiny", memSizeMib: 256, accelerator: "tcg" } as const;
+
+export const named = () => ({ ...CLONE, name: generateName() });
+
+/** A state folder of a test's own, with the images of the ordinary one and no templates. */
+export interface OwnHome extends AsyncDisposable {
+  readonly state: StatePaths;
+  readonly env: NodeJS.ProcessEnv;
+  /** What lies among the templates: keys of templates, and the names of what is under way or was left. */
+  templates(): { readonly whole: string[]; readonly others: string[] };
+  machines(): string[];
+}
+
+/** From now on the library uses it in this process too. */
+export async function useOwnHome(): Promise<OwnHome> {
+  for (const image of ["tiny", "debian"]) await buildImage(image);
+  const ordinary = process.env.SMOLVM_HOME;
+  const { images } = statePaths();
+  const home = mkdtempSync(join(tmpdir(), "smolvm-clones-"));
+  const state = statePaths({ SMOLVM_HOME: home });
+  mkdirSync(state.images, { mode: 0o700 });
+  for (const name of readdirSync(images).filter((each) => !each.startsWith(".")))
+    symlinkSync(join(images, name), join(state.images, name));
+  process.env.SMOLVM_HOME = home;
+  const list = (folder: string) => {
+    try {
+      return readdirSync(folder);
+    } catch {
+      return [];
+    }
+  };
+  return {
+    state,
+    env: { ...process.env },
+    templates() {
+      const names = list(state.templates);
+      const isWhole = (name: string) => /^[0-9a-f]{64}$/.test(name);
+      return { whole: names.filter(isWhole), others: names.filter((name) => !isWhole(name)) };
+    },
+    machines: () => list(state.machines),
+    async [Symbol.asyncDispose]() {
+      if (ordinary === undefined) delete process.env.SMOLVM_HOME;
+      else process.env.SMOLVM_HOME = ordinary;
+      rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+/** A folder for PATH with a QEMU that is also given what a file beside it holds: `give(...)` writes that file. */
+export function wrapQemu(folder: string): { readonly path: string; give(...args: string[]): void } {
+  mkdirSync(folder);
+  const extra = join(folder, "extra");
+  const program = join(folder, "qemu-system-x86_64");
+  writeFileSync(extra, "");
+  writeFileSync(program, `#!/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@" $(cat '${extra}')\n`);
+  chmodSync(program, 0o755);
+  return { path: folder, give: (...args) => writeFileSync(extra, args.join(" ")) };
+}
