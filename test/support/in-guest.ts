@@ -19,3 +19,10 @@ export async function untilPrinted(
   }
   return chunks;
 }
+
+/** Ends the server's processes of all SSH connections, as a broken network would, and waits until this side has seen it. */
+export async function cutConnections(vm: SmolVM): Promise<void> {
+  // The listening one is the child of the first process.
+  const sessions = "for pid in $(pgrep -x dropbear); do [ $(ps -o ppid= -p $pid) = 1 ] || echo $pid; done";
+  await vm.run(`kill -9 $(${sessions})`).catch(() => {});
+}
