@@ -1,3 +1,5 @@
+import { watchAbort } from "../util/watch-abort.ts";
+
 /** Why a command is ended before it has ended by itself. */
 export type StopReason =
   | { readonly kind: "timeout" }
@@ -60,7 +62,6 @@ export class Stopper {
   #watch(signal: AbortSignal): void {
     const onAbort = () => this.stop({ kind: "aborted", cause: signal.reason });
     if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#unwatch = () => signal.removeEventListener("abort", onAbort);
+    else this.#unwatch = watchAbort(signal, onAbort);
   }
 }
