@@ -99,33 +99,61 @@ wait_for_server() {
 
 # What the host asks for. It asks again where no answer comes: a message of the kernel can tear a line apart.
 read_console() {
+	old_seeds=
 	while read -r line; do
 		case $line in
 		*"smolvm poweroff") kill -USR2 1 ;;
 		*"smolvm ready?") echo "smolvm: ready" ;;
-		*"smolvm quiet?") come_to_rest ;;
+		*"smolvm quiet? "*) come_to_rest "${line##* }" ;;
 		*"smolvm identity "*) take_new_identity ${line##*smolvm identity } ;;
 		esac
 	done </dev/console
 }
 
-# A guest that was restored from a template has the template's name, machine-id and time until it is told its own.
+# A guest that was restored from a template has the template's name, machine-id and time until it is told its own, and draws
+# the same random numbers as every other one until the kernel has noticed.
 take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
 	date -s "@$3" >/dev/null
 	echo "$1" >/proc/sys/kernel/hostname
 	name=$1
 	echo "$name" >/etc/hostname
 	name_in_hosts
-	echo "$2" >/etc/machine-id
+	read -r old_id </etc/machine-id
+	if [ "$2" != "$old_id" ]; then
+		echo "$2" >/etc/machine-id
+		wait_for_seed
+	fi
 	echo "smolvm: identity $4"
 } 2>/dev/null
 
-# Before a template is saved: nothing may live but PID 1, this reader and the server, and the disk must have it all.
-come_to_rest() {
+# The kernel says each time that it is another virtual machine now and has new random numbers; all of it is counted.
+watch_seeds() {
+	[ -e /sys/bus/platform/drivers/vmgenid ] || [ -e /sys/bus/acpi/drivers/vmgenid ] || return
+	seeds=0
+	echo 0 >$smolvm/seeds
+	cat /dev/kmsg | while read -r line; do
+		case $line in *"crng reseeded due to virtual machine fork"*) seeds=$((seeds + 1)) && echo $seeds >$smolvm/seeds ;; esac
+	done &
+}
+
+wait_for_seed() {
+	until read -r seeds <$smolvm/seeds && [ "$seeds" -gt "$old_seeds" ]; do read -r -t 0.005 _ <&9; done
+	old_seeds=$seeds
+}
+
+# Before a template is saved: nothing may live but PID 1, this reader, the server, the two that watch for seeds and what the
+# host says; nothing may be at work; and the disk must have it all.
+come_to_rest() { # how-many-others-may-live
+	if [ -z "$old_seeds" ]; then
+		watch_seeds || { echo "smolvm: failed: this kernel has no vmgenid: its clones would draw the same random numbers" && return; }
+		old_seeds=0
+	fi
 	ticks=0
-	until only_we_live; do
+	rested=0
+	until [ $rested -ge 5 ]; do
 		ticks=$((ticks + 1))
 		[ $ticks -le 250 ] || return
+		if only_we_live "$1" && nothing_runs; then rested=$((rested + 1)); else rested=0; fi
 		read -r -t 0.02 _ <&9
 	done
 	sync
@@ -137,7 +165,12 @@ only_we_live() {
 	for exe in /proc/[0-9]*/exe; do
 		[ -e "$exe" ] && living=$((living + 1))
 	done
-	[ $living -le 3 ]
+	[ $living -le $((5 + $1)) ]
+}
+
+nothing_runs() { # but this shell
+	read -r _ _ _ running _ </proc/loadavg
+	[ "${running%/*}" -le 1 ]
 }
 
 # Kernel threads and zombies have no exe.

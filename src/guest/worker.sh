@@ -4,7 +4,7 @@
 # for notes.
 # A line of \001, that word and more tells the host what happens; everything else on stdout and stderr is the command's.
 # Commands are not to see by which way they came.
-unset __script _ SSH_CLIENT SSH_CONNECTION 2>/dev/null
+unset __script _ SSH_CLIENT SSH_CONNECTION SSH_PUBKEYINFO 2>/dev/null
 token=$1 own=$2 group=$3 note=$4
 background=${own%/*/*}/background
 nl='

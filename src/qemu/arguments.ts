@@ -1,18 +1,24 @@
 import type { MachineDescription, MachineDisk, MachineNetwork } from "./description.ts";
 import type { QemuFeatures } from "./features.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
+import { SERIAL_PORT_NAMES } from "./serial-ports.ts";
 
 /** Where QEMU's monitor and the guest's console lead to. */
 export interface Wires {
   readonly qmp: string;
   readonly console: string;
+  readonly serial: readonly [main: string, errors: string];
 }
 
 /** The sockets that QEMU is handed down: src/host/guarded-process.ts deals them out from fd 3 on. */
-const HANDED_DOWN: Wires = { qmp: "socket,fd=3", console: "socket,fd=4" };
+const HANDED_DOWN: Wires = {
+  qmp: "socket,fd=3",
+  console: "socket,fd=4",
+  serial: ["socket,fd=6", "socket,fd=7"],
+};
 
 /** For a person who starts the same QEMU by hand: the guest's console is the terminal. */
-export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off" };
+export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off", serial: ["null", "null"] };
 
 /** The name of the one network, as forwarding commands need it. */
 export const NETWORK_ID = "net0";
@@ -44,6 +50,7 @@ export function qemuArguments(
     ...(features.vmgenid ? ["-device", "vmgenid,guid=auto"] : []),
     ...machine.disks.flatMap(diskArguments),
     ...(machine.network ? networkArguments(machine.network) : []),
+    ...(machine.memoryFile ? serialArguments(wires.serial) : []),
   ];
 }
 
@@ -132,4 +139,13 @@ function networkArguments({ mode, sshForward }: MachineNetwork): string[] {
   ];
   // No option ROM: nobody boots from the network, and the firmware would load it first.
   return ["-netdev", options.join(","), "-device", `virtio-net-pci,netdev=${NETWORK_ID},romfile=`];
+}
+
+/** Ways to the host for what is to be there at once when a saved machine is restored. */
+function serialArguments(wires: Wires["serial"]): string[] {
+  const ports = SERIAL_PORT_NAMES.flatMap((name, index) => [
+    ...["-chardev", `${wires[index]},id=serial${index}`],
+    ...["-device", `virtserialport,bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`],
+  ]);
+  return ["-device", "virtio-serial-pci,id=serial,max_ports=3", ...ports];
 }

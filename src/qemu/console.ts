@@ -76,9 +76,9 @@ export class GuestConsole {
     this.#say("ready?");
   }
 
-  /** Asks for word when the guest rests. */
-  askQuiet(): void {
-    this.#say("quiet?");
+  /** Asks for word when the guest rests, but for so many processes that stay. */
+  askQuiet(staying: number): void {
+    this.#say(`quiet? ${staying}`);
   }
 
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. */

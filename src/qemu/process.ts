@@ -7,8 +7,8 @@ import { GuestConsole } from "./console.ts";
 import { ended, readOutput, tellingLine } from "./output.ts";
 import { QmpError } from "./qmp/error.ts";
 
-/** QMP and the console. */
-const CHANNELS = 2;
+/** QMP, the console, and the two serial ports of a machine that has them. */
+const CHANNELS = 4;
 /** The number under which QEMU finds the first open file that it is handed down. */
 export const FIRST_FILE_FD = inheritedFd(CHANNELS);
 
@@ -25,6 +25,7 @@ export class QemuProcess {
   readonly commandLine: string;
   readonly console: GuestConsole;
   readonly qmpStream: Socket;
+  readonly serialStreams: readonly [Socket, Socket];
   /** Settles when QEMU is gone and its last words are here; never rejects. */
   readonly exited: Promise<MachineExit>;
   readonly #guarded: GuardedProcess;
@@ -32,11 +33,13 @@ export class QemuProcess {
   #exit: MachineExit | null = null;
 
   private constructor(guarded: GuardedProcess, commandLine: string) {
-    const [qmpStream, consoleStream] = guarded.channels;
-    if (!qmpStream || !consoleStream) throw new HostError("QEMU was started without its two sockets.");
+    const [qmpStream, consoleStream, main, errors] = guarded.channels;
+    if (!qmpStream || !consoleStream || !main || !errors)
+      throw new HostError("QEMU was started without its sockets.");
     this.pid = guarded.pid;
     this.commandLine = commandLine;
     this.qmpStream = qmpStream;
+    this.serialStreams = [main, errors];
     this.console = new GuestConsole(consoleStream);
     this.#guarded = guarded;
     this.#output = readOutput(guarded);

@@ -4,6 +4,7 @@ import { giveIdentity } from "./identity.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { type SaveOptions, saveState } from "./save.ts";
+import { type SerialPorts, serialPorts } from "./serial-ports.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
 import { addForward, type Forward, listForwards, removeForward } from "./usernet.ts";
 import { type WaitOptions, waitForGuest, waitForQuiet } from "./wait.ts";
@@ -22,6 +23,8 @@ export class QemuMachine {
   readonly sshPort: number | null;
   /** Settles when QEMU is gone; never rejects. */
   readonly exited: Promise<MachineExit>;
+  /** Lead nowhere unless the machine's memory lies in a file. */
+  readonly serial: SerialPorts;
   readonly #process: QemuProcess;
   readonly #sharesMemory: boolean;
 
@@ -32,6 +35,7 @@ export class QemuMachine {
     this.console = process.console;
     this.exited = process.exited;
     this.qmp = qmp;
+    this.serial = serialPorts(process.serialStreams, qmp, process.exited);
     this.sshPort = sshPort;
     this.#process = process;
   }
@@ -50,9 +54,12 @@ export class QemuMachine {
     await waitForGuest(this.#process, this.qmp, "done", options);
   }
 
-  /** Asks a guest of ours to come to rest, which needs every connection to be closed, and waits until its disk has everything. BootError. */
-  async waitQuiet(options: WaitOptions): Promise<void> {
-    await waitForQuiet(this.#process, this.qmp, options);
+  /**
+   * Asks a guest of ours to come to rest, which needs every connection to be closed, and waits until its disk has everything.
+   * `staying` is how many processes live on that are no part of it. BootError, also where a clone of it could not be told to be one.
+   */
+  async waitQuiet(staying: number, options: WaitOptions): Promise<void> {
+    await waitForQuiet(this.#process, this.qmp, staying, options);
   }
 
   /** Makes a restored guest that runs a machine of its own: name, machine-id, clock. BootError where it does not answer in time. */

@@ -50,9 +50,10 @@ export async function waitForGuest(
 export async function waitForQuiet(
   process: QemuProcess,
   qmp: QmpClient,
+  staying: number,
   options: WaitOptions,
 ): Promise<void> {
-  const ask = () => process.console.askQuiet();
+  const ask = () => process.console.askQuiet(staying);
   const accept = ({ kind }: GuestMessage) => kind === "quiet";
   const waiting = hearGuest(
     process,

@@ -71,12 +71,16 @@ async function cloneTemplate(
   const saved = await open(template.paths.state, "r");
   let qemu: QemuMachine | undefined;
   let runner: CommandRunner | undefined;
+  let damage: Promise<unknown> = Promise.resolve(undefined);
   try {
     const disks = await copyDisk(template, setup.files.disk, folder);
     clock.mark("disk");
     const memoryFile = { path: template.paths.memory, shared: false };
     const checked = checkState(saved, template);
-    checked.catch(() => {}); // waited for below, unless something else fails first
+    damage = checked.then(
+      () => undefined,
+      (error) => error,
+    );
     qemu = await launchMachine(
       describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile }),
       {
@@ -89,17 +93,19 @@ async function cloneTemplate(
       },
     );
     await checked;
-    runner = await openRunner(machine, qemu, setup, parseHostKey(template.record.hostKey));
+    const { shell, hostKey } = template.record;
+    const early = shell && { left: shell, ports: qemu.serial, hostname: spec.name };
+    runner = await openRunner(machine, qemu, setup, parseHostKey(hostKey), early);
     clock.mark("restore");
     await qemu.resume();
-    runner.preconnect(PRECONNECT_MS);
+    if (!early) runner.preconnect(PRECONNECT_MS);
     await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId }, left());
     clock.mark("identity");
     return { qemu, runner };
   } catch (error) {
     await runner?.close();
     await qemu?.kill();
-    throw error;
+    throw (await damage) ?? error; // QEMU knows less of what is wrong with the file
   } finally {
     await saved.close();
   }

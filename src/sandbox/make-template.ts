@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import type { QemuMachine } from "../qemu/machine.ts";
+import { SERIAL_PORT_NAMES } from "../qemu/serial-ports.ts";
+import type { LeftShell } from "../ssh/early-shell.ts";
 import { generateHostKey, type HostKey } from "../ssh/keys.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
@@ -23,6 +25,8 @@ export interface TemplatePlan {
 
 /** What a template's machine is called until its clones have names of their own. */
 const HOSTNAME = "smolvm";
+/** The worker that waits for a clone's first command, and its login shell. */
+const LEFT_PROCESSES = 2;
 const QUIET_MS = 15_000;
 const SAVE_MS = 30_000;
 
@@ -39,13 +43,14 @@ export async function makeTemplate(plan: TemplatePlan, context: BootContext): Pr
     const hostKey = generateHostKey();
     const qemu = await bootForSaving(plan, draft, hostKey, context);
     try {
-      await warmUp(qemu, plan, hostKey, context.signal);
-      await qemu.waitQuiet({ timeoutMs: QUIET_MS, signal: context.signal });
+      const shell = await warmUp(qemu, plan, hostKey, context.signal);
+      await qemu.waitQuiet(shell ? LEFT_PROCESSES : 0, { timeoutMs: QUIET_MS, signal: context.signal });
       await qemu.save({ statePath: draft.state, timeoutMs: SAVE_MS, signal: context.signal });
+      await qemu.kill();
+      return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine, shell });
     } finally {
       await qemu.kill();
     }
-    return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine });
   } catch (error) {
     await rm(draft.folder, { recursive: true, force: true });
     throw error;
@@ -75,21 +80,28 @@ async function bootForSaving(
   return bringUp({ description, launch, setup, warn }, context, new PhaseClock());
 }
 
-/** A connection is closed again: what lived through it would live in every clone. */
+/** The connection is closed again: what lived through it would live in every clone. Only the shell that it leaves is to. */
 async function warmUp(
   qemu: QemuMachine,
   { spec, setup }: TemplatePlan,
   hostKey: HostKey,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<LeftShell | null> {
   const vmId = spec.id;
-  const runner = runnerFor(qemu, setup, { vmId, user: spec.sshUser, hostKey, isPaused: () => false });
+  const runner = runnerFor(qemu, setup, {
+    vmId,
+    user: spec.sshUser,
+    hostKey,
+    isPaused: () => false,
+    early: null,
+  });
   const run = (command: string | string[], shell: "raw" | "login") =>
     new Run(async () => ({ runner, vmId }), command, { shell, signal });
   try {
     await run("true", "raw");
     await run("true", "login");
     await run(["true"], "raw");
+    return await runner.leaveShell(qemu.serial, SERIAL_PORT_NAMES);
   } finally {
     await runner.close();
   }

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import type { QemuMachine } from "../qemu/machine.ts";
 import { formatKnownHosts } from "../ssh/commands.ts";
 import type { HostKey } from "../ssh/keys.ts";
-import { type CommandRunner, createCommandRunner } from "../ssh/runner.ts";
+import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/runner.ts";
 import type { Machine } from "./machine.ts";
 import type { Setup } from "./setup.ts";
 
@@ -15,6 +15,7 @@ export async function openRunner(
   qemu: QemuMachine,
   setup: Setup,
   hostKey: ServerKey,
+  early: EarlyAccess | null = null,
 ): Promise<CommandRunner> {
   if (folder) {
     const line = formatKnownHosts(qemu.sshPort ?? 0, hostKey.publicLine);
@@ -25,18 +26,20 @@ export async function openRunner(
     user: spec.sshUser,
     hostKey,
     isPaused: () => status.phase === "paused",
+    early,
   });
 }
 
 export function runnerFor(
   qemu: QemuMachine,
   { key, choice }: Setup,
-  to: { vmId: string; user: string; hostKey: ServerKey; isPaused: () => boolean },
+  to: { vmId: string; user: string; hostKey: ServerKey; isPaused: () => boolean; early: EarlyAccess | null },
 ): CommandRunner {
   return createCommandRunner({
     vmId: to.vmId,
     died: qemu.exited.then(({ reason }) => reason),
     isPaused: to.isPaused,
+    early: to.early,
     target: async () => ({
       host: "127.0.0.1",
       port: qemu.sshPort ?? 0,

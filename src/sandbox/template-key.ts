@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { hostArch, hostProcessor } from "../host/platform.ts";
 import { qemuArguments } from "../qemu/arguments.ts";
+import { scriptsDigest } from "../ssh/guest-scripts.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
 import { describe, overlayOn, type Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -27,6 +28,7 @@ export function templateInputs(spec: MachineSpec, setup: Setup): Record<string, 
     network: spec.network,
     authorizedKey: key.publicLine,
     sshUser: spec.sshUser,
+    shells: scriptsDigest(),
     arguments: qemuArguments(describe(spec, nameless(setup), namelessFiles(setup)), qemu.features),
   };
 }

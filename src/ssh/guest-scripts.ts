@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { quoteText } from "./quote.ts";
 
@@ -48,4 +49,10 @@ export function formatKeeperRequest(parameters: readonly string[]): string {
   const words = parameters.map(quoteText).join(" ");
   const choose = `command -v bash >/dev/null&&exec bash ${EVALUATE} sh "$@";exec /bin/sh ${EVALUATE} sh "$@"`;
   return `exec /bin/sh -c ${quoteText(`export __script="$0";${choose}`)} ${quoteText(readGuestScript("keeper"))} ${words}`;
+}
+
+/** Tells apart the versions of what runs in a guest to read commands: a shell that waits must understand what it is told. */
+export function scriptsDigest(): string {
+  const scripts = [readGuestScript("worker"), readGuestScript("leave-shell")];
+  return createHash("sha256").update(scripts.join("\0")).digest("hex").slice(0, 16);
 }

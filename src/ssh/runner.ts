@@ -2,7 +2,7 @@ import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeo
 import { bounded } from "../util/bounded.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
-import { EarlyShell, type LeftShell } from "./early-shell.ts";
+import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
 import { leaveShell, type PortNames } from "./leave-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
@@ -20,9 +20,12 @@ export interface CommandRunnerOptions {
   readonly died: Promise<string>;
   /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
   readonly isPaused?: () => boolean;
-  /** A shell that the machine was saved with, and where it waits. */
-  readonly early?: { readonly left: LeftShell; readonly ports: SerialPorts; readonly hostname: string };
+  /** Null: the machine was not saved with a shell. */
+  readonly early?: EarlyAccess | null;
 }
+
+/** A shell that a machine was saved with, where it waits, and the machine's new name. */
+export type EarlyAccess = Pick<EarlyShellOptions, "left" | "ports" | "hostname">;
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
 export interface CommandRunner {

@@ -10,6 +10,15 @@ const TemplateRecordSchema = v.strictObject({
   inputs: v.record(v.string(), v.unknown()),
   /** The public key that the SSH server of every clone shows: "ssh-ed25519 AAAA…". */
   hostKey: v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/)),
+  /** A shell that waits in its memory for a clone's first command. Null: none. */
+  shell: v.nullable(
+    v.strictObject({
+      token: v.string(),
+      pid: v.pipe(v.number(), v.integer()),
+      name: v.pipe(v.tuple([v.string(), v.string()]), v.readonly()),
+      loginShell: v.string(),
+    }),
+  ),
   memory: FileStampSchema,
   state: ContentStampSchema,
   /** Null: a machine without a disk. */

@@ -144,12 +144,12 @@ describe("a guest that is asked", () => {
   });
 
   it.each(["ready", "torn quiet"])("to come to rest says when it has (%s)", async (script) => {
-    await withMachine(script, (machine) => machine.waitQuiet({ timeoutMs: 10_000 }));
+    await withMachine(script, (machine) => machine.waitQuiet(0, { timeoutMs: 10_000 }));
   });
 
   it("to come to rest, and does not, is a BootError", async () => {
     await withMachine("restless", async (machine) => {
-      await expect(machine.waitQuiet({ timeoutMs: 200 })).rejects.toBeInstanceOf(BootError);
+      await expect(machine.waitQuiet(0, { timeoutMs: 200 })).rejects.toBeInstanceOf(BootError);
     });
   });
 });

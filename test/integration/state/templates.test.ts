@@ -41,7 +41,13 @@ async function make(key: string, hasDisk = true): Promise<Template> {
   await writeFile(draft.initramfs, "to boot from");
   if (hasDisk) await writeFile(draft.disk, "the disk");
   const image = { name: `image-${key.slice(-1)}`, digest: "d" };
-  return publishTemplate(state, draft, { key, image, inputs: { a: 1 }, hostKey: "ssh-ed25519 AAAA" });
+  return publishTemplate(state, draft, {
+    key,
+    image,
+    inputs: { a: 1 },
+    shell: null,
+    hostKey: "ssh-ed25519 AAAA",
+  });
 }
 
 describe("a template that was published", () => {

@@ -89,10 +89,10 @@ describe("the console", () => {
     const stream = new PassThrough();
     const guest = new GuestConsole(stream);
     guest.askReady();
-    guest.askQuiet();
+    guest.askQuiet(2);
     guest.giveIdentity({ hostname: "otter", machineId: "ab".repeat(16) }, 1_700_000_000, 2);
     const identity = `smolvm identity otter ${"ab".repeat(16)} 1700000000 2`;
-    expect(guest.tail).toBe(`smolvm ready?\nsmolvm quiet?\n${identity}\n`);
+    expect(guest.tail).toBe(`smolvm ready?\nsmolvm quiet? 2\n${identity}\n`);
   });
 
   it("asks the guest to power off, and does not mind when nobody is there any more", async () => {

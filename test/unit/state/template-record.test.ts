@@ -14,6 +14,7 @@ const RECORD: TemplateRecord = {
   image: { name: "tiny", digest: HASH },
   inputs: { memoryMib: 512, arguments: ["-m", "512M"] },
   hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMYogchuIC",
+  shell: null,
   memory: { bytes: 536870912, inode: "12", modifiedNs: "1", changedNs: "2", sha256: HASH },
   state: { bytes: 351770, sha256: HASH },
   disk: null,
