@@ -155,7 +155,7 @@ serial.on("data", (chunk) => {
   for (const line of String(chunk).trim().split("\n")) {
     if (line === "smolvm poweroff" && obeys("guest")) process.exit(0);
     if (line === "smolvm ready?" && name === "torn ready") show("smolvm: ready");
-    if (line === "smolvm quiet?" && name !== "restless")
+    if (line === "smolvm quiet? 0" && name !== "restless")
       (asked++ === 0 && name === "torn quiet") || show("smolvm: quiet");
     const request = /^smolvm identity \S+ [0-9a-f]{32} \d+ (\d+)$/.exec(line)?.[1];
     if (request !== undefined) (ANSWERERS[name] ?? ((n) => show(`smolvm: identity ${n}`)))(Number(request));

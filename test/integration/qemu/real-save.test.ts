@@ -80,7 +80,7 @@ describe("a machine that was saved by a real QEMU", () => {
     const path = join(home, kind);
     const whole = readFileSync(saved.statePath);
     writeFileSync(path, kind === "noise" ? Buffer.alloc(1000, "x") : whole);
-    if (kind === "cut short") truncateSync(path, whole.length / 2);
+    if (kind === "cut short") truncateSync(path, Math.floor(whole.length / 2));
     if (kind === "empty") truncateSync(path, 0);
     const error = await restore(path).then(
       (machine) => machine.kill(),
