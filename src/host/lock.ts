@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { OperationAbortedError } from "../errors.ts";
@@ -14,6 +15,8 @@ export interface LockOptions {
 }
 
 const RETRY_MS = 200;
+/** Far longer than one attempt takes. */
+const TRYING_MS = 10_000;
 
 /**
  * Waits until this process alone holds `path`, then returns what lets go of it. A lock dies with its holder: the file
@@ -34,7 +37,18 @@ export async function acquireLock(path: string, options: LockOptions): Promise<(
   }
   return async () => {
     if ((await readText(path)) === content) await rm(path, { force: true });
+    await sweep(path);
   };
+}
+
+/** Takers that died amid trying left their files, which others have for a moment only. */
+async function sweep(path: string): Promise<void> {
+  const folder = dirname(path);
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.startsWith(`${basename(path)}.`)) continue;
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > TRYING_MS) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** A link appears with its content or not at all. */

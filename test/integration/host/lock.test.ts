@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -65,6 +65,14 @@ describe("a lock", () => {
     await writeFile(path, content);
     await (await acquireLock(path))();
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  it("removes, when it is let go of, what takers left that died amid trying", async () => {
+    const [old, young, foreign] = ["x.old", "x.young", "y.old"].map((name) => join(folder, `.lock-${name}`));
+    for (const each of [old, young, foreign]) await writeFile(each ?? "", "");
+    for (const each of [old, foreign]) await utimes(each ?? "", 1, 1);
+    await (await acquireLock(path))();
+    expect((await readdir(folder)).sort()).toEqual([".lock-x.young", ".lock-y.old"]);
   });
 
   it("is waited for until an abort", async () => {
