@@ -74,13 +74,15 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
   // biome-ignore lint/suspicious/noThenProperty: a Run is awaitable by design
   then<A = CommandResult, B = never>(
     onResult?: ((result: CommandResult) => A | PromiseLike<A>) | null,
-    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+    // biome-ignore lint/suspicious/noExplicitAny: as with every promise, a caller may say which errors it looks at
+    onError?: ((error: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#output.letFlow();
     return this.#result.then(onResult, onError);
   }
 
-  catch<B = never>(onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<CommandResult | B> {
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  catch<B = never>(onError?: ((error: any) => B | PromiseLike<B>) | null): Promise<CommandResult | B> {
     return this.then(null, onError);
   }
 

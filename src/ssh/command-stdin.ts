@@ -1,6 +1,7 @@
 import { Writable } from "node:stream";
 import type { GuestProcess } from "./process.ts";
 import type { StdinSource } from "./spec.ts";
+import { StdinBatch } from "./stdin-batch.ts";
 
 /** The writing end that a caller holds from the start; what is written waits until the command has its shell. */
 export class StdinPipe extends Writable {
@@ -20,6 +21,10 @@ export class StdinPipe extends Writable {
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     this.#whenAttached((process) => process.writeStdin(chunk).then(() => done(), done));
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer", done);
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -49,15 +54,11 @@ export async function feedStdin(source: StdinSource, process: GuestProcess): Pro
   void process.ended.then(() => {
     isOver = true;
   });
+  const batch = new StdinBatch((bytes) => process.writeStdin(bytes));
   for await (const chunk of source.chunks) {
-    if (isOver) return;
-    const isTaken = await process.writeStdin(toBytes(chunk)).then(
-      () => true,
-      () => false,
-    );
-    if (!isTaken) return;
+    if (isOver || !(await batch.add(toBytes(chunk)))) return;
   }
-  process.endStdin();
+  if (await batch.flush()) process.endStdin();
 }
 
 function toBytes(chunk: unknown): Uint8Array {
