@@ -12,5 +12,12 @@ for port in /sys/class/virtio-ports/*; do
 done 2>/dev/null
 shift 2
 [ -c "$main" ] && [ -c "$errors" ] || exit 1
-# In the foreground: what a shell puts in the background ignores SIGINT. Each port can be opened once only.
-exec setsid /bin/sh -c 'eval "$__script"' sh "$@" <>"$main" >&0 2>"$errors"
+# A port can be opened only once: a command that opens its /dev/stderr again needs a pipe there, as it has over SSH.
+mkfifo /run/smolvm.out /run/smolvm.err || exit 1
+exec 3<>"$main"
+cat </run/smolvm.out >&3 2>/dev/null &
+cat </run/smolvm.err >"$errors" 2>/dev/null 3>&- &
+exec <&3 3>&- >/run/smolvm.out 2>/run/smolvm.err
+rm /run/smolvm.out /run/smolvm.err
+# In the foreground: what a shell puts in the background ignores SIGINT.
+exec setsid /bin/sh -c 'eval "$__script"' sh "$@"

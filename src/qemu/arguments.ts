@@ -145,7 +145,10 @@ function networkArguments({ mode, sshForward }: MachineNetwork): string[] {
 function serialArguments(wires: Wires["serial"]): string[] {
   const ports = SERIAL_PORT_NAMES.flatMap((name, index) => [
     ...["-chardev", `${wires[index]},id=serial${index}`],
-    ...["-device", `virtserialport,bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`],
+    ...[
+      "-device",
+      `virtserialport,id=port${index},bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`,
+    ],
   ]);
   return ["-device", "virtio-serial-pci,id=serial,max_ports=3", ...ports];
 }

@@ -13,6 +13,7 @@ export interface SerialPorts {
   readonly closed: Promise<void>;
 }
 
+/** QEMU tells it of devices that have an id. */
 const PortChangeSchema = v.object({ open: v.boolean() });
 
 export function serialPorts(

@@ -25,8 +25,8 @@ export interface TemplatePlan {
 
 /** What a template's machine is called until its clones have names of their own. */
 const HOSTNAME = "smolvm";
-/** The worker that waits for a clone's first command, and its login shell. */
-const LEFT_PROCESSES = 2;
+/** The worker that waits for a clone's first command, its login shell, and two that pass on what they write. */
+const LEFT_PROCESSES = 4;
 const QUIET_MS = 15_000;
 const SAVE_MS = 30_000;
 
