@@ -1,0 +1,178 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SmolVM } from "../../src/index.ts";
+import { eventually } from "../support/eventually.ts";
+
+type Kind = "login" | "raw";
+
+let vm: SmolVM;
+beforeAll(async () => {
+  vm = await SmolVM.create();
+});
+afterAll(() => vm.delete());
+
+/** Prints, in hundredths of a second since the boot, when this shell was started and what time it is. */
+const TIMES =
+  "(read -r s </proc/$$/stat; set -- ${s##*) }; read -r now _ </proc/uptime; echo ${20} ${now%.*}${now#*.})";
+const A_WHILE = 35;
+
+/** When the shell was started, for how long it was there as it began, and what the script printed. */
+async function look(script: string, shell: Kind) {
+  const { stdout } = await vm.run(`${TIMES}\n${script}`, { shell });
+  const [times = "", ...lines] = stdout.trimEnd().split("\n");
+  const [started = 0, now = 0] = times.split(" ").map(Number);
+  return { started, age: now - started, text: lines.join("\n") };
+}
+
+/** In a shell that was started ahead of time; the first of its kind finds none. */
+async function lookInWaiting(script: string, shell: Kind): Promise<string> {
+  let seen = await look(script, shell);
+  const isIt = async () => {
+    await sleep(500);
+    seen = await look(script, shell);
+    return seen.age > A_WHILE;
+  };
+  await eventually(isIt, `a ${shell} shell has waited`, 60_000);
+  return seen.text;
+}
+
+/** In a shell that was started for it: while another command runs no waiting one is used. */
+async function lookInFresh(script: string, shell: Kind): Promise<string> {
+  for await (const { text } of vm.run(
+    "read -r now _ </proc/uptime; echo ${now%.*}${now#*.}; exec sleep 100",
+  )) {
+    const seen = await look(script, shell);
+    expect(seen.started).toBeGreaterThanOrEqual(Number(text));
+    return seen.text;
+  }
+  throw new Error("the other one printed nothing");
+}
+
+/** What has to differ: numbers of processes, pipes and cgroups, and those by which we tell one shell from another. */
+const normalised = (text: string) =>
+  text
+    .replaceAll(/\b(pipe|socket|anon_inode):\[\d+\]/g, "$1:[N]")
+    .replaceAll(/^(PPID|BASHPID|BASH_ARGV|SRANDOM|RANDOM|EPOCH\w+|SECONDS)=.*$/gm, "$1=N")
+    .replaceAll(/smolvm\/[0-9a-f]+\/\d+/g, "smolvm/N/N");
+
+const LOOKS: readonly (readonly [string, string])[] = [
+  ["the environment", "env -0 | sort -z | tr '\\0' '\\n'"],
+  ["all variables and functions", "set"],
+  ["open files", "for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done"],
+  ["parameters and options", 'echo "$0|$-|$#|$*|$SHLVL|${OLDPWD-unset}|$IFS|${PS4-}|${OPTIND-}|$!|$?"'],
+  ["folder, umask and limits", "pwd; umask; ulimit -a"],
+  ["traps and jobs", "trap; jobs; true & wait; jobs"],
+  ["aliases and shell options", "alias; set +o; shopt 2>/dev/null"],
+  ["signals", "grep -E '^(Sig|Shd)(Blk|Ign|Cgt|Pnd)' /proc/$$/status"],
+  [
+    "what the kernel holds of it",
+    "cat /proc/$$/oom_score_adj /proc/$$/cgroup; ps -o ni=,cls=,tty=,comm= -p $$; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$; echo $?",
+  ],
+  ["line numbers", "echo $LINENO\necho $LINENO; no-such-command 2>&1"],
+  ["its command line", "tr '\\0' '\\n' </proc/$$/cmdline | grep -v '^[0-9]*$'"],
+];
+
+describe.each(["login", "raw"] as const)("a %s shell that was started ahead of time", (shell) => {
+  it.each(LOOKS)("has the same as a fresh one: %s", async (_, script) => {
+    const waiting = normalised(await lookInWaiting(script, shell));
+    const fresh = normalised(await lookInFresh(script, shell));
+    expect(waiting).toBe(fresh);
+    expect(waiting).not.toBe("");
+  });
+
+  it("reads options, environment, folder and stdin like a fresh one", async () => {
+    const options = { shell, cwd: "/var", env: { X: "a\nb" }, stdin: "in put\n" };
+    await sleep(400);
+    expect((await vm.run('cat; echo "$X" "$PWD" "${OLDPWD-unset}"', options)).stdout).toMatch(
+      /^in put\na\nb \/var /,
+    );
+    await sleep(400);
+    expect((await vm.run(["sh", "-c", 'echo "$0 $1"', "zero", "one"], { shell })).stdout).toBe("zero one\n");
+  });
+});
+
+describe("what a shell reads as it starts is as new as the command", () => {
+  const twice = async (script: string) => {
+    await sleep(500);
+    const waited = (await vm.run(script)).output;
+    return [waited, (await vm.run(script)).output];
+  };
+
+  it("after setEnvVars and unsetEnvVars", async () => {
+    for (const value of ["one", "two"]) {
+      await vm.setEnvVars({ STANDBY: value });
+      expect((await vm.run("echo $STANDBY")).output).toBe(value);
+      expect(await twice("echo $STANDBY")).toEqual([value, value]);
+    }
+    await vm.unsetEnvVars(["STANDBY"]);
+    expect(await twice("echo ${STANDBY-none}")).toEqual(["none", "none"]);
+  });
+
+  it("after a command that changed the profile", async () => {
+    for (const value of ["one", "two"]) {
+      await sleep(500);
+      await vm.run(`echo 'export PROFILE=${value}' >/etc/profile.d/mine.sh`, { shell: "raw" });
+      expect((await vm.run("echo $PROFILE")).output).toBe(value);
+      expect(await twice("echo $PROFILE")).toEqual([value, value]);
+    }
+    await vm.run("rm /etc/profile.d/mine.sh");
+    expect((await vm.run("echo ${PROFILE-none}")).output).toBe("none");
+  });
+
+  it("after something that a command left running has changed it later", async () => {
+    await vm.run(
+      "(sleep 1; echo 'export LATER=yes' >/etc/profile.d/later.sh; touch /tmp/changed; sleep 2) >/dev/null 2>&1 &",
+    );
+    for (let isChanged = false; !isChanged; ) {
+      await sleep(100);
+      const { output } = await vm.run("if [ -e /tmp/changed ]; then echo changed $LATER; fi");
+      // It may have been changed between the start of the shell and its look.
+      isChanged = output !== "";
+    }
+    expect((await vm.run("echo $LATER")).output).toBe("yes");
+    await vm.run("rm /etc/profile.d/later.sh");
+  });
+
+  it("after a command in a terminal, or of another user, that changed it", async () => {
+    await sleep(500);
+    await vm.run("echo 'export TERMINAL=yes' >/etc/profile.d/mine.sh", { pty: true });
+    expect((await vm.run("echo $TERMINAL")).output).toBe("yes");
+    await vm.run("chown daemon /etc/profile.d/mine.sh");
+    await sleep(500);
+    await vm.run("echo 'export TERMINAL=no' >/etc/profile.d/mine.sh", { user: "daemon", shell: "raw" });
+    expect((await vm.run("echo $TERMINAL")).output).toBe("no");
+    await vm.run("rm /etc/profile.d/mine.sh");
+  });
+
+  it("after the home was replaced", async () => {
+    await sleep(500);
+    await vm.run("mv /root /root.old; mkdir /root; touch /root/new");
+    expect(await twice("pwd; ls")).toEqual(["/root\nnew", "/root\nnew"]);
+    await vm.run("rm -r /root; mv /root.old /root");
+    expect(await twice("pwd; ls")).toEqual(["/root", "/root"]);
+  });
+
+  it("though a command ended badly, was killed or timed out right before", async () => {
+    for (const script of ["exit 3", "kill -9 $$", "no-such-command", "sleep 100"]) {
+      await sleep(300);
+      await vm.run(script, { timeout: 0.3 }).catch(() => {});
+      expect((await vm.run("echo $?; pwd")).output).toBe("0\n/root");
+    }
+  });
+});
+
+describe("where memory is short", () => {
+  it("no shell is started ahead of time", async () => {
+    await lookInWaiting("true", "login");
+    const fill =
+      "free=$(awk '/MemAvailable/{print int($2/1024)}' /proc/meminfo); head -c $((free-24))M /dev/zero >/mnt/fill";
+    await vm.run(`mount -t tmpfs -o size=90% none /mnt; ${fill}`, { check: true });
+    for (let n = 0; n < 3; n++) {
+      await sleep(1500);
+      expect((await look("true", "login")).age).toBeLessThan(100);
+    }
+    await vm.run("umount /mnt");
+    expect((await vm.run("echo next")).output).toBe("next");
+  });
+});
