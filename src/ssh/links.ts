@@ -1,5 +1,6 @@
 import { Activity } from "./activity.ts";
 import { connectWithRetries } from "./connect.ts";
+import { ConnectError } from "./connection.ts";
 import { closeWhenDead } from "./keep-alive.ts";
 import type { GuestFacts } from "./keeper.ts";
 import { Link, type LinkName, newLinkName } from "./link.ts";
@@ -99,6 +100,8 @@ export class Links {
 
   /** All who wait share one attempt; it ends when the last of them has left. */
   async #connect(signal: AbortSignal): Promise<void> {
+    // Else who asks late would knock for ever where nobody is any more.
+    if (this.#isClosed) throw new ConnectError("it was closed from this side", true);
     this.#connecting ??= this.#startConnecting();
     const attempt = this.#connecting;
     attempt.waiting++;
