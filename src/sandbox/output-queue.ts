@@ -38,6 +38,7 @@ export class OutputQueue {
 
   /** False: no more until `resume` is called. Throws what a listener throws. */
   take(stream: OutputStream, bytes: Buffer): boolean {
+    this.#lostForIteration ||= this.#mode === "flowing";
     if (this.#mode === "flowing" && !this.#listeners[stream]) return true;
     const text = this.#decoders[stream].decode(bytes, { stream: true });
     return this.#add({ stream, text, bytes: new Uint8Array(bytes) });

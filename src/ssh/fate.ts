@@ -57,7 +57,7 @@ export class Fate {
   /** Its shell was started and told what to do, and then nothing more was heard of it. */
   outcomeUnknown(why: string, printed: Printed): CommandOutcomeUnknownError {
     return new CommandOutcomeUnknownError(
-      `What became of ${this.#what} in machine ${this.#vmId} is unknown: ${why}.`,
+      `What became of ${this.#what.replace("The", "the")} in machine ${this.#vmId} is unknown: ${why}.`,
       printed,
       { remediation: "Find out in the guest whether it did its work before running it again." },
     );

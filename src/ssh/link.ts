@@ -5,6 +5,7 @@ import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
 import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
+import { fitIntoRequest } from "./long-code.ts";
 import type { Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
 import { Queue } from "./queue.ts";
@@ -237,12 +238,13 @@ export class Link implements Place {
   async #startInTerminal(spec: CommandSpec): Promise<GuestProcess> {
     return await this.#openChannel(async (slot, token) => {
       const kind = spec.user === null ? spec.shell : "raw";
+      const notes = `${this.name[1]}.${slot}`;
       const parameters = [
         token,
         this.#cgroupOf(slot),
         kind,
-        formatTerminalCode(spec, token),
-        `${this.name[1]}.${slot}`,
+        await fitIntoRequest(formatTerminalCode(spec, token), `${notes}.code`, this.connection),
+        notes,
       ];
       const request = formatRequest(readGuestScript("exec-terminal"), parameters);
       const channel = await this.connection.exec(request, spec.terminal);

@@ -47,6 +47,18 @@ describe("a command in a terminal", () => {
     });
   });
 
+  it("takes code of any length, and leaves none of it behind", async () => {
+    const word = "x".repeat(50_000);
+    const options = { pty: true, env: { BIG: word } };
+    for (const more of [{}, { user: "daemon" }, { shell: "raw" }] as const) {
+      const script = `word=${word}\n[ "$word" = "$BIG" ] && echo same; exit 7 #\\\n`;
+      const result = await vm.run(script, { ...options, ...more });
+      expect([result.stdout, result.exitCode]).toEqual(["same\r\n", 7]);
+    }
+    expect((await vm.run(["echo", word, "end"], { pty: true })).stdout).toBe(`${word} end\r\n`);
+    expect((await vm.run("ls /run /tmp | grep code")).stdout).toBe("");
+  });
+
   it("is told of a new size", async () => {
     const script =
       "trap 'stty size' WINCH; echo begun; n=0; while [ $n -lt 600 ]; do sleep 0.1; n=$((n+1)); done";

@@ -51,7 +51,7 @@ describe("the way of output to its reader", () => {
     const queue = new OutputQueue(() => {});
     queue.letFlow();
     for (let i = 0; i < 100; i++) expect(queue.take("stdout", Buffer.alloc(100 * 1024))).toBe(true);
-    expect(() => queue.claim()).not.toThrow();
+    expect(() => queue.claim()).toThrow(ValidationError);
   });
 
   it("refuses to begin where the beginning is lost, and to be read twice", () => {
@@ -61,6 +61,12 @@ describe("the way of output to its reader", () => {
     const twice = new OutputQueue(() => {});
     twice.claim();
     expect(() => twice.claim()).toThrow(ValidationError);
+  });
+
+  it("may be read where the result is wanted too, as long as nothing has gone by", () => {
+    const queue = new OutputQueue(() => {});
+    queue.letFlow();
+    expect(() => queue.claim()).not.toThrow();
   });
 
   it("lets the writer go on when the reader leaves", () => {
