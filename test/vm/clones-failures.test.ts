@@ -1,0 +1,256 @@
+import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { open, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { doctor, SmolVM } from "../../src/index.ts";
+import { savedMachinePaths, templatePaths } from "../../src/state/paths.ts";
+import { eventually } from "../support/eventually.ts";
+import { firstLine, startProgram } from "../support/machines.ts";
+import { CLONE, type OwnHome, useOwnHome } from "../support/templates.ts";
+
+let home: OwnHome;
+beforeEach(async () => {
+  home = await useOwnHome();
+});
+afterEach(async () => {
+  expect(home.machines()).toEqual([]);
+  await eventually(
+    () => home.templates().others.length === 0,
+    `nothing half made is left: ${home.templates().others}`,
+  );
+  await home[Symbol.asyncDispose]();
+});
+
+/** Starts a machine, asks it something, and tells which way it started and what was warned of. */
+async function useOne(kind: { readonly image: string } = CLONE) {
+  const warnings: string[] = [];
+  const logger = { warn: (message: string) => warnings.push(message) };
+  return SmolVM.use({ ...CLONE, ...kind, logger }, async (vm) => {
+    const { output } = await vm.run("hostname; ls /etc/profile; cat /proc/sys/kernel/random/uuid", {
+      check: true,
+    });
+    expect(output).toMatch(new RegExp(`^${vm.name}\n/etc/profile\n[0-9a-f-]{36}$`));
+    const { boot } = await vm.info();
+    return { way: boot?.way, reason: boot?.wayReason, warnings: warnings.join("\n") };
+  });
+}
+
+const onlyTemplate = () => {
+  const [key = "", ...more] = home.templates().whole;
+  expect(more).toEqual([]);
+  return templatePaths(home.state, key).template;
+};
+
+async function flip(path: string, at: number): Promise<void> {
+  const file = await open(path, "r+");
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, at);
+  await file.write(Buffer.from([(byte[0] ?? 0) ^ 0x10]), 0, 1, at);
+  await file.close();
+}
+
+const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
+  "cut short": async (path) => truncateSync(path, Math.floor((await stat(path)).size / 2)),
+  emptied: async (path) => truncateSync(path, 0),
+  "changed in one bit": async (path) => flip(path, Math.floor((await stat(path)).size / 3)),
+  "changed in one bit, its times set back,": async (path) => {
+    const { atime, mtime, size } = await stat(path);
+    await flip(path, Math.floor(size / 3));
+    await utimes(path, atime, mtime);
+  },
+};
+
+describe("a template that is damaged", () => {
+  it.each([
+    ["memory", "tiny", "template", Object.keys(DAMAGES)],
+    ["state", "tiny", "cold", ["cut short", "changed in one bit"]],
+    ["disk", "debian", "cold", ["emptied", "changed in one bit"]],
+    ["record", "tiny", "template", ["cut short"]],
+  ] as const)(
+    "in its %s is named and made anew, and the machine is right",
+    async (file, image, way, damages) => {
+      await useOne({ image });
+      for (const how of damages) {
+        await DAMAGES[how]?.(onlyTemplate()[file]);
+        const used = await useOne({ image });
+        expect(used.way, how).toBe(way);
+        expect(used.warnings, how).toMatch(new RegExp(`its ${file}`));
+        const healed = await useOne({ image });
+        expect(healed, how).toEqual({ way: "template", reason: "", warnings: "" });
+      }
+    },
+    240_000,
+  );
+
+  it("where QEMU does not take it back is discarded, and the machine boots", async () => {
+    await useOne();
+    const { record, state } = onlyTemplate();
+    const broken = readFileSync(state).fill(0, 5000, 9000);
+    const sha256 = createHash("sha256").update(broken).digest("hex");
+    const value = JSON.parse(readFileSync(record, "utf8"));
+    writeFileSync(state, broken);
+    writeFileSync(record, JSON.stringify({ ...value, state: { bytes: broken.length, sha256 } }));
+    const used = await useOne();
+    expect(used.way).toBe("cold");
+    expect(used.warnings).toMatch(/is booted instead: a clone could not be started/);
+    expect(home.templates().whole).toEqual([]);
+  });
+
+  it("is told by the doctor, who reads all of it", async () => {
+    await useOne();
+    const look = async () => (await doctor()).checks.find(({ name }) => name === "templates");
+    expect(await look()).toMatchObject({
+      ok: true,
+      detail: expect.stringMatching(/^1, 0\.\d GiB \(tiny\)$/),
+    });
+    await flip(onlyTemplate().state, 100);
+    expect(await look()).toMatchObject({ ok: false, remediation: `rm -r ${onlyTemplate().folder}` });
+  });
+});
+
+describe("a template is not used", () => {
+  it("for another memory size, another image, or another version of QEMU", async () => {
+    await useOne();
+    await SmolVM.use({ ...CLONE, memSizeMib: 400 }, async (vm) => {
+      const { output } = await vm.run("grep MemTotal /proc/meminfo");
+      expect(Number(output.replace(/\D/g, ""))).toBeGreaterThan(256 * 1024);
+    });
+    expect(home.templates().whole).toHaveLength(2);
+    otherDigest();
+    await useOne();
+    expect(home.templates().whole).toHaveLength(3);
+    const features = readFileSync(home.state.qemuFeatures, "utf8");
+    writeFileSync(home.state.qemuFeatures, features.replace(/"version":"[^"]+"/, '"version":"7.2.99"'));
+    // Another process: this one remembers what its QEMU is.
+    const program = startProgram(tellWay(), [], home.env);
+    expect(await firstLine(program)).toEqual(["template", ""]);
+    await ended(program);
+    expect(home.templates().whole).toHaveLength(4);
+  });
+});
+
+/** The same image under another digest, as if it had been built of other packages. */
+function otherDigest(): void {
+  const [name = ""] = readdirSync(home.state.images).filter((each) => each.startsWith("tiny-"));
+  for (const each of readdirSync(home.state.images).filter((other) => other.startsWith("tiny-"))) {
+    const folder = join(home.state.images, each);
+    const copy = join(home.state.home, each);
+    cpSync(folder, copy, { recursive: true, dereference: true });
+    rmSync(folder);
+    const manifest = join(copy, "image.json");
+    writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"digest": "..../, '"digest": "0000'));
+    cpSync(copy, folder, { recursive: true });
+    rmSync(copy, { recursive: true });
+  }
+  expect(name).not.toBe("");
+}
+
+async function ended(program: ChildProcess): Promise<number | null> {
+  if (program.exitCode === null && program.signalCode === null) await once(program, "exit");
+  return program.exitCode;
+}
+
+const tellWay = (more: object = {}) =>
+  `await SmolVM.use(${JSON.stringify({ ...CLONE, ...more })}, async (vm) => {
+    await vm.run("true", { check: true });
+    const { boot } = await vm.info();
+    tell([boot.way, boot.wayReason]);
+  });`;
+
+describe("a program that is killed while it makes a template", () => {
+  it("at any step leaves nothing that keeps the next one from making it", async () => {
+    const draft = () => home.templates().others.find((name) => name.startsWith(".draft-"));
+    const has = (file: "memory" | "record" | "state" | "disk") => () => {
+      const name = draft();
+      return (
+        name !== undefined &&
+        existsSync(savedMachinePaths(join(home.state.templates, name), "template")[file])
+      );
+    };
+    const afterMs = (ms: number) => {
+      const endMs = Date.now() + ms;
+      return () => Date.now() > endMs;
+    };
+    const steps: [string, () => () => boolean][] = [
+      ["the lock is taken", () => () => home.templates().others.length > 0],
+      ["the draft is there", () => () => draft() !== undefined],
+      ["QEMU has its memory", () => has("memory")],
+      ["the guest boots", () => afterMs(1_500)],
+      ["the guest is used", () => afterMs(3_000)],
+      ["the state is written", () => has("state")],
+      ["the record is written", () => has("record")],
+    ];
+    for (const [what, begin] of steps) {
+      const program = startProgram(
+        `await SmolVM.create(${JSON.stringify(CLONE)}); setInterval(() => {}, 1000);`,
+        [],
+        home.env,
+      );
+      const isReached = begin();
+      while (!isReached() && home.templates().whole.length === 0) await new Promise((r) => setTimeout(r, 1));
+      program.kill("SIGKILL");
+      await once(program, "close");
+      await eventually(() => home.machines().length === 0, `the machine is gone (${what})`);
+      // One that came through in time is right as well, but the next step wants to begin without.
+      for (const key of home.templates().whole)
+        rmSync(templatePaths(home.state, key).template.folder, { recursive: true });
+    }
+    expect(await useOne()).toEqual({ way: "template", reason: "", warnings: "" });
+    onlyTemplate();
+  }, 240_000);
+});
+
+describe("two programs at once", () => {
+  it("make one template, and both start from it", async () => {
+    const programs = [startProgram(tellWay(), [], home.env), startProgram(tellWay(), [], home.env)];
+    const ways = await Promise.all(programs.map(firstLine));
+    expect(ways).toEqual([
+      ["template", ""],
+      ["template", ""],
+    ]);
+    await Promise.all(programs.map(ended));
+    onlyTemplate();
+  });
+});
+
+describe("a host without space", () => {
+  it.each([
+    ["from the beginning", 200, "", /too little space to make one/],
+    ["while the template is made", 340, "fill();", /making the template failed/],
+  ])("%s boots its machines", async (_, megabytes, then, reason) => {
+    const small = join(home.state.home, "small");
+    mkdirSync(small);
+    const asRoot = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+    const mount = `mount -t tmpfs -o size=${megabytes}m none ${small} && mkdir ${small}/images && mount --rbind ${home.state.images} ${small}/images && exec "$@"`;
+    const body = `import { appendFileSync, existsSync, readdirSync, rmSync } from "node:fs";
+      const [templates, filler] = ["${small}/templates", "${small}/filler"];
+      const drafts = () => (existsSync(templates) ? readdirSync(templates).filter((name) => name.startsWith(".draft")) : []);
+      const fill = () => setTimeout(() => {
+        if (drafts().length === 0) return fill();
+        try { for (;;) appendFileSync(filler, Buffer.alloc(1 << 20, 1)); } catch {}
+        const wait = () => setTimeout(() => (drafts().length > 0 ? wait() : rmSync(filler)), 5);
+        wait();
+      }, 5);
+      ${then}
+      ${tellWay()}
+      tell(drafts());`;
+    const env = { ...home.env, SMOLVM_HOME: small };
+    const program = startProgram(body, ["unshare", "--mount", ...asRoot, "sh", "-c", mount, "sh"], env);
+    const [way, why] = (await firstLine(program)) as [string, string];
+    expect(way).toBe("cold");
+    expect(why).toMatch(reason);
+    expect(await ended(program)).toBe(0);
+  });
+});
