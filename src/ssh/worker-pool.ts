@@ -191,10 +191,14 @@ export class WorkerPool {
   async #prepare(kinds: readonly Standby["kind"][]): Promise<void> {
     const { epoch, running } = this.#activity;
     if (running > 0 || this.#idle.length + this.#held.length === 0) return;
+    const held = [...this.#held];
     const { anyAlive, freeKib } = await (await this.#home.keeper()).lookAround();
+    if (!anyAlive) {
+      this.#held = this.#held.filter((worker) => !held.includes(worker));
+      for (const worker of held) this.#letGo(worker);
+    }
     if (this.#activity.epoch !== epoch) return;
     if (anyAlive) return this.#lookAgain();
-    for (const worker of this.#held.splice(0)) this.#letGo(worker);
     if (freeKib < LEAST_FREE_KIB) return;
     for (const kind of kinds) {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
