@@ -3,8 +3,10 @@ import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { hearGuest, type WaitOptions } from "./wait.ts";
 
-/** An answer that took longer leaves open by how much the guest's clock is wrong. */
-const LONGEST_ROUND_TRIP_MS = 400;
+/** An answer that took longer leaves open whether the guest's clock is right to the second. */
+const LONGEST_ROUND_TRIP_MS = 600;
+/** What a line takes on its way, more or less: added before the time is rounded, so that it is wrong by -0.9 to +0.7 s at the very most. */
+const EXPECTED_WAY_MS = 200;
 /** A host that is so busy that no answer comes in time will not be less so for more questions. */
 const MOST_REQUESTS = 4;
 const ASK_EVERY_MS = 1_000;
@@ -23,7 +25,7 @@ export async function giveIdentity(
   const sentMs: number[] = [];
   const ask = () => {
     const request = sentMs.push(performance.now()) - 1;
-    process.console.giveIdentity(identity, Math.round(Date.now() / 1000), request);
+    process.console.giveIdentity(identity, Math.round((Date.now() + EXPECTED_WAY_MS) / 1000), request);
   };
   let answers = 0;
   const accept = (message: GuestMessage) => {

@@ -19,6 +19,8 @@ import { pruneTemplates } from "./templates.ts";
 const LEAST_START_MS = 20_000;
 /** What a small machine writes into its memory and its disk until it is up, and as much again. */
 const LEAST_FREE_BYTES = 256 * 1024 * 1024;
+/** Some eight times what making one takes under emulation; a machine that has to be booted then needs time as well. */
+const PATIENCE_MS = 40_000;
 /** Where making one failed, it is not tried again at once. */
 const PAUSE_MS = 5 * 60_000;
 const failedAtMs = new Map<string, number>();
@@ -37,7 +39,7 @@ export async function obtainTemplate(
   if (found) return found;
   const obstacle = await findObstacle(plan, context);
   if (obstacle !== undefined) return { whyCold: `there is no template yet, and ${obstacle}` };
-  return makeInTurn(plan, { ...context, timeoutMs: context.timeoutMs / 2 });
+  return makeInTurn(plan, { ...context, timeoutMs: Math.min(context.timeoutMs / 2, PATIENCE_MS) });
 }
 
 /** One that is damaged is named and removed. */

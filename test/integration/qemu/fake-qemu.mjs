@@ -144,8 +144,8 @@ qmp.on("data", (chunk) => {
 const ANSWERERS = {
   "torn answer": (request) =>
     request === 0 ? show("smolvm: iden[    1.0] noise", "tity 0") : show(`smolvm: identity ${request}`),
-  "late answer": (request) => setTimeout(show, request === 0 ? 600 : 0, `smolvm: identity ${request}`),
-  "slow answers": (request) => setTimeout(show, 500, `smolvm: identity ${request}`),
+  "late answer": (request) => setTimeout(show, request === 0 ? 800 : 0, `smolvm: identity ${request}`),
+  "slow answers": (request) => setTimeout(show, 700, `smolvm: identity ${request}`),
   "wrong answers": () => show("smolvm: identity 77", "smolvm: identity", "smolvm: identity -1"),
   "fails to become": () => show("smolvm: failed: no clock"),
 };
