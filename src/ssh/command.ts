@@ -32,6 +32,8 @@ export type OutputObserver = (stream: OutputStream, bytes: Buffer) => boolean;
 
 /** How long the guest may take to confirm that all is dead. */
 const KILL_BOUND_MS = 700;
+/** How long a broken connection may be all that is known of a machine's death. */
+const DEATH_BOUND_MS = 250;
 /** Commands that are over sooner don't cost the guest a deadline of its own. */
 const GUEST_DEADLINE_AFTER_MS = 250;
 /** A shell that waited may have ended just as it was wanted. */
@@ -143,6 +145,7 @@ export class Command {
     try {
       this.#begin(place, process);
       const end = await this.#untilEnd(place, process);
+      if (end.kind === "lost") await this.#listenForDeath();
       if (mayTryAgain && this.#isWorthAnotherTry(end, place, around)) return null;
       return this.#judge(place, end);
     } finally {
@@ -197,6 +200,11 @@ export class Command {
     await place.setDeadline(process, Math.max(1, leftMs / 1000)).catch(() => {});
   }
 
+  /** A machine that dies takes its connections with it, and that it died is heard a moment later: then start() helps. */
+  async #listenForDeath(): Promise<void> {
+    await this.#stopper.race(sleep(DEATH_BOUND_MS)).catch(() => {});
+  }
+
   async #untilEnd(place: Place, process: GuestProcess): Promise<ProcessEnd> {
     try {
       return await this.#stopper.race(process.ended);
@@ -230,11 +238,11 @@ export class Command {
         const words = this.#stderr.text().trim() || this.#stdout.text().trim() || "it said nothing";
         throw this.#fate.notStarted(words);
       }
-      case "lost":
-        throw this.#fate.outcomeUnknown(
-          place.isOpen ? end.why : "the connection broke while it ran",
-          this.#printed(),
-        );
+      case "lost": {
+        const { reason } = this.#stopper;
+        const cut = reason?.kind === "died" ? reason.why : "the connection broke while it ran";
+        throw this.#fate.outcomeUnknown(place.isOpen ? end.why : cut, this.#printed());
+      }
     }
   }
 

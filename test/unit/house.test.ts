@@ -71,6 +71,18 @@ describe("documentation", () => {
     expect(textOf("README.md")).toContain(textOf("examples/hello.ts"));
   });
 
+  it("docs/commands.md quotes programs that are run", () => {
+    const lines = (text: string) => `\n${text.trim().replaceAll(/\n[ \t]+/g, "\n")}\n`;
+    const programs = files
+      .filter(({ path }) => /^examples\/.*\.ts$/.test(path))
+      .map(({ text }) => lines(text));
+    const quotes = [...textOf("docs/commands.md").matchAll(/```ts\n(.*?)```/gs)].map(
+      ([, code]) => code ?? "",
+    );
+    expect(quotes.length).toBeGreaterThan(10);
+    expect(quotes.filter((quote) => !programs.some((program) => program.includes(lines(quote))))).toEqual([]);
+  });
+
   it("every link between files leads somewhere", () => {
     const pages = files.filter(({ path }) => path.endsWith(".md"));
     const broken = pages.flatMap(({ path, text }) =>
