@@ -4,7 +4,7 @@ import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { parseHostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
-import { requireContent } from "../state/file-stamp.ts";
+import { requireContent, requireUntouched } from "../state/file-stamp.ts";
 import type { MachinePaths } from "../state/paths.ts";
 import { discardThisTemplate, type Template } from "../state/templates.ts";
 import type { BaseDisk } from "./boot-files.ts";
@@ -93,13 +93,15 @@ async function cloneTemplate(
       },
     );
     await checked;
+    // QEMU has the memory open by now. Had another process put a new template in its place meanwhile, this would be a mixture.
+    await requireUntouched(template.paths.memory, template.record.memory);
     const { shell, hostKey } = template.record;
     const early = shell && { left: shell, ports: qemu.serial, hostname: spec.name };
     runner = await openRunner(machine, qemu, setup, parseHostKey(hostKey), early);
     clock.mark("restore");
     await qemu.resume();
     if (!early) runner.preconnect(PRECONNECT_MS);
-    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId }, left());
+    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId, wasInUse: false }, left());
     clock.mark("identity");
     return { qemu, runner };
   } catch (error) {

@@ -54,13 +54,30 @@ export async function useOwnHome(): Promise<OwnHome> {
   };
 }
 
-/** A folder for PATH with a QEMU that is also given what a file beside it holds: `give(...)` writes that file. */
-export function wrapQemu(folder: string): { readonly path: string; give(...args: string[]): void } {
+interface WrappedQemu {
+  /** A folder for PATH. */
+  readonly path: string;
+  /** From now on QEMU gets these arguments too. */
+  give(...args: string[]): void;
+  /** From now on this shell code runs before QEMU begins to restore a machine. */
+  before(code: string): void;
+}
+
+/** A QEMU of the test's own: another program, so that templates made with it are its own too. */
+export function wrapQemu(folder: string): WrappedQemu {
   mkdirSync(folder);
-  const extra = join(folder, "extra");
+  const [extra, first] = [join(folder, "extra"), join(folder, "first")];
+  writeFileSync(first, "");
   const program = join(folder, "qemu-system-x86_64");
   writeFileSync(extra, "");
-  writeFileSync(program, `#!/bin/sh\nexec /usr/bin/qemu-system-x86_64 "$@" $(cat '${extra}')\n`);
+  writeFileSync(
+    program,
+    `#!/bin/sh\ncase "$*" in *-incoming*) . '${first}' ;; esac\nexec /usr/bin/qemu-system-x86_64 "$@" $(cat '${extra}')\n`,
+  );
   chmodSync(program, 0o755);
-  return { path: folder, give: (...args) => writeFileSync(extra, args.join(" ")) };
+  return {
+    path: folder,
+    give: (...args) => writeFileSync(extra, args.join(" ")),
+    before: (code) => writeFileSync(first, code),
+  };
 }

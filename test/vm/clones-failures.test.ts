@@ -18,7 +18,7 @@ import { doctor, SmolVM } from "../../src/index.ts";
 import { savedMachinePaths, templatePaths } from "../../src/state/paths.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
-import { CLONE, type OwnHome, useOwnHome } from "../support/templates.ts";
+import { CLONE, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
 
 let home: OwnHome;
 beforeEach(async () => {
@@ -106,6 +106,25 @@ describe("a template that is damaged", () => {
     expect(used.way).toBe("cold");
     expect(used.warnings).toMatch(/is booted instead: a clone could not be started/);
     expect(home.templates().whole).toEqual([]);
+  });
+
+  it("because another's memory came in its place while QEMU started is seen before the guest runs", async () => {
+    await useOne();
+    const { memory } = onlyTemplate();
+    const wrapper = wrapQemu(join(home.state.home, "bin"));
+    const path = process.env.PATH;
+    process.env.PATH = `${wrapper.path}:${path}`;
+    try {
+      await useOne(); // a template for this QEMU, which is another one
+      const [other = ""] = home.templates().whole.filter((key) => !memory.includes(key));
+      const mine = templatePaths(home.state, other).template.memory;
+      wrapper.before(`mv '${memory}' '${mine}'`);
+      const used = await useOne();
+      expect(used.way).toBe("cold");
+      expect(used.warnings).toMatch(/its memory was changed or replaced/);
+    } finally {
+      process.env.PATH = path;
+    }
   });
 
   it("is told by the doctor, who reads all of it", async () => {

@@ -137,7 +137,7 @@ describe("a full host disk", () => {
         string,
       ];
       expect(exitCode).not.toBe(0);
-      expect(stderr).toMatch(/No space left|Input\/output error/);
+      expect(stderr).toMatch(/No space left|Input\/output error|Read-only file system/);
       expect([goesOn, status]).toEqual([true, "running"]);
       await once(program, "close");
     } finally {
