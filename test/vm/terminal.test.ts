@@ -141,7 +141,7 @@ describe("leaving a terminal", () => {
     ["SIGHUP", [], () => process.kill(terminal.pid(), "SIGHUP"), 129],
     ["the end of its time", ["--timeout", "8s", "--", "sh", "-i"], () => {}, 124],
     ["QEMU's death", [], () => process.kill(pidOfQemu(), "SIGKILL"), 125],
-    ["the connection's end", [], () => terminal.type("kill -9 $PPID\r"), 125],
+    ["the connection's end", [], () => terminal.type("kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)\r"), 125],
   ];
   it.each(ways)("by %s leaves it as it was", async (_what, args, leave, status) => {
     open(...args);
