@@ -101,7 +101,7 @@ async function cloneTemplate(
     clock.mark("restore");
     await qemu.resume();
     if (!early) runner.preconnect(PRECONNECT_MS);
-    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId, wasInUse: false }, left());
+    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId }, left());
     clock.mark("identity");
     return { qemu, runner };
   } catch (error) {
