@@ -38,6 +38,7 @@ const DEATH_BOUND_MS = 250;
 const GUEST_DEADLINE_AFTER_MS = 250;
 /** A shell that waited may have ended just as it was wanted. */
 const MOST_TRIES = 3;
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 /** How much later than the host's deadline the guest's is. */
 const GUEST_DEADLINE_SLACK_MS = 2000;
 
@@ -108,6 +109,8 @@ export class Command {
   }
 
   async #run(givenAround: Promise<Surroundings>): Promise<CommandResult> {
+    // Who waits for a command is not to end before it; who only holds a machine may.
+    const staying = setInterval(() => {}, LONGEST_INTERVAL_MS);
     try {
       const around = await this.#stopper.race(givenAround);
       this.#fate = new Fate(this.#spec, around.vmId);
@@ -120,6 +123,7 @@ export class Command {
     } catch (error) {
       throw this.#explain(error);
     } finally {
+      clearInterval(staying);
       this.#stopper.dispose();
       if (this.#spec.stdin.kind === "pipe") this.#spec.stdin.pipe.destroy();
     }

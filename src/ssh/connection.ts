@@ -16,8 +16,8 @@ export interface SshConnection {
   readonly bytesRead: number;
   /** Resolves when the server has answered, in whatever way. */
   ping(): Promise<void>;
-  /** Whether this process lives on for it. Only a connection that somebody has wanted is worth that. */
-  keepProcess(isKept: boolean): void;
+  /** From now on this process does not live on for it. */
+  letProcessEnd(): void;
   close(): void;
   /** Ends it without telling the server, who is not listening. */
   abandon(reason: string): void;
@@ -155,16 +155,12 @@ function connectionOf(client: Client, socket: Socket): SshConnection {
       return socket.bytesRead;
     },
     exec: (command, terminal) => startProcess(client, command, terminal, () => isOpen && !socket.destroyed),
-    // A request that is refused is answered just as well.
     // A request that is refused is answered just as well. ssh2 throws when it is not connected.
     ping: () =>
       new Promise<void>((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())).catch(
         () => {},
       ),
-    keepProcess(isKept) {
-      if (isKept) socket.ref();
-      else socket.unref();
-    },
+    letProcessEnd: () => void socket.unref(),
     abandon(why) {
       isOpen = false;
       reason = why;

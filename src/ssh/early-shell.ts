@@ -44,7 +44,6 @@ export class EarlyShell implements Place {
   readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
   readonly lost: Promise<void>;
   readonly #worker: Worker;
-  readonly #ports: SerialPorts;
   readonly #activity: Activity;
   readonly #connect: () => Promise<Link>;
   #connecting: Promise<Link> | null = null;
@@ -56,7 +55,6 @@ export class EarlyShell implements Place {
     const said = `\u0001${left.token} ready ${left.pid}\n`;
     this.#worker = new Worker(serialChannel(ports, said), left.token, LEFT_SLOT);
     this.#worker.adopt("login", activity.epoch, renewal(left.loginShell, hostname));
-    this.#ports = ports;
     this.#activity = activity;
     this.#connect = connect;
     this.lost = ports.closed.then(() => {
@@ -81,13 +79,11 @@ export class EarlyShell implements Place {
     const { standby } = this.#worker;
     const standbyIsFresh = standby?.epoch === this.#activity.epoch && this.#activity.running === 0;
     this.#activity.begin();
-    this.#ports.main.ref();
     setTimeout(() => void this.#handOver(), CONNECT_AFTER_MS).unref();
     return runOnWorker(this.#worker, spec, {
       standbyIsFresh,
       isLast: false,
       onOver: (end, { isTainted, hasDeadline }) => {
-        this.#ports.main.unref();
         this.#activity.end();
         void this.#handOver();
         if (end?.kind === "exited" && end.leftSomebody)

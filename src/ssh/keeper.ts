@@ -42,11 +42,14 @@ export class Keeper {
   readonly #waiting = new Map<number, { resolve(words: string[]): void; reject(error: Error): void }>();
   #lastId = 0;
   #isGone = false;
+  /** Resolves when it has ended, whoever ended it. */
+  readonly gone: Promise<void>;
   /** Rejects when the keeper ends before it has spoken. */
   readonly facts: Promise<GuestFacts>;
 
   constructor(channel: SshChannel) {
     this.#channel = channel;
+    this.gone = channel.closed;
     this.facts = new Promise((resolve, reject) => {
       const onLine = lineSplitter(LONGEST_LINE, (line) =>
         this.#take(line.toString("latin1").trim(), resolve),
@@ -55,7 +58,7 @@ export class Keeper {
         if (stream === "stdout") onLine(bytes);
         return true;
       });
-      void channel.closed.then(() => {
+      this.gone.then(() => {
         this.#isGone = true;
         const gone = new Error("the guest's keeper is gone");
         reject(gone);

@@ -63,6 +63,8 @@ export class Link implements Place {
   /** How many commands began whose end was not heard of. */
   #unended = 0;
   #keeper: Promise<Keeper> | null = null;
+  /** A keeper lives, which ends everything when the connection goes. */
+  #isKept = false;
   /** How many channels are open for commands, and how many the server lets us have at most. */
   #open = 0;
   #limit = Number.POSITIVE_INFINITY;
@@ -94,7 +96,7 @@ export class Link implements Place {
 
   /** Whether something may run that no keeper will end when the connection goes. */
   get mayHaveLeftSomebody(): boolean {
-    return this.facts === null && (this.#unended > 0 || this.#broken.length > 0);
+    return !this.#isKept && (this.#unended > 0 || this.#broken.length > 0);
   }
 
   get isOpen(): boolean {
@@ -150,7 +152,7 @@ export class Link implements Place {
     process.taint();
     await this.#insist(
       process,
-      async (keeper) => process.isOver || (await keeper.signal(process.ward, name)),
+      async (keeper) => process.isOver || (process.isAlone && (await keeper.signal(process.ward, name))),
     );
   }
 
@@ -185,7 +187,7 @@ export class Link implements Place {
     if (!set) return;
     await set.catch(() => {}); // it may be said twice: not after it was taken back
     await (await this.keeper()).forgetDeadline({ slot });
-    this.#deadlines.delete(slot);
+    if (this.#deadlines.get(slot) === set) this.#deadlines.delete(slot);
   }
 
   /** The keeper, or its successor where it was killed. */
@@ -207,6 +209,12 @@ export class Link implements Place {
     const keeper = new Keeper(await this.connection.exec(request, null));
     this.facts = await keeper.facts;
     this.#onFacts(this.facts);
+    this.#isKept = true;
+    void keeper.gone.then(() => {
+      if (!this.connection.isOpen) return; // it ends what the connection leaves
+      this.#isKept = false; // somebody in the guest killed it
+      this.keeper().catch(() => {});
+    });
     return keeper;
   }
 

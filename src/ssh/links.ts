@@ -46,16 +46,13 @@ export class Links {
       signal.throwIfAborted();
       this.#links = this.#links.filter(({ connection }) => connection.isOpen);
       const link = this.#links.find(({ hasRoom }) => hasRoom);
-      if (link) {
-        link.connection.keepProcess(true);
-        return link;
-      }
+      if (link) return link;
       if (this.#links.length < MOST_LINKS) await this.#connect(signal);
       else await this.#room(signal);
     }
   }
 
-  /** Connects ahead of time, unless a connection stands. Keeps no process alive once it stands and nobody wants it. */
+  /** Connects ahead of time, unless a connection stands. */
   async prepare(signal: AbortSignal): Promise<void> {
     if (this.#links.some(({ connection }) => connection.isOpen)) return;
     await this.#connect(signal);
@@ -130,7 +127,7 @@ export class Links {
       this.#broken = [];
       this.#firstName = null;
       closeWhenDead(connection, isPaused);
-      connection.keepProcess(false);
+      connection.letProcessEnd();
       this.#links.push(made);
       if (this.#isClosed) connection.close();
       void connection.lost.then(() => this.#lost(made));

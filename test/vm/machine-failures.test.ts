@@ -108,6 +108,22 @@ describe("a machine whose program dies", () => {
     const pid = Number(await firstLine(program));
     await eventually(() => !isAlive(pid) && !isLeft(options), "the machine is gone", 2_000);
   });
+
+  it.each(["", "await vm.waitForSsh(); await vm.run('true');"])(
+    "ends by itself though it never deleted a machine that it used (%j)",
+    async (more) => {
+      const options = fresh();
+      const program = startProgram(
+        `const vm = await SmolVM.create(${JSON.stringify(options)}); await vm.run("true"); ${more} tell(1);`,
+      );
+      await firstLine(program);
+      const patience = setTimeout(() => program.kill("SIGKILL"), 20_000);
+      const [exitCode] = program.exitCode === null ? await once(program, "exit") : [program.exitCode];
+      clearTimeout(patience);
+      expect(exitCode).toBe(0);
+      await eventually(() => !isLeft(options), "its machine is gone");
+    },
+  );
 });
 
 describe("a full host disk", () => {
