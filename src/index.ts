@@ -24,6 +24,7 @@ export type { AttachOptions } from "./sandbox/attach.ts";
 export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
 export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
+export type { ForkOptions } from "./sandbox/fork.ts";
 export {
   type BuildImageOptions,
   buildImage,
@@ -47,6 +48,7 @@ export type { WaitForSshOptions } from "./sandbox/reach.ts";
 export type { OutputChunk, Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
 export type { Shell, ShellOptions } from "./sandbox/shell.ts";
+export type { CopyCallOptions, RestoreOptions, SnapshotInfo } from "./sandbox/snapshots.ts";
 export { SmolVM } from "./sandbox/vm.ts";
 export type { TerminalSize } from "./ssh/channel.ts";
 export type { SshCommands } from "./ssh/commands.ts";

@@ -99,7 +99,6 @@ wait_for_server() {
 
 # What the host asks for. It asks again where no answer comes: a message of the kernel can tear a line apart.
 read_console() {
-	old_seeds=
 	while read -r line; do
 		case $line in
 		*"smolvm poweroff") kill -USR2 1 ;;
@@ -120,34 +119,92 @@ take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
 	name_in_hosts
 	read -r old_id </etc/machine-id
 	if [ "$2" != "$old_id" ]; then
+		[ "$5" ] && leave_connections
+		wait_for_seed || { echo "smolvm: failed: the kernel did not notice that it is another machine now" && return; }
 		echo "$2" >/etc/machine-id
-		wait_for_seed
 	fi
 	echo "smolvm: identity $4"
 } 2>/dev/null
 
-# The kernel says each time that it is another virtual machine now and has new random numbers; all of it is counted.
+# The kernel says each time that it is another virtual machine now and has new random numbers. It numbers what it says
+# ("level,number,time,…;text"): the number of the last time is kept. One reader is enough, and one that was ended is replaced.
 watch_seeds() {
 	[ -e /sys/bus/platform/drivers/vmgenid ] || [ -e /sys/bus/acpi/drivers/vmgenid ] || return
-	seeds=0
-	echo 0 >$smolvm/seeds
+	read -r watcher <$smolvm/seed-watcher && kill -0 "$watcher" && return
+	[ -e $smolvm/seeds ] || echo 0 >$smolvm/seeds
 	cat /dev/kmsg | while read -r line; do
-		case $line in *"crng reseeded due to virtual machine fork"*) seeds=$((seeds + 1)) && echo $seeds >$smolvm/seeds ;; esac
+		case $line in *"crng reseeded due to virtual machine fork"*) line=${line#*,} && echo "${line%%,*}" >$smolvm/seeds ;; esac
 	done &
+	echo $! >$smolvm/seed-watcher
+} 2>/dev/null
+
+# Longer than QEMU or the kernel ever took.
+wait_for_seed() {
+	watch_seeds || return
+	read -r old_seed <$smolvm/old-seed || old_seed=0
+	ticks=0
+	until read -r seed <$smolvm/seeds && [ "$seed" -gt "$old_seed" ]; do
+		ticks=$((ticks + 1))
+		[ $ticks -le 2000 ] || return
+		read -r -t 0.005 _ <&9
+	done
+	echo "$seed" >$smolvm/old-seed
 }
 
-wait_for_seed() {
-	until read -r seeds <$smolvm/seeds && [ "$seeds" -gt "$old_seeds" ]; do read -r -t 0.005 _ <&9; done
-	old_seeds=$seeds
+# This machine was copied while its source was in use: nobody is at the other end of the source's connections. What ran through
+# them goes on in the background, and what it writes is read, by nobody; the rest of them ends. A keeper that saw its
+# connection end would end the commands too: it goes first. Until this is done, no packet comes or goes.
+leave_connections() {
+	for note in /run/smolvm.*.keeper /tmp/smolvm.*.keeper; do
+		read -r pid <"$note" && kill -KILL "$pid"
+	done
+	groups=/sys/fs/cgroup/smolvm
+	for connection in $groups/*/; do
+		[ -d "$connection"workers ] || continue
+		used=
+		for group in "$connection"[0-9]*/; do
+			read -r pid <"$group"cgroup.procs && [ "$pid" ] || continue
+			used=1
+			move_out "$group"cgroup.procs
+		done
+		[ "$used" ] && drain "$connection"workers/cgroup.procs
+		echo 1 >"$connection"workers/cgroup.kill
+	done
+	for stat in /proc/[0-9]*/stat; do
+		read -r line <"$stat" || continue
+		pid=${line%% *}
+		set -- ${line##*) }
+		[ "$2" = "$server_pid" ] && kill -KILL "$pid"
+	done
+	rm -f /run/smolvm.*.keeper /tmp/smolvm.*.keeper
+}
+
+# The output of a worker's command, stderr included, goes through the worker's own channel: as long as a pipe has a reader, who
+# writes to it lives.
+drain() { # file-with-pids
+	while read -r pid; do
+		[ "$pid" ] || continue
+		for fd in 1 8; do
+			cat "/proc/$pid/fd/$fd" >/dev/null &
+		done
+	done <"$1"
+	read -r -t 0.02 _ <&9 # they are open before the other readers go
+}
+
+move_out() { # file-with-pids
+	moved=1
+	while [ $moved = 1 ]; do
+		moved=0
+		while read -r pid; do
+			echo "$pid" >$groups/background/cgroup.procs && moved=1
+		done <"$1"
+	done
 }
 
 # Before a template is saved: nothing may live but PID 1, this reader, the server, the two that watch for seeds and what the
 # host says; nothing may be at work; and the disk must have it all.
 come_to_rest() { # how-many-others-may-live
-	if [ -z "$old_seeds" ]; then
-		watch_seeds || { echo "smolvm: failed: this kernel has no vmgenid: its clones would draw the same random numbers" && return; }
-		old_seeds=0
-	fi
+	watch_seeds || { echo "smolvm: failed: this kernel has no vmgenid: its clones would draw the same random numbers" && return; }
 	ticks=0
 	rested=0
 	until [ $rested -ge 5 ]; do

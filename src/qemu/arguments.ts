@@ -1,4 +1,4 @@
-import type { MachineDescription, MachineDisk, MachineNetwork } from "./description.ts";
+import type { DiskLayer, MachineDescription, MachineDisk, MachineNetwork } from "./description.ts";
 import type { QemuFeatures } from "./features.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
 import { SERIAL_PORT_NAMES } from "./serial-ports.ts";
@@ -43,14 +43,14 @@ export function qemuArguments(
     ...memoryArguments(machine),
     ...["-smp", `cpus=${machine.cpus}`],
     // A restored guest has its kernel in its memory; QEMU would only keep a copy of the files.
-    ...(begin === "boot" ? kernelArguments(machine) : ["-incoming", "defer"]),
+    ...(begin === "boot" ? kernelArguments(machine) : ["-S", "-incoming", "defer"]),
     ...["-chardev", `${wires.qmp},id=qmp`, "-mon", "chardev=qmp,mode=control"],
     ...["-chardev", `${wires.console},id=console`, "-serial", "chardev:console"],
     ...["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0"],
     ...(features.vmgenid ? ["-device", "vmgenid,guid=auto"] : []),
     ...machine.disks.flatMap(diskArguments),
     ...(machine.network ? networkArguments(machine.network) : []),
-    ...(machine.memoryFile ? serialArguments(wires.serial) : []),
+    ...serialArguments(wires.serial),
   ];
 }
 
@@ -67,23 +67,22 @@ function sandboxArguments(features: QemuFeatures): string[] {
   ];
 }
 
-function boardArguments({ arch, accelerator, memoryFile }: MachineDescription): string[] {
+function boardArguments({ arch, accelerator }: MachineDescription): string[] {
   const bare = arch === "x86_64" ? "q35,vmport=off,smbus=off,sata=off" : "virt,gic-version=max";
-  const board = memoryFile === null ? bare : `${bare},memory-backend=${MEMORY_ID}`;
+  const board = `${bare},memory-backend=${MEMORY_ID}`;
   const emulatedCpu = arch === "x86_64" ? "max" : "max,pauth-impdef=on";
   if (accelerator !== "tcg") return ["-machine", board, "-accel", accelerator, "-cpu", "host"];
   const translation = `tcg,thread=multi,tb-size=${TRANSLATION_CACHE_MIB}`;
   return ["-machine", board, "-accel", translation, "-cpu", emulatedCpu];
 }
 
+/** In any case by the same name: a machine that was saved knows its memory by it, and goes on with another kind. */
 function memoryArguments({ memoryMib, memoryFile }: MachineDescription): string[] {
+  const common = `id=${MEMORY_ID},size=${memoryMib}M`;
   const size = ["-m", `${memoryMib}M`];
-  if (memoryFile === null) return size;
-  const file = `size=${memoryMib}M,mem-path=${escapeOption(memoryFile.path)}`;
-  return [
-    ...size,
-    ...["-object", `memory-backend-file,id=${MEMORY_ID},${file},share=${memoryFile.shared ? "on" : "off"}`],
-  ];
+  if (memoryFile === null) return [...size, "-object", `memory-backend-ram,${common}`];
+  const file = `mem-path=${escapeOption(memoryFile.path)},share=${memoryFile.shared ? "on" : "off"}`;
+  return [...size, "-object", `memory-backend-file,${common},${file}`];
 }
 
 function kernelArguments(machine: MachineDescription): string[] {
@@ -104,7 +103,7 @@ function diskArguments(disk: MachineDisk, index: number): string[] {
 }
 
 /** JSON, so that no character of a path means anything. */
-function diskNode(disk: MachineDisk, id: string): object {
+export function diskNode(disk: MachineDisk, id: string): object {
   return {
     driver: disk.format,
     "node-name": id,
@@ -118,16 +117,16 @@ function diskNode(disk: MachineDisk, id: string): object {
       discard: "unmap",
       cache: { direct: false, "no-flush": !disk.durable },
     },
-    ...(disk.format === "qcow2" ? { backing: backingNode(disk) } : {}),
+    ...(disk.format === "qcow2" ? { backing: disk.backing && layerNode(disk.backing) } : {}),
   };
 }
 
-function backingNode({ backing }: MachineDisk): object | null {
-  if (backing === null) return null;
+function layerNode({ path, format, backing }: DiskLayer): object {
   return {
-    driver: backing.format,
+    driver: format,
     "read-only": true,
-    file: { driver: "file", "read-only": true, filename: backing.path },
+    file: { driver: "file", "read-only": true, filename: path },
+    ...(backing && { backing: layerNode(backing) }),
   };
 }
 

@@ -18,6 +18,8 @@ export interface GuestIdentity {
   readonly hostname: string;
   /** 32 hexadecimal digits. */
   readonly machineId: string;
+  /** True where it was saved amid work: connections of its source are then ended, and what ran through them goes on. */
+  readonly wasInUse: boolean;
 }
 
 const LONGEST_LINE_BYTES = 8 * 1024;
@@ -82,8 +84,13 @@ export class GuestConsole {
   }
 
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. */
-  giveIdentity({ hostname, machineId }: GuestIdentity, epochSeconds: number, request: number): void {
-    this.#say(`identity ${hostname} ${machineId} ${epochSeconds} ${request}`);
+  giveIdentity(
+    { hostname, machineId, wasInUse }: GuestIdentity,
+    epochSeconds: number,
+    request: number,
+  ): void {
+    const use = wasInUse ? " used" : "";
+    this.#say(`identity ${hostname} ${machineId} ${epochSeconds} ${request}${use}`);
   }
 
   close(): void {

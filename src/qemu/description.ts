@@ -37,7 +37,15 @@ export interface MachineDisk {
   /** False: what the guest has synced may be lost when the host crashes. Faster, for what dies with its process anyway. */
   readonly durable: boolean;
   /** What an overlay lies on; the file's own word for it is not believed. Null: nothing, whatever the file says. */
-  readonly backing: { readonly path: string; readonly format: DiskFormat } | null;
+  readonly backing: DiskLayer | null;
+}
+
+/** A file that shows through where those above it have nothing. It is never written to. */
+export interface DiskLayer {
+  readonly path: string;
+  readonly format: DiskFormat;
+  /** The next one below. Absent: whatever the file itself says. */
+  readonly backing?: DiskLayer;
 }
 
 export type DiskFormat = "raw" | "qcow2";

@@ -18,6 +18,8 @@ export interface LaunchOptions {
   readonly ephemeralFolder: string | null;
   /** Restores this instead of booting; the machine is paused then. Its devices must be the ones it was saved with. */
   readonly saved?: SavedState;
+  /** Starts empty, to receive another machine's state: see `copyInto`. */
+  readonly receives?: boolean;
   /** Hears each line of the guest's console, from the first one on. */
   readonly onConsoleLine?: (line: string) => void;
   /** Called as soon as QEMU runs, before it has answered. */
@@ -39,7 +41,7 @@ export async function launchMachine(
 ): Promise<QemuMachine> {
   const qemu = options.qemu ?? (await findQemu(description.arch, options.state));
   const { signal, timeoutMs = 30_000, onConsoleLine, onSpawned, saved, ephemeralFolder } = options;
-  const begin = saved ? "restore" : "boot";
+  const begin = saved || options.receives ? "restore" : "boot";
   const args = qemuArguments(description, qemu.features, undefined, begin);
   const commandLine = [qemu.path, ...qemuArguments(description, qemu.features, TERMINAL, begin)]
     .map(quoteWord)

@@ -6,11 +6,19 @@ import { QmpError } from "./qmp/error.ts";
 const OutcomeSchema = v.object({ status: v.string() });
 const ReportSchema = v.object({ "error-desc": v.optional(v.string()) });
 
-/** Both sides of a save must agree on this. With `leavesMemoryOut` what lies in a shared file is not saved a second time. */
-export async function prepareMigration(qmp: QmpClient, leavesMemoryOut: boolean): Promise<void> {
+/**
+ * Both sides of a save must agree on this. With `leavesMemoryOut` what lies in a shared file is not saved a second time. With
+ * `standsStill` QEMU waits, when the guest stands still and before it writes the last of it, until it is told to go on.
+ */
+export async function prepareMigration(
+  qmp: QmpClient,
+  leavesMemoryOut: boolean,
+  standsStill = false,
+): Promise<void> {
   const capabilities = [
     { capability: "events", state: true },
     { capability: LEAVES_MEMORY_OUT, state: leavesMemoryOut },
+    { capability: "pause-before-switchover", state: standsStill },
   ];
   await qmp.execute("migrate-set-capabilities", { capabilities });
 }

@@ -1,6 +1,9 @@
 import type { BootError } from "../errors.ts";
 import type { GuestConsole, GuestIdentity } from "./console.ts";
+import { type DiskFreezer, prepareFreeze } from "./freeze.ts";
+import { holdNetwork } from "./hold-network.ts";
 import { giveIdentity } from "./identity.ts";
+import { copyLive, type LiveCopyOptions } from "./live-copy.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { type SaveOptions, saveState } from "./save.ts";
@@ -23,10 +26,12 @@ export class QemuMachine {
   readonly sshPort: number | null;
   /** Settles when QEMU is gone; never rejects. */
   readonly exited: Promise<MachineExit>;
-  /** Lead nowhere unless the machine's memory lies in a file. */
+  /** Ways to the guest beside the network: they stand as soon as it runs. */
   readonly serial: SerialPorts;
   readonly #process: QemuProcess;
   readonly #sharesMemory: boolean;
+  /** The node that the guest's first disk is written to. */
+  #top = "disk0";
 
   constructor(process: QemuProcess, qmp: QmpClient, sshPort: number | null, sharesMemory: boolean) {
     this.#sharesMemory = sharesMemory;
@@ -73,6 +78,27 @@ export class QemuMachine {
    */
   async save(options: SaveOptions): Promise<void> {
     await saveState(this.#process, this.qmp, this.#sharesMemory, options);
+  }
+
+  /** Copies the state of this machine while it runs into `target`, which was launched to receive it. Gives for how many ms it stood still. */
+  async copyInto(target: QemuMachine, options: LiveCopyOptions): Promise<number> {
+    const end = (machine: QemuMachine) => ({ process: machine.#process, qmp: machine.qmp });
+    return copyLive(end(this), end(target), options);
+  }
+
+  /** Opens an empty overlay for the guest's first disk; nothing is written to it until the disk is frozen. */
+  async prepareFreeze(overlayPath: string): Promise<DiskFreezer> {
+    const freezer = await prepareFreeze(this.qmp, this.#top, overlayPath);
+    const freeze = async () => {
+      this.#top = await freezer.freeze();
+      return this.#top;
+    };
+    return { ...freezer, freeze };
+  }
+
+  /** Holds back what the guest sends and what comes for it, until it is let through. Nothing gets lost. */
+  async holdNetwork(): Promise<() => Promise<void>> {
+    return holdNetwork(this.qmp);
   }
 
   /** An error that has all there is to know of why this machine is of no use. */

@@ -17,11 +17,11 @@ export interface StateReceiver {
 
 /** The shortest limit of any host's socket paths is 104 bytes, a closing zero included. */
 const LONGEST_SOCKET_PATH_BYTES = 103;
-const SOCKET_NAME = "s";
+export const SOCKET_NAME = "s";
 
 /** QEMU can't write a state to a file of its own accord before version 8.2, but to a socket: this is its other end. */
 export async function listenForState(filePath: string): Promise<StateReceiver> {
-  const folder = await socketFolder(filePath);
+  const folder = await makeSocketFolder(dirname(filePath));
   const server = createServer();
   let socket: Socket | undefined;
   const received = new Promise<void>((resolve, reject) => {
@@ -51,8 +51,8 @@ export async function listenForState(filePath: string): Promise<StateReceiver> {
 }
 
 /** Beside the file, where whoever cleans up after a crash finds it; elsewhere only where that path is too long for a socket. */
-async function socketFolder(filePath: string): Promise<string> {
-  const parents = [dirname(filePath), tmpdir(), "/tmp"];
+export async function makeSocketFolder(folder: string): Promise<string> {
+  const parents = [folder, tmpdir(), "/tmp"];
   const fits = (parent: string) =>
     Buffer.byteLength(join(parent, ".smolvm-XXXXXX", SOCKET_NAME)) <= LONGEST_SOCKET_PATH_BYTES;
   return mkdtemp(join(parents.find(fits) ?? "/tmp", ".smolvm-"));

@@ -1,10 +1,12 @@
 import type { QemuMachine } from "../qemu/machine.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
+import type { SavedMachine } from "../state/snapshots.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
-import type { Booted, BootReport, Machine } from "./machine.ts";
+import type { Booted, BootReport, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
+import { setUpRestore, startRestored } from "./restore.ts";
 import { type BootContext, type Setup, setUp } from "./setup.ts";
 import type { PortSpec } from "./spec.ts";
 
@@ -15,17 +17,44 @@ const LEAST_BOOT_MS = 1_000;
 export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
   const clock = new PhaseClock();
   const isFirst = machine.folder === null;
+  if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
   const setup = await setUp(machine.spec, machine.state, context, clock);
   const deadlineMs = performance.now() + context.timeoutMs;
   const clone = await startClone(machine, setup, context, clock);
   const timeoutMs = Math.max(LEAST_BOOT_MS, deadlineMs - performance.now());
   const started =
     "whyCold" in clone ? await bootCold(machine, setup, { ...context, timeoutMs }, clock) : clone;
-  const { qemu, runner } = started;
+  const way = "whyCold" in clone ? "cold" : "template";
+  return finish(machine, started, isFirst, () => ({
+    ...{ ...started, setup },
+    report: reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : ""),
+  }));
+}
+
+/** The first start of a machine that is a copy of another one. */
+async function restoreMachine(
+  machine: Machine,
+  origin: SavedMachine,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Booted> {
+  const setup = await setUpRestore(machine.spec, machine.state, origin, context);
+  clock.mark("setup");
+  const started = await startRestored(machine, origin, setup, context, clock);
+  const finished = () => ({ ...started, setup, report: reportOf(setup, clock, "snapshot", "") });
+  return finish(machine, started, true, finished);
+}
+
+async function finish(
+  machine: Machine,
+  { qemu, runner }: Started,
+  isFirst: boolean,
+  finished: () => Booted,
+): Promise<Booted> {
   try {
     await openPorts(qemu, machine.spec.ports);
     if (runner && isFirst) await applyEnv(machine, runner);
-    return { ...started, report: reportOf(setup, clock, "whyCold" in clone ? clone.whyCold : null) };
+    return finished();
   } catch (error) {
     await runner?.close();
     await qemu.kill();
@@ -43,12 +72,17 @@ async function applyEnv({ spec }: Machine, runner: CommandRunner): Promise<void>
   if (Object.keys(spec.env).length > 0) await setEnvVars({ runner, vmId: spec.id }, spec.env);
 }
 
-function reportOf({ choice }: Setup, { phases }: PhaseClock, whyCold: string | null): BootReport {
+function reportOf(
+  { choice }: Setup,
+  { phases }: PhaseClock,
+  way: BootReport["way"],
+  wayReason: string,
+): BootReport {
   return {
     accelerator: choice.accelerator,
     acceleratorReason: choice.reason,
-    way: whyCold === null ? "template" : "cold",
-    wayReason: whyCold ?? "",
+    way,
+    wayReason,
     startedAt: new Date().toISOString(),
     phases,
   };

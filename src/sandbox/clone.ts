@@ -101,9 +101,9 @@ async function cloneTemplate(
     clock.mark("restore");
     await qemu.resume();
     if (!early) runner.preconnect(PRECONNECT_MS);
-    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId }, left());
+    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId, wasInUse: false }, left());
     clock.mark("identity");
-    return { qemu, runner };
+    return { qemu, runner, hostKey };
   } catch (error) {
     await runner?.close();
     await qemu?.kill();
@@ -123,7 +123,7 @@ async function copyDisk(
   const content = await readFile(paths.disk);
   requireContent("disk", content, record.disk);
   await writeFile(folder.disk, content, { mode: 0o600, flag: "wx" });
-  return [overlayOn(base, folder.disk)];
+  return [overlayOn(base, [folder.disk])];
 }
 
 /** While QEMU starts. By place, because QEMU reads the same open file from where it stands. */

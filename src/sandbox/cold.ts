@@ -1,10 +1,11 @@
-import { access } from "node:fs/promises";
 import { BootError, OperationTimeoutError } from "../errors.ts";
 import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
+import { findBase, listLayers } from "../state/disk-layers.ts";
+import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
@@ -30,7 +31,7 @@ export async function bootCold(
   const seed = { hostname: spec.name, machineId, authorizedKey: key.publicLine, hostKey: hostKey.dropbear };
   const [initramfs, disks] = await Promise.all([
     seededInitramfs(files, folder.initramfs, seed),
-    ownDisks(files.disk, folder.disk, spec.diskMib),
+    ownDisks(files.disk, folder.folder, spec.diskMib),
   ]);
   clock.mark("disk");
   const description = describe(spec, setup, { name: spec.name, initramfs, disks, memoryFile: null });
@@ -38,7 +39,9 @@ export async function bootCold(
   const warn = (message: string) => machine.surroundings.logger.warn?.(message);
   const up = await bringUp({ description, launch, setup, warn }, context, clock);
   try {
-    return { qemu: up, runner: files.startsSsh ? await openRunner(machine, up, setup, hostKey) : null };
+    if (!files.startsSsh) return { qemu: up, runner: null, hostKey: null };
+    const runner = await openRunner(machine, up, setup, hostKey);
+    return { qemu: up, runner, hostKey: hostKey.publicLine };
   } catch (error) {
     await up.kill();
     throw error;
@@ -107,17 +110,17 @@ export async function seededInitramfs(files: BootFiles, target: string, seed: Se
   return target;
 }
 
-/** The machine's own overlay: made at its first start, found at the later ones. */
+/** The machine's own overlay: made at its first start, found at the later ones, with others above it where copies were made. */
 export async function ownDisks(
   base: BaseDisk | null,
-  path: string,
+  folder: string,
   sizeMib: number,
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
-  const isThere = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) await createOverlay({ base: base.path, baseFormat: base.format, path, sizeMib });
-  return [overlayOn(base, path)];
+  const layers = await listLayers(folder);
+  const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
+  if (layers.length > 0) return [overlayOn(lowest, layers)];
+  const path = diskLayer(folder, 0);
+  await createOverlay({ base: base.path, baseFormat: base.format, path, sizeMib });
+  return [overlayOn(base, [path])];
 }

@@ -2,7 +2,9 @@ import type { QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
+import type { SavedMachine } from "../state/snapshots.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
+import type { Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell } from "./status.ts";
 
@@ -14,6 +16,8 @@ export interface Machine {
   readonly surroundings: Pick<SmolVMOptions, "onProgress" | "signal"> & { readonly logger: Logger };
   /** The folder that holds the name, the disk and the seeded initramfs; null before the first start and after removal. */
   folder: MachinePaths | null;
+  /** What its first start goes on with, instead of booting or cloning a template; null: nothing. */
+  readonly origin: SavedMachine | null;
   /** 32 hexadecimal digits, the same at every start. */
   readonly machineId: string;
   /** Made at the first cold start and kept, so that the pinned key stays right. A clone shows the key of its template instead. */
@@ -24,6 +28,8 @@ export interface Machine {
   starting: Promise<void> | null;
   abortStart: ((reason: Error) => void) | null;
   stopping: Promise<void> | null;
+  /** A copy that is being made of it: nothing may change its state meanwhile. Never rejects. */
+  copying: Promise<void> | null;
   removing: Promise<void> | null;
 }
 
@@ -32,9 +38,12 @@ export interface Started {
   readonly qemu: QemuMachine;
   /** Null where the boot arguments start no SSH server. */
   readonly runner: CommandRunner | null;
+  /** The public key that its SSH server shows; null where there is none. */
+  readonly hostKey: string | null;
 }
 
 export interface Booted extends Started {
+  readonly setup: Setup;
   readonly report: BootReport;
 }
 
@@ -43,9 +52,9 @@ export interface BootReport {
   readonly accelerator: "kvm" | "hvf" | "tcg";
   readonly acceleratorReason: string;
   readonly startedAt: string;
-  /** "template": started as a clone of a saved machine; "cold": booted. */
-  readonly way: "template" | "cold";
-  /** Why it was booted: for a person; "" for a clone. */
+  /** "template": started as a clone of a saved machine; "snapshot": restored from one, or a fork; "cold": booted. */
+  readonly way: "template" | "snapshot" | "cold";
+  /** Why it was booted: for a person; "" where it was not. */
   readonly wayReason: string;
   readonly phases: readonly { readonly name: string; readonly ms: number }[];
 }

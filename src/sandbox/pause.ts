@@ -3,6 +3,7 @@ import type { Booted, Machine } from "./machine.ts";
 
 /** Stops the guest's processors; its memory, its connections and its clock stand still. */
 export async function pauseMachine(machine: Machine): Promise<void> {
+  await machine.copying;
   if (machine.status.phase === "paused") return;
   machine.status.require("pause", "running");
   await bootedOf(machine, "pause").qemu.pause();
@@ -10,6 +11,7 @@ export async function pauseMachine(machine: Machine): Promise<void> {
 }
 
 export async function resumeMachine(machine: Machine): Promise<void> {
+  await machine.copying;
   if (machine.status.phase === "running") return;
   machine.status.require("resume", "paused");
   await bootedOf(machine, "resume").qemu.resume();

@@ -3,7 +3,7 @@ import { hostArch } from "../host/platform.ts";
 import { findProcess } from "../host/process-identity.ts";
 import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
-import type { MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
+import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
 import { type ClientKey, ensureClientKey, readClientKey } from "../ssh/keys.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
@@ -74,10 +74,11 @@ export function describe(
   };
 }
 
-/** A machine's overlay on the disk it starts from. */
-export function overlayOn(base: BaseDisk, path: string): MachineDisk {
-  const backing = { path: base.path, format: base.format };
-  return { path, format: "qcow2", readOnly: false, durable: false, backing };
+/** A machine's disk: files that lie one on the other, the lowest of them on the disk it started from. */
+export function overlayOn(base: BaseDisk, layers: readonly string[]): MachineDisk {
+  let backing: DiskLayer = { path: base.path, format: base.format };
+  for (const path of layers.slice(0, -1)) backing = { path, format: "qcow2", backing };
+  return { path: layers.at(-1) ?? "", format: "qcow2", readOnly: false, durable: false, backing };
 }
 
 /** The folder that holds the machine's name: made at its first start, found at the later ones. */

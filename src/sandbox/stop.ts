@@ -12,6 +12,7 @@ export async function stopMachine(machine: Machine, options: StopOptions = {}): 
   checkOptionKeys(options, ["timeout"], "stop()");
   const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
   await machine.starting;
+  await machine.copying;
   if (machine.stopping) return machine.stopping;
   if (machine.status.phase === "created" || machine.status.phase === "stopped") return;
   if (machine.status.phase === "error") return machine.status.change("stopped", "stop");
@@ -54,6 +55,7 @@ async function removeOnce(machine: Machine): Promise<void> {
   // The process goes first, so that commands under way learn that the machine is gone.
   await booted?.qemu.kill();
   await booted?.runner?.close();
+  await machine.copying;
   if (folder) await removeMachineFolder(folder);
   machine.folder = null;
 }

@@ -37,6 +37,18 @@ export function templateKey(inputs: Record<string, unknown>): string {
   return createHash("sha256").update(canonicalJson(inputs)).digest("hex");
 }
 
+/** A digest of the devices of a machine, and of the processor where the guest runs on it: what another has can't go on with its state. */
+export function deviceModel(spec: MachineSpec, setup: Setup): string {
+  const description = describe(spec, nameless(setup), { ...namelessFiles(setup), disks: [] });
+  const { choice, qemu } = setup;
+  const model = {
+    arguments: qemuArguments(description, qemu.features, undefined, "restore"),
+    disks: setup.files.disk !== null,
+    processor: choice.accelerator === "tcg" ? "emulated" : hostProcessor(),
+  };
+  return createHash("sha256").update(canonicalJson(model)).digest("hex");
+}
+
 /** Where files lie does not matter, only what is in them. */
 function nameless(setup: Setup): Setup {
   return { ...setup, files: { ...setup.files, kernel: "kernel" } };
@@ -47,6 +59,6 @@ function namelessFiles({ files }: Setup) {
     name: "clone",
     initramfs: "initramfs",
     memoryFile: { path: "memory", shared: true },
-    disks: files.disk ? [overlayOn({ ...files.disk, path: "base" }, "disk")] : [],
+    disks: files.disk ? [overlayOn({ ...files.disk, path: "base" }, ["disk"])] : [],
   };
 }

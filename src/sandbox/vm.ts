@@ -1,5 +1,6 @@
 import type { SshCommandOptions, SshCommands } from "../ssh/commands.ts";
 import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
+import { type ForkOptions, forkMachine } from "./fork.ts";
 import { describeMachine, shownStatus, type VMInfo } from "./info.ts";
 import type { Machine } from "./machine.ts";
 import { newMachine } from "./new-machine.ts";
@@ -10,6 +11,15 @@ import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSs
 import { Run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { openShell, type Shell, type ShellOptions } from "./shell.ts";
+import {
+  type CopyCallOptions,
+  deleteSnapshot,
+  listSnapshots,
+  prepareRestore,
+  type RestoreOptions,
+  type SnapshotInfo,
+  snapshotMachine,
+} from "./snapshots.ts";
 import { startMachine } from "./start.ts";
 import { removeMachine, stopMachine } from "./stop.ts";
 
@@ -82,6 +92,40 @@ export class SmolVM implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.delete();
+  }
+
+  /**
+   * Saves memory and disk as they are at one moment, under a name (absent: a readable generated one), while the machine goes on: `pauseMs`
+   * says for how long it stood still. SnapshotAlreadyExistsError, ValidationError, VMStateError, OperationAbortedError.
+   */
+  async snapshot(name?: string, options?: CopyCallOptions): Promise<SnapshotInfo> {
+    return snapshotMachine(this.#machine, name, options);
+  }
+
+  /**
+   * Copies of this machine that run, each with a name, machine-id and random numbers of its own; what ran here goes on running there. All
+   * of them or none: the first error is thrown. `count` is 1 by default, 64 at most; several are called name-1, name-2 …
+   */
+  async fork(options?: ForkOptions): Promise<SmolVM[]> {
+    return forkMachine(this.#machine, options, (prepared) => new SmolVM(prepared));
+  }
+
+  /**
+   * A machine that goes on where a snapshot was taken, as often as wanted and side by side. SnapshotNotFoundError; SmolVMError
+   * "SNAPSHOT_DAMAGED", or "SNAPSHOT_UNUSABLE" where this host's QEMU, accelerator or key is another one.
+   */
+  static async restore(name: string, options?: RestoreOptions): Promise<SmolVM> {
+    return new SmolVM(await prepareRestore(name, options)).start();
+  }
+
+  /** The newest first. */
+  static async listSnapshots(): Promise<SnapshotInfo[]> {
+    return listSnapshots();
+  }
+
+  /** Machines that were restored from it live on. SnapshotNotFoundError. */
+  static async deleteSnapshot(name: string): Promise<void> {
+    await deleteSnapshot(name);
   }
 
   /**

@@ -21,10 +21,21 @@ export const FileStampSchema = v.strictObject({
   sha256,
 });
 
+/** For a file of which others have links: making one changes the time of its last change. Small ones are read whole. */
+export const LayerStampSchema = v.strictObject({
+  bytes: byteCount,
+  inode: v.string(),
+  modifiedNs: v.string(),
+  sha256,
+});
+
 export type ContentStamp = v.InferOutput<typeof ContentStampSchema>;
 export type FileStamp = v.InferOutput<typeof FileStampSchema>;
+export type LayerStamp = v.InferOutput<typeof LayerStampSchema>;
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
+/** 16 MiB take some 30 ms. */
+const LARGEST_READ_BYTES = 16 * 1024 * 1024;
 const HOLE = Buffer.alloc(CHUNK_BYTES);
 
 /** Throws where the content is not the one that was stamped. */
@@ -58,8 +69,27 @@ export async function requireUntouched(path: string, stamp: FileStamp): Promise<
   if (!isSame) throw new Error(`its ${name} was changed or replaced`);
 }
 
+/** Of a frozen layer of a disk. */
+export async function stampLayer(path: string): Promise<LayerStamp> {
+  const { changedNs: _, ...stamp } = await stampFile(path);
+  return stamp;
+}
+
+/** Throws where it is not the very file that was stamped, or its content is another, as far as that can be told in no time. */
+export async function requireSameLayer(path: string, stamp: LayerStamp): Promise<void> {
+  const name = basename(path);
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  if (!found) throw new Error(`its ${name} is missing`);
+  const now = identityOf(found);
+  if (now.bytes !== stamp.bytes)
+    throw new Error(`its ${name} has ${now.bytes} bytes instead of ${stamp.bytes}`);
+  if (now.inode !== stamp.inode || now.modifiedNs !== stamp.modifiedNs)
+    throw new Error(`its ${name} was changed or replaced`);
+  if (stamp.bytes <= LARGEST_READ_BYTES) await requireSameDigest(path, stamp);
+}
+
 /** Reads the whole file: for a thorough check. */
-export async function requireSameDigest(path: string, stamp: FileStamp): Promise<void> {
+export async function requireSameDigest(path: string, stamp: ContentStamp): Promise<void> {
   if ((await digestWithoutHoles(path)) !== stamp.sha256)
     throw new Error(`the content of its ${basename(path)} has changed`);
 }

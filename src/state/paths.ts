@@ -10,6 +10,7 @@ export interface StatePaths {
   readonly clientKeyPublic: string;
   readonly images: string;
   readonly templates: string;
+  readonly snapshots: string;
   readonly machines: string;
   readonly cache: string;
   /** Downloads by their SHA-256. */
@@ -30,6 +31,7 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
     clientKeyPublic: join(home, "keys", "id_ed25519.pub"),
     images: join(home, "images"),
     templates: join(home, "templates"),
+    snapshots: join(home, "snapshots"),
     machines: join(home, "vms"),
     cache,
     downloads: join(cache, "downloads"),
@@ -72,12 +74,25 @@ export function recordFile(folder: string): string {
   return join(folder, "machine.json");
 }
 
+/**
+ * The files of a disk, in the folder of a machine or a snapshot, from the lowest: the highest is written to, those below are
+ * frozen. A folder has its own names for them, so that it is whole whatever becomes of others.
+ */
+export function diskLayer(folder: string, index: number): string {
+  return join(folder, index === 0 ? "disk.qcow2" : `disk-${index}.qcow2`);
+}
+
+/** What the lowest layer lies on, where that is not to be looked for in the image: as it was when the machine was copied. */
+export function diskBase(folder: string): string {
+  return join(folder, "base.img");
+}
+
 export function machinePaths(state: StatePaths, id: string): MachinePaths {
   const folder = join(state.machines, id);
   return {
     folder,
     record: recordFile(folder),
-    disk: join(folder, "disk.qcow2"),
+    disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
     knownHosts: join(folder, "known_hosts"),
   };
@@ -97,14 +112,14 @@ export interface SavedMachinePaths {
   readonly initramfs: string;
 }
 
-/** A template is one kind of saved machine; its record is called after the kind. */
-export function savedMachinePaths(folder: string, kind: "template"): SavedMachinePaths {
+/** Templates and snapshots are saved machines; the record is called after the kind. */
+export function savedMachinePaths(folder: string, kind: "template" | "snapshot"): SavedMachinePaths {
   return {
     folder,
     record: join(folder, `${kind}.json`),
     memory: join(folder, "memory"),
     state: join(folder, "state"),
-    disk: join(folder, "disk.qcow2"),
+    disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
   };
 }
@@ -134,6 +149,18 @@ export const DISCARDED_PREFIX = ".discarded-";
 /** The key of the template of which a folder is a draft; undefined for any other name. */
 export function keyOfDraft(name: string): string | undefined {
   return /^\.draft-([0-9a-f]+)-[^-]+$/.exec(name)?.[1];
+}
+
+/** Where snapshots lie and are made. Names with a dot in front are never taken for a snapshot. */
+export function snapshotFolder(state: StatePaths, name: string): string {
+  return join(state.snapshots, name);
+}
+
+/** In the snapshots' folder: half-made ones. Each says in a file of this name which process makes it. */
+export const SNAPSHOT_DRAFT_PREFIX = DRAFT;
+
+export function draftOwner(folder: string): string {
+  return join(folder, "owner.json");
 }
 
 /** Where an image is made. Names with a dot in front are never taken for an image. */

@@ -8,7 +8,7 @@ import { launchMachine, type QemuMachine } from "../../../src/qemu/machine.ts";
 import { eventually } from "../../support/eventually.ts";
 import { fakeMachine, fakeOptions } from "./fake-qemu.ts";
 
-const IDENTITY = { hostname: "swift-otter", machineId: "0123456789abcdef0123456789abcdef" };
+const IDENTITY = { hostname: "swift-otter", machineId: "0123456789abcdef0123456789abcdef", wasInUse: false };
 
 let folder = "";
 let statePath = "";

@@ -44,15 +44,19 @@ function valuesOf(args: readonly string[], option: string): string[] {
   return args.flatMap((arg, index) => (args[index - 1] === option ? [arg] : []));
 }
 
+function serialPort(index: number, name: string): string {
+  return `virtserialport,id=port${index},bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`;
+}
+
 describe("QEMU's arguments", () => {
   it("for an ordinary machine are these", () => {
     expect(argumentsOf({})).toEqual([
       ...["-name", "guest=swift-otter"],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-      ...["-machine", "q35,vmport=off,smbus=off,sata=off"],
+      ...["-machine", "q35,vmport=off,smbus=off,sata=off,memory-backend=mem0"],
       ...["-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max"],
-      ...["-m", "512M", "-smp", "cpus=2"],
+      ...["-m", "512M", "-object", "memory-backend-ram,id=mem0,size=512M", "-smp", "cpus=2"],
       ...["-kernel", "/images/vmlinux", "-initrd", "/vms/1/initramfs.cpio"],
       ...["-append", kernelCommandLine("console=ttyS0 init=/init", "tcg")],
       ...["-chardev", "socket,fd=3,id=qmp", "-mon", "chardev=qmp,mode=control"],
@@ -61,6 +65,9 @@ describe("QEMU's arguments", () => {
       ...["-device", "vmgenid,guid=auto"],
       ...["-netdev", "user,id=net0,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"],
       ...["-device", "virtio-net-pci,netdev=net0,romfile="],
+      ...["-device", "virtio-serial-pci,id=serial,max_ports=3"],
+      ...["-chardev", "socket,fd=6,id=serial0", "-device", serialPort(0, "smolvm.main")],
+      ...["-chardev", "socket,fd=7,id=serial1", "-device", serialPort(1, "smolvm.errors")],
     ]);
   });
 
@@ -73,7 +80,7 @@ describe("QEMU's arguments", () => {
     ["aarch64", "hvf", "virt,gic-version=max", "hvf", "host"],
   ] as const)("on %s under %s choose the board and the processor", (arch, accelerator, board, accel, cpu) => {
     const args = argumentsOf({ arch, accelerator });
-    expect(valuesOf(args, "-machine")).toEqual([board]);
+    expect(valuesOf(args, "-machine")).toEqual([`${board},memory-backend=mem0`]);
     expect(valuesOf(args, "-accel")).toEqual([accel]);
     expect(valuesOf(args, "-cpu")).toEqual([cpu]);
   });
@@ -122,6 +129,7 @@ describe("QEMU's arguments", () => {
     const restore = qemuArguments(MACHINE, FEATURES, undefined, "restore");
     expect(valuesOf(restore, "-device")).toEqual(valuesOf(boot, "-device"));
     expect(valuesOf(restore, "-incoming")).toEqual(["defer"]);
+    expect(restore).toContain("-S");
     expect(restore.join(" ")).not.toMatch(/-kernel|-initrd|-append/);
   });
 
@@ -136,7 +144,7 @@ describe("QEMU's arguments", () => {
 
   it("lead to the terminal where a person is to start the same guest", () => {
     const args = qemuArguments(MACHINE, FEATURES, TERMINAL);
-    expect(valuesOf(args, "-chardev")).toEqual(["null,id=qmp", "stdio,signal=off,id=console"]);
+    expect(valuesOf(args, "-chardev").slice(0, 2)).toEqual(["null,id=qmp", "stdio,signal=off,id=console"]);
   });
 });
 
@@ -172,6 +180,24 @@ describe("the arguments for disks", () => {
     expect(JSON.parse(json)).toMatchObject({
       cache: { "no-flush": true },
       file: { cache: { "no-flush": true } },
+    });
+  });
+
+  it("name each layer of a disk and what it lies on", () => {
+    const lowest = { path: "/b", format: "raw" } as const;
+    const backing = {
+      path: "/l1",
+      format: "qcow2",
+      backing: { path: "/l0", format: "qcow2", backing: lowest },
+    } as const;
+    const [json = "{}"] = valuesOf(argumentsOf({ disks: [{ ...DISK, backing }] }), "-blockdev");
+    const layer = (driver: string, filename: string) => ({
+      ...{ driver, "read-only": true },
+      file: { driver: "file", "read-only": true, filename },
+    });
+    expect(JSON.parse(json).backing).toEqual({
+      ...layer("qcow2", "/l1"),
+      backing: { ...layer("qcow2", "/l0"), backing: layer("raw", "/b") },
     });
   });
 

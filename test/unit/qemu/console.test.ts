@@ -90,7 +90,7 @@ describe("the console", () => {
     const guest = new GuestConsole(stream);
     guest.askReady();
     guest.askQuiet(2);
-    guest.giveIdentity({ hostname: "otter", machineId: "ab".repeat(16) }, 1_700_000_000, 2);
+    guest.giveIdentity({ hostname: "otter", machineId: "ab".repeat(16), wasInUse: false }, 1_700_000_000, 2);
     const identity = `smolvm identity otter ${"ab".repeat(16)} 1700000000 2`;
     expect(guest.tail).toBe(`smolvm ready?\nsmolvm quiet? 2\n${identity}\n`);
   });

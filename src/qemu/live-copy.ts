@@ -1,0 +1,184 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
+import { OperationAbortedError, SmolVMError } from "../errors.ts";
+import { bounded } from "../util/bounded.ts";
+import { migrationEnd, prepareMigration } from "./migration.ts";
+import { ended } from "./output.ts";
+import type { QemuProcess } from "./process.ts";
+import type { QmpClient } from "./qmp/client.ts";
+import { QmpError } from "./qmp/error.ts";
+import { makeSocketFolder, SOCKET_NAME } from "./state-receiver.ts";
+
+/** One of the two machines, and the conversation with it. */
+export interface CopyEnd {
+  readonly process: QemuProcess;
+  readonly qmp: QmpClient;
+}
+
+export interface LiveCopyOptions {
+  /** What breaks down when the copy does lies here for the time being. */
+  readonly folder: string;
+  /**
+   * The guest stands still from the beginning, and not only for what it wrote last. Emulation needs that: QEMU 7.2 was seen to miss
+   * pages that the guest wrote meanwhile, in two of eight copies.
+   */
+  readonly standsStill: boolean;
+  /** Called while the guest stands still, all its writes done. What it throws is what the copy fails with. */
+  readonly atPause: () => Promise<void>;
+  /** Whether the guest is to go on afterwards; asked then. */
+  readonly goesOn: () => boolean;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type CopyStep = "preparing QEMU" | "copying the memory" | "freezing the disk" | "copying the rest";
+
+const BYTES_PER_SECOND = 2 ** 40;
+/** How long the guest may stand still for what it wrote last. */
+const PAUSE_MS = 50;
+/** A guest that writes faster than can be copied never gets there: after so long it stands still for as long as it takes. */
+const PATIENCE_MS = 10_000;
+const LONGEST_PAUSE_MS = 60_000;
+const CANCEL_MS = 10_000;
+const GO_ON_MS = 5_000;
+const StatusSchema = v.object({ status: v.string() });
+
+/**
+ * Copies the state of a machine that runs, memory and all, into one that was started to receive it and stays paused. The source
+ * goes on meanwhile, but for a moment at the end. Gives for how many milliseconds it stood still. Where it throws (SmolVMError
+ * "SAVE", OperationAbortedError) the source goes on unharmed.
+ */
+export async function copyLive(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions): Promise<number> {
+  const { timeoutMs, signal, goesOn } = options;
+  const copying = new LiveCopy(source, target, options);
+  try {
+    const work = source.process.whileAlive(target.process.whileAlive(copying.run()));
+    return await bounded(work, { operation: "Copying the machine", timeoutMs, signal });
+  } catch (cause) {
+    await copying.undo(goesOn());
+    if (cause instanceof OperationAbortedError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `The machine could not be saved: ${copying.step} failed: ${ended(why)}`;
+    throw new SmolVMError("SAVE", message, { cause, details: { step: copying.step } });
+  } finally {
+    await copying.close();
+  }
+}
+
+class LiveCopy {
+  step: CopyStep = "preparing QEMU";
+  readonly #source: CopyEnd;
+  readonly #target: CopyEnd;
+  readonly #options: LiveCopyOptions;
+  readonly #sent: ReturnType<typeof migrationEnd>;
+  readonly #received: ReturnType<typeof migrationEnd>;
+  readonly #still: Promise<void>;
+  readonly #stopListening: () => void;
+  #stoppedMs = 0;
+  #hasBegun = false;
+  #folder: string | null = null;
+
+  constructor(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions) {
+    this.#source = source;
+    this.#target = target;
+    this.#options = options;
+    this.#sent = migrationEnd(source.qmp);
+    this.#received = migrationEnd(target.qmp);
+    let stopListening = () => {};
+    this.#still = new Promise((resolve) => {
+      stopListening = source.qmp.onEvent(({ name, data }) => {
+        if (name === "STOP") this.#stoppedMs = performance.now();
+        if (name === "MIGRATION" && v.is(StatusSchema, data) && data.status === "pre-switchover") resolve();
+      });
+    });
+    this.#stopListening = stopListening;
+  }
+
+  async run(): Promise<number> {
+    const uri = await this.#prepare();
+    this.step = "copying the memory";
+    if (this.#options.standsStill) await this.#source.qmp.execute("stop");
+    this.#hasBegun = true;
+    await this.#source.qmp.execute("migrate", { uri });
+    await this.#untilStill();
+    this.step = "freezing the disk";
+    await this.#options.atPause();
+    this.step = "copying the rest";
+    await this.#source.qmp.execute("migrate-continue", { state: "pre-switchover" });
+    await this.#sent.ended;
+    this.#hasBegun = false;
+    if (this.#options.goesOn()) await goOn(this.#source.qmp);
+    const pauseMs = this.#stoppedMs === 0 ? 0 : performance.now() - this.#stoppedMs;
+    await this.#received.ended;
+    return pauseMs;
+  }
+
+  /** Ends what is under way; the guest goes on. Never rejects. */
+  async undo(goesOn: boolean): Promise<void> {
+    const { process, qmp } = this.#source;
+    if (process.exit) return;
+    const work = async () => {
+      if (this.#hasBegun) {
+        await qmp.execute("migrate_cancel");
+        await this.#sent.ended.catch(() => {});
+      }
+      if (goesOn) await goOn(qmp);
+    };
+    await bounded(process.whileAlive(work()), { operation: "Going on", timeoutMs: CANCEL_MS }).catch(
+      () => {},
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#stopListening();
+    this.#sent.stopListening();
+    this.#received.stopListening();
+    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  async #prepare(): Promise<string> {
+    this.#folder = await makeSocketFolder(this.#options.folder);
+    const uri = `unix:${join(this.#folder, SOCKET_NAME)}`;
+    const { qmp } = this.#source;
+    await Promise.all([
+      prepareMigration(this.#target.qmp, false),
+      this.#target.qmp.execute("migrate-incoming", { uri }),
+      prepareMigration(qmp, false, true),
+      qmp.execute("migrate-set-parameters", {
+        "max-bandwidth": BYTES_PER_SECOND,
+        "downtime-limit": PAUSE_MS,
+      }),
+    ]);
+    return uri;
+  }
+
+  async #untilStill(): Promise<void> {
+    const hasten = () =>
+      void this.#source.qmp
+        .execute("migrate-set-parameters", { "downtime-limit": LONGEST_PAUSE_MS })
+        .catch(() => {});
+    const patience = setTimeout(hasten, PATIENCE_MS);
+    try {
+      await Promise.race([this.#still, this.#sent.ended]);
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+}
+
+/** QEMU tells that the migration is over a moment before it lets the guest go on, and has no word for that. */
+async function goOn(qmp: QmpClient): Promise<void> {
+  const deadlineMs = performance.now() + GO_ON_MS;
+  for (;;) {
+    try {
+      await qmp.execute("cont");
+      return;
+    } catch (error) {
+      const isTooSoon = error instanceof QmpError && error.message.includes("not finalized");
+      if (!isTooSoon || performance.now() > deadlineMs) throw error;
+    }
+    await sleep(1);
+  }
+}

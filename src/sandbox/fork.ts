@@ -1,0 +1,80 @@
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { Queue } from "../ssh/queue.ts";
+import { parseDurationMs } from "../util/duration.ts";
+import { parseName } from "../util/names.ts";
+import { checkOptionKeys, refuse } from "../util/options.ts";
+import { copyMachine } from "./copy.ts";
+import type { Machine } from "./machine.ts";
+import type { SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
+import { parseSignal } from "./run-options.ts";
+import { COPY_TIMEOUT_SECONDS, type CopyCallOptions, optionsOf } from "./snapshots.ts";
+
+export interface ForkOptions extends CopyCallOptions {
+  /** How many: 1 by default, 1 to 64. */
+  count?: number;
+  /** What the one is called; several are called name-1, name-2 … Absent: readable generated names. */
+  name?: string;
+}
+
+/** What is needed of a copy before it is handed out. */
+interface Fork {
+  start(options: StartOptions): Promise<unknown>;
+  delete(): Promise<void>;
+}
+
+const MOST_FORKS = 64;
+
+/** All of them or none: the first error is thrown, and what had been made is deleted. */
+export async function forkMachine<T extends Fork>(
+  machine: Machine,
+  options: ForkOptions = {},
+  make: (options: SmolVMOptions | VMConfig) => T,
+): Promise<T[]> {
+  checkOptionKeys(options, ["count", "name", "timeout", "signal"], "fork()");
+  const names = namesOf(options);
+  const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
+  const signal = parseSignal(options.signal) ?? undefined;
+  const saved = await copyMachine(machine, "fork", { timeoutMs, signal });
+  try {
+    const { logger } = machine.surroundings;
+    const forks = names.map((name) =>
+      make(optionsOf(saved, { logger, ...(name !== undefined && { name }) })),
+    );
+    await startAll(forks, signal);
+    return forks;
+  } finally {
+    await rm(saved.paths.folder, { recursive: true, force: true });
+  }
+}
+
+async function startAll(forks: readonly Fork[], signal: AbortSignal | undefined): Promise<void> {
+  const failed = new AbortController();
+  const both = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  const turns = new Queue(availableParallelism());
+  let first: { readonly error: unknown } | null = null;
+  const startOne = async (fork: Fork) => {
+    let leave = () => {};
+    try {
+      leave = await turns.enter(both);
+      await fork.start({ signal: both });
+    } catch (error) {
+      first ??= { error };
+      failed.abort(error);
+    } finally {
+      leave();
+    }
+  };
+  await Promise.all(forks.map(startOne));
+  if (first === null) return;
+  await Promise.allSettled(forks.map((fork) => fork.delete()));
+  throw (first as { readonly error: unknown }).error;
+}
+
+function namesOf({ count = 1, name }: ForkOptions): (string | undefined)[] {
+  if (!Number.isInteger(count) || count < 1 || count > MOST_FORKS)
+    throw refuse("count", count, `a whole number from 1 to ${MOST_FORKS}`);
+  if (name === undefined) return Array.from({ length: count }, () => undefined);
+  if (count === 1) return [parseName(name)];
+  return Array.from({ length: count }, (_, index) => parseName(`${parseName(name)}-${index + 1}`));
+}

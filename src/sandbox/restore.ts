@@ -1,0 +1,149 @@
+import { open, rm } from "node:fs/promises";
+import { SmolVMError } from "../errors.ts";
+import { hostArch } from "../host/platform.ts";
+import { findQemu } from "../qemu/binary.ts";
+import type { MachineDisk } from "../qemu/description.ts";
+import { createOverlay } from "../qemu/disk.ts";
+import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { preloadSsh } from "../ssh/connection.ts";
+import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
+import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
+import { diskLayer, type MachinePaths, type StatePaths } from "../state/paths.ts";
+import { requireSavedState, type SavedMachine } from "../state/snapshots.ts";
+import { acceleratorFor } from "./accelerator.ts";
+import type { BaseDisk } from "./boot-files.ts";
+import type { Machine, Started } from "./machine.ts";
+import type { PhaseClock } from "./phases.ts";
+import { openRunner } from "./runner.ts";
+import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+import type { MachineSpec } from "./spec.ts";
+import { deviceModel } from "./template-key.ts";
+
+const PRECONNECT_MS = 10_000;
+
+/** What has to be there to go on with a saved machine. SmolVMError "SNAPSHOT_UNUSABLE" where this host has another QEMU, accelerator or key. */
+export async function setUpRestore(
+  spec: MachineSpec,
+  state: StatePaths,
+  { facts }: SavedMachine,
+  { signal }: BootContext,
+): Promise<Setup> {
+  const [key, qemu, choice] = await Promise.all([
+    spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
+    findQemu(hostArch(), state),
+    acceleratorFor({ ...spec, accelerator: facts.accelerator }, state, signal),
+  ]);
+  const disk = facts.base && { ...facts.base, path: facts.base.elsewhere?.path ?? "" };
+  const startsSsh = facts.hostKey !== null;
+  const files = { image: facts.image, kernel: "", initramfs: null, bootArgs: "", disk, startsSsh };
+  const setup: Setup = { files, key, choice, qemu };
+  const now = qemu.features.version;
+  if (now !== facts.qemuVersion)
+    throw unusable(
+      facts.sourceName,
+      `it was saved by QEMU ${facts.qemuVersion}, and here is ${now}`,
+      "Install that QEMU again",
+    );
+  if (key.publicLine !== facts.clientKey)
+    throw unusable(
+      facts.sourceName,
+      "it lets in the holder of another SSH key",
+      "Put that key back, or name it: sshKeyPath",
+    );
+  if (deviceModel(spec, setup) !== facts.model)
+    throw unusable(
+      facts.sourceName,
+      "its devices are not those of this version or this host",
+      "Use the version of smolvm and the host that saved it",
+    );
+  const base = facts.base?.elsewhere;
+  if (base && (await identityOfFile(base.path).catch(() => "gone")) !== base.identity)
+    throw unusable(
+      facts.sourceName,
+      `${base.path}, on which its disk lies, was changed or is gone`,
+      "Put it back",
+    );
+  return setup;
+}
+
+/** Goes on with a saved machine as another one. What is left where it fails, but for QEMU, is the caller's to remove. */
+export async function startRestored(
+  machine: Machine,
+  origin: SavedMachine,
+  setup: Setup,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Started> {
+  const { spec, state } = machine;
+  const { facts, paths } = origin;
+  const deadlineMs = performance.now() + context.timeoutMs;
+  const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
+  void preloadSsh();
+  const folder = await claimFolder(machine);
+  const saved = await open(paths.state, "r");
+  let qemu: QemuMachine | undefined;
+  let runner: CommandRunner | undefined;
+  try {
+    requireSavedState(origin, await readWhole(saved));
+    const disks = await takeDisk(origin, setup.files.disk, folder, spec.diskMib);
+    clock.mark("disk");
+    const memoryFile = { path: paths.memory, shared: false };
+    const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
+    qemu = await launchMachine(description, {
+      ...{ state, qemu: setup.qemu, ephemeralFolder: folder.folder },
+      saved: { fd: saved.fd, leavesMemoryOut: true },
+      onSpawned: () => clock.mark("spawn"),
+      ...left(),
+    });
+    clock.mark("restore");
+    if (facts.hostKey === null) {
+      await qemu.resume();
+      return { qemu, runner: null, hostKey: null };
+    }
+    // Connections of the source would be reset, and what runs through them would end, before the guest knows who it is.
+    const letThrough = await qemu.holdNetwork();
+    runner = await openRunner(machine, qemu, setup, parseHostKey(facts.hostKey));
+    await qemu.resume();
+    const identity = { hostname: spec.name, machineId: machine.machineId, wasInUse: true };
+    await qemu.giveIdentity(identity, left());
+    clock.mark("identity");
+    await letThrough();
+    runner.preconnect(PRECONNECT_MS);
+    return { qemu, runner, hostKey: facts.hostKey };
+  } catch (error) {
+    await runner?.close();
+    await qemu?.kill();
+    throw error;
+  } finally {
+    await saved.close();
+  }
+}
+
+/** The same frozen files under names of its own, and an empty one above them for what it writes. */
+async function takeDisk(
+  { paths }: SavedMachine,
+  base: BaseDisk | null,
+  { folder }: MachinePaths,
+  sizeMib: number,
+): Promise<readonly MachineDisk[]> {
+  if (base === null) return [];
+  const layers = await shareDisk(paths.folder, folder);
+  const top = diskLayer(folder, layers.length);
+  await rm(top, { force: true });
+  await createOverlay({ base: layers.at(-1) ?? "", baseFormat: "qcow2", path: top, sizeMib });
+  return [overlayOn({ ...base, path: (await findBase(folder)) ?? base.path }, [...layers, top])];
+}
+
+/** By place: QEMU reads the same open file from where it stands. */
+async function readWhole(file: Awaited<ReturnType<typeof open>>): Promise<Buffer> {
+  const content = Buffer.alloc((await file.stat()).size + 1);
+  const { bytesRead } = await file.read(content, 0, content.length, 0);
+  return content.subarray(0, bytesRead);
+}
+
+function unusable(source: string, why: string, remediation: string): SmolVMError {
+  return new SmolVMError("SNAPSHOT_UNUSABLE", `The copy of machine "${source}" can't be restored: ${why}.`, {
+    remediation: `${remediation}, or make the snapshot anew.`,
+  });
+}

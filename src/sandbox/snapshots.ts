@@ -1,0 +1,143 @@
+import { rm } from "node:fs/promises";
+import { type StatePaths, statePaths } from "../state/paths.ts";
+import type { SavedFacts, SnapshotRecord } from "../state/snapshot-record.ts";
+import {
+  getSnapshot,
+  listStoredSnapshots,
+  publishSnapshot,
+  removeSnapshot,
+  requireFreeName,
+  type SavedMachine,
+} from "../state/snapshots.ts";
+import { type Duration, parseDurationMs } from "../util/duration.ts";
+import { generateName, parseName } from "../util/names.ts";
+import { checkOptionKeys, refuse } from "../util/options.ts";
+import { copyMachine } from "./copy.ts";
+import type { Machine } from "./machine.ts";
+import { withOrigin } from "./new-machine.ts";
+import type { SmolVMOptions, VMConfig } from "./options.ts";
+import { parseSignal } from "./run-options.ts";
+
+/** A machine that was saved, as it lies on the disk. */
+export interface SnapshotInfo {
+  readonly name: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** The machine that it was taken of. */
+  readonly sourceName: string;
+  /** The image's name; null for one's own kernel and disk. */
+  readonly image: string | null;
+  readonly memSizeMib: number;
+  readonly vcpuCount: number;
+  readonly diskSizeMib: number;
+  readonly network: "open" | "off";
+  readonly labels: Readonly<Record<string, string>>;
+  /** For how many milliseconds the machine stood still. */
+  readonly pauseMs: number;
+  /** What its files take on the disk, those included that it shares with its source. */
+  readonly sizeBytes: number;
+  /** It can only be restored by the same. */
+  readonly accelerator: "kvm" | "hvf" | "tcg";
+  readonly qemuVersion: string;
+}
+
+export interface CopyCallOptions {
+  /** How long it may take: 120 s by default. */
+  timeout?: Duration;
+  signal?: AbortSignal;
+}
+
+/** All else is as it was saved. */
+export type RestoreOptions = Pick<
+  SmolVMOptions,
+  "name" | "ports" | "labels" | "env" | "logger" | "onProgress" | "signal"
+>;
+
+export const COPY_TIMEOUT_SECONDS = 120;
+const OWN = ["name", "ports", "labels", "env", "persistent", "logger", "onProgress", "signal"];
+const SAVED = [
+  ...["image", "memSizeMib", "vcpuCount", "diskSizeMib", "network", "template", "accelerator"],
+  ...["sshUser", "sshKeyPath", "kernelPath", "initrdPath", "rootfsPath", "bootArgs"],
+];
+
+export async function snapshotMachine(
+  machine: Machine,
+  wanted?: string,
+  options: CopyCallOptions = {},
+): Promise<SnapshotInfo> {
+  checkOptionKeys(options, ["timeout", "signal"], "snapshot()");
+  const name = wanted === undefined ? generateName() : parseName(wanted);
+  const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
+  const signal = parseSignal(options.signal) ?? undefined;
+  await requireFreeName(machine.state, name);
+  const saved = await copyMachine(machine, "snapshot", { timeoutMs, signal });
+  try {
+    const { record } = await publishSnapshot(machine.state, saved, name);
+    return describe(record as SnapshotRecord);
+  } catch (error) {
+    await rm(saved.paths.folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** What a machine is made with that goes on with that snapshot. */
+export async function prepareRestore(
+  name: string,
+  options: RestoreOptions = {},
+  state: StatePaths = statePaths(),
+): Promise<SmolVMOptions | VMConfig> {
+  parseName(name);
+  checkOptionKeys(options, [...OWN, ...SAVED], "restore()");
+  for (const [key, value] of Object.entries(options))
+    if (SAVED.includes(key) && value !== undefined)
+      throw refuse(key, value, "left out: it is as it was saved");
+  const saved = await getSnapshot(state, name);
+  return optionsOf(saved, options);
+}
+
+export function optionsOf(saved: SavedMachine, own: RestoreOptions): SmolVMOptions | VMConfig {
+  const { facts } = saved;
+  const shape = {
+    memSizeMib: facts.memoryMib,
+    vcpuCount: facts.cpus,
+    diskSizeMib: facts.diskMib,
+    network: facts.network,
+    template: facts.template,
+    accelerator: facts.accelerator,
+    sshUser: facts.sshUser,
+    ...(facts.sshKeyPath !== null && { sshKeyPath: facts.sshKeyPath }),
+  };
+  return withOrigin({ labels: facts.labels, ...shape, ...sourceOf(facts), ...own }, saved);
+}
+
+export async function listSnapshots(): Promise<SnapshotInfo[]> {
+  return (await listStoredSnapshots(statePaths())).map(describe);
+}
+
+export async function deleteSnapshot(name: string): Promise<void> {
+  await removeSnapshot(statePaths(), parseName(name));
+}
+
+function sourceOf({ own, image }: SavedFacts): Pick<SmolVMOptions, "image"> | Partial<VMConfig> {
+  if (own === null) return { image: image?.name ?? "debian" };
+  const { initrdPath, ...others } = own;
+  return { ...others, ...(initrdPath !== null && { initrdPath }) };
+}
+
+function describe({ name, facts, sizeBytes }: SnapshotRecord): SnapshotInfo {
+  return {
+    name,
+    createdAt: facts.createdAt,
+    sourceName: facts.sourceName,
+    image: facts.own === null ? (facts.image?.name ?? null) : null,
+    memSizeMib: facts.memoryMib,
+    vcpuCount: facts.cpus,
+    diskSizeMib: facts.diskMib,
+    network: facts.network,
+    labels: facts.labels,
+    pauseMs: facts.pauseMs,
+    sizeBytes,
+    accelerator: facts.accelerator,
+    qemuVersion: facts.qemuVersion,
+  };
+}

@@ -1,0 +1,54 @@
+import { constants, copyFile, link, stat } from "node:fs/promises";
+import { diskBase, diskLayer } from "./paths.ts";
+
+/** The files of a folder's disk, the lowest first; none where it has no disk yet. */
+export async function listLayers(folder: string): Promise<string[]> {
+  const layers: string[] = [];
+  for (let path = diskLayer(folder, 0); await exists(path); path = diskLayer(folder, layers.length))
+    layers.push(path);
+  return layers;
+}
+
+/** What a folder's own disk lies on; undefined where it lies on what its image has. */
+export async function findBase(folder: string): Promise<string | undefined> {
+  return (await exists(diskBase(folder))) ? diskBase(folder) : undefined;
+}
+
+/**
+ * Gives a folder the same frozen layers as another, or the lowest `count` of them, and the same base: links, so that neither is
+ * there for the other's sake; where there are none to have, copies. Gives the layers' new names.
+ */
+export async function shareDisk(from: string, to: string, count?: number): Promise<string[]> {
+  const frozen = (await listLayers(from)).slice(0, count);
+  const base = await findBase(from);
+  const pairs: [string, string][] = frozen.map((path, index) => [path, diskLayer(to, index)]);
+  if (base !== undefined) pairs.push([base, diskBase(to)]);
+  for (const [path, target] of pairs)
+    if (!(await linkFile(path, target)))
+      await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  return pairs.slice(0, frozen.length).map(([, target]) => target);
+}
+
+/** False where there are no links to have. */
+export async function linkFile(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if (NO_LINKS.has(String((error as NodeJS.ErrnoException).code))) return false;
+    throw error;
+  }
+}
+
+/** Another file in its place, or a write to it, shows here. */
+export async function identityOfFile(path: string): Promise<string> {
+  const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}`;
+}
+
+/** Another file system, one without links, too many of them, or a file of another user. */
+const NO_LINKS: ReadonlySet<string> = new Set(["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP"]);
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}

@@ -1,0 +1,80 @@
+import * as v from "valibot";
+import { ContentStampSchema, FileStampSchema, LayerStampSchema } from "./file-stamp.ts";
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const hostKey = v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/));
+
+/** What is known of a machine that was saved, whatever becomes of the files: all that is needed to go on with it. */
+const SavedFactsSchema = v.strictObject({
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  /** For how many milliseconds the source stood still. */
+  pauseMs: v.pipe(v.number(), v.minValue(0)),
+  sourceName: v.string(),
+  /** Null: the caller's own kernel and disk. */
+  image: v.nullable(v.strictObject({ name: v.string(), digest: v.string() })),
+  own: v.nullable(
+    v.strictObject({
+      kernelPath: v.string(),
+      initrdPath: v.nullable(v.string()),
+      rootfsPath: v.string(),
+      bootArgs: v.string(),
+    }),
+  ),
+  memoryMib: count,
+  cpus: count,
+  diskMib: count,
+  network: v.picklist(["open", "off"]),
+  template: v.picklist(["auto", "off"]),
+  sshUser: v.string(),
+  sshKeyPath: v.nullable(v.string()),
+  labels: v.record(v.string(), v.string()),
+  accelerator: v.picklist(["kvm", "hvf", "tcg"]),
+  qemuVersion: v.string(),
+  /** A digest of the devices, and of the processor where guests run on the host's own. */
+  model: v.string(),
+  /** The public keys of its SSH server, and of whom that lets in. Null: it has no server of ours. */
+  hostKey: v.nullable(hostKey),
+  clientKey: v.string(),
+  /** What its lowest layer lies on. Null: no disk. */
+  base: v.nullable(
+    v.strictObject({
+      format: v.picklist(["raw", "qcow2"]),
+      bytes: count,
+      /** Where no link to it could be made, or it is the caller's own. Null: it lies beside the layers. */
+      elsewhere: v.nullable(v.strictObject({ path: v.string(), identity: v.string() })),
+    }),
+  ),
+});
+
+const SnapshotRecordSchema = v.strictObject({
+  formatVersion: v.literal(1),
+  name: v.string(),
+  facts: SavedFactsSchema,
+  memory: FileStampSchema,
+  state: ContentStampSchema,
+  /** From the lowest. */
+  layers: v.array(LayerStampSchema),
+  sizeBytes: v.pipe(v.number(), v.minValue(0)),
+});
+
+export type SavedFacts = v.InferOutput<typeof SavedFactsSchema>;
+/** What a snapshot is: kept beside its files as `snapshot.json`. */
+export type SnapshotRecord = v.InferOutput<typeof SnapshotRecordSchema>;
+
+/** Throws an error that says what is wrong with it, to go after "it". */
+export function decodeSnapshotRecord(text: string): SnapshotRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new Error("its record is no JSON", { cause });
+  }
+  const decoded = v.safeParse(SnapshotRecordSchema, value);
+  if (decoded.success) return decoded.output;
+  const [issue] = decoded.issues;
+  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+export function encodeSnapshotRecord(record: SnapshotRecord): string {
+  return `${JSON.stringify(record, null, 1)}\n`;
+}
