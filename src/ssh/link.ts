@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { bounded } from "../util/bounded.ts";
 import type { Activity } from "./activity.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
@@ -89,7 +90,8 @@ export class Link implements Place {
   /** Ends the connection, and by its keeper all that runs. A short command is often over before the keeper is there. */
   async close(): Promise<void> {
     if (this.connection.isOpen && this.mayHaveLeftSomebody) {
-      await Promise.race([this.keeper().catch(() => {}), sleep(KEEPER_BOUND_MS, undefined, { ref: false })]);
+      const bounds = { operation: "Starting the keeper", timeoutMs: KEEPER_BOUND_MS };
+      await bounded(this.keeper(), bounds).catch(() => {});
     }
     this.connection.close();
   }

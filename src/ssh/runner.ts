@@ -47,6 +47,8 @@ export interface CommandRunner {
   close(): Promise<void>;
 }
 
+/** Starting a shell, on a host that is very busy. */
+const LEAVING_MS = 10_000;
 /** How many commands run at once at most; the others wait their turn. Each takes a shell and a worker of the guest's memory. */
 const MOST_AT_ONCE = 128;
 const LEAST_AT_ONCE = 16;
@@ -102,7 +104,11 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
       }
     },
     isResponsive: (timeoutMs) => isResponsive(connect(), timeoutMs),
-    leaveShell: async (ports, names) => leaveShell(await connect(), ports, names),
+    leaveShell: (ports, names) =>
+      bounded(
+        connect().then((link) => leaveShell(link, ports, names)),
+        { operation: "Leaving a shell in the guest", timeoutMs: LEAVING_MS },
+      ),
     preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
     disturb: () => around.links.activity.disturb(),
     async close() {
