@@ -114,13 +114,22 @@ look_behind() {
 
 # Deadlines are pairs "command:first process:uptime".
 expire() {
-	now
-	kept=''
+	kept='' next=''
 	for one in $due; do
 		rest=${one#*:}
-		if [ "${one##*:}" -le "$up" ]; then end "${one%%:*}" "${rest%%:*}"; else kept="$kept $one"; fi
+		at=${one##*:}
+		if [ "$at" -le "$up" ]; then
+			end "${one%%:*}" "${rest%%:*}"
+		else
+			kept="$kept $one"
+			soonest "$at"
+		fi
 	done
 	due=$kept
+}
+
+soonest() {
+	[ -n "$next" ] && [ "$next" -le "$1" ] || next=$1
 }
 
 forget() {
@@ -131,7 +140,19 @@ forget() {
 	due=$kept
 }
 
+# A line that is not answered in time is sent again, though mostly it had come: what was done is not done again, for somebody
+# else may be there by now. They come in the order of their numbers; those that did not come are remembered.
+is_new() {
+	if [ "$1" -gt "$last" ]; then
+		[ "$1" -le $((last + 1000)) ] || return
+		while last=$((last + 1)) && [ $last -lt "$1" ]; do missing="$missing $last "; done
+		return 0
+	fi
+	case $missing in *" $1 "*) missing=${missing%% $1 *}${missing#* $1 } ;; *) return 1 ;; esac
+}
+
 obey() {
+	is_new "$1" || return
 	id=$1 verb=$2
 	shift 2
 	case $verb in
@@ -149,6 +170,7 @@ obey() {
 	due)
 		now
 		due="$due $1:$2:$((up + $3))"
+		soonest $((up + $3))
 		echo "$id"
 		;;
 	forget)
@@ -180,7 +202,7 @@ while [ $# -gt 1 ]; do
 	bury "$1" "$2"
 	shift 2
 done
-due='' partial='' misses=0
+due='' next='' partial='' misses=0 last=0 missing=''
 while :; do
 	line=''
 	if [ -n "$timed" ] && [ -n "$due" ]; then
@@ -199,7 +221,7 @@ while :; do
 		read -t 0 -r line && misses=$((misses + 1))
 		[ $misses -gt 2 ] && break
 	fi
-	[ -n "$due" ] && expire
+	[ -n "$due" ] && now && [ "$up" -ge "$next" ] && expire
 done 2>/dev/null
 
 bury "$base" "$notes"

@@ -17,7 +17,7 @@ reader='[ . -ef ~ ]||cd 2>/dev/null||cd /;IFS=" " read -r __g __l&&[ "$__g" = "#
 reader=$reader'[ -z "$3" ]||echo 0 >/proc/$$/oom_score_adj;case $__l in *\$__n*)__n=$1;;esac;set --;eval "unset __g __l;$__l"'
 spare=''
 once=''
-trap 'once=1' USR1
+trap 'once=1 woken=1' USR1
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>/dev/null
@@ -112,7 +112,10 @@ while :; do
 	# Waits for a word: the next child is forked when the host has what it waits for. Meanwhile whom the command left
 	# running may write: his pipes are open as long as this shell is there.
 	while :; do
-		IFS= read -r word || exit
+		# Whoever is to be ended before his child is there is ended then: being woken is not the end of the input.
+		until IFS= read -r word; do
+			[ -n "$woken" ] && woken='' || exit
+		done
 		case $word in
 		'') break ;;
 		ping) printf '\001%s pong\n' "$token" ;;

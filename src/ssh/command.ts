@@ -90,12 +90,10 @@ export class Command {
   /** Sends a signal ("SIGTERM") to every process of the command. */
   kill(signalName: string): void {
     const { place, process } = this.#running ?? {};
+    this.#signalled = signalName;
     if (!place || !process) this.stop({ kind: "killed" });
     else if (signalName === "SIGKILL") void place.kill(process);
-    else {
-      this.#signalled = signalName;
-      void place.signal(process, signalName.replace(/^SIG/, ""));
-    }
+    else void place.signal(process, signalName.replace(/^SIG/, ""));
   }
 
   /** Ends everything the command started; the first reason counts. */
@@ -150,12 +148,19 @@ export class Command {
       this.#begin(place, process);
       const end = await this.#untilEnd(place, process);
       if (end.kind === "lost") await this.#listenForDeath();
+      if (this.#signalled !== null && end.kind === "never ran" && end.why === "gone") this.#giveUp();
       if (mayTryAgain && this.#isWorthAnotherTry(end, place, around)) return null;
       return this.#judge(place, end);
     } finally {
       this.#running = null;
       around.links.announceRoom();
     }
+  }
+
+  /** It was killed before it began: another try would not know. */
+  #giveUp(): never {
+    this.stop({ kind: "killed" });
+    throw this.#stopper.signal.reason;
   }
 
   /** Nothing was run, and nothing of its input is lost. */

@@ -31,7 +31,7 @@ export interface Ward {
 
 /**
  * A line that got lost, which a timed read of busybox can do, is sent once more, and again after twice the time: a guest that
- * is only slow has enough to do. Every verb may be said twice.
+ * is only slow has enough to do, and does nothing twice.
  */
 const RESEND_MS = 1000;
 const LONGEST_LINE = 4096;

@@ -22,6 +22,8 @@ export interface GuestProcess {
   readonly ended: Promise<ProcessEnd>;
   /** Known before `ended` is: what is meant for it must not be sent any more, somebody else may run where it ran. */
   readonly isOver: boolean;
+  /** Whoever waited where it runs, and was dismissed for it, is gone: what is sent to all who are there reaches it. */
+  readonly isAlone: boolean;
   /** Sends the command: nothing of it was sent before. */
   begin(sink: OutputSink): void;
   /** Instead of `begin`: it is not wanted any more. */

@@ -69,6 +69,7 @@ export function terminalProcess({ channel, token, slot, isInteractive, onOver }:
     get isOver() {
       return isOver;
     },
+    isAlone: true,
     begin(newSink) {
       sink = newSink;
       channel.setSink((_stream, bytes) => splitter.take(bytes));

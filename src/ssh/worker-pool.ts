@@ -152,6 +152,9 @@ export class WorkerPool {
 
   /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
   #hold(worker: Worker, isTainted: boolean): void {
+    void worker.gone.then(() => {
+      this.#held = this.#held.filter((other) => other !== worker);
+    });
     if (isTainted) this.#letGo(worker);
     else this.#held.push(worker);
     if (this.#held.length > MOST_HELD) this.#letGo(this.#held.shift() ?? worker);

@@ -54,6 +54,9 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
     get isOver() {
       return isOver;
     },
+    get isAlone() {
+      return worker.isAtWatched;
+    },
     begin,
     discard() {
       isOver = true;

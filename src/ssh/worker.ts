@@ -92,6 +92,11 @@ export class Worker {
     else this.#write(lines);
   }
 
+  /** All children before the watched one have ended. */
+  get isAtWatched(): boolean {
+    return this.#watcher !== null && this.#at.stdout === this.#watched;
+  }
+
   /** Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. */
   prepare(kind: Standby["kind"], epoch: number, isRoot: boolean): void {
     this.forkChild();
@@ -124,7 +129,7 @@ export class Worker {
   async wereLinesRead(): Promise<boolean> {
     const answer = new Promise<boolean>((resolve) => {
       this.#onPong = resolve;
-      if (this.#goneEnd) resolve(this.#goneEnd.kind !== "never ran");
+      if (this.#goneEnd) resolve(this.#neverRan === null);
     });
     this.#write(Buffer.from("ping\n"));
     return await answer;
@@ -220,8 +225,21 @@ export class Worker {
   #gone(status: ExitStatus | null): void {
     this.#onReady(null);
     this.#onPong(this.#neverRan === null);
-    this.#goneEnd = this.#neverRan ? { kind: "never ran", why: this.#neverRan } : { kind: "gone", status };
+    this.#goneEnd = this.#endByGoing(status);
     this.#report(this.#goneEnd);
+  }
+
+  /**
+   * A worker ends by itself between two children only, and after it has told of the first: what was to be next never ran.
+   * Nor does what it is given when it is gone.
+   */
+  #endByGoing(status: ExitStatus | null): ChildEnd {
+    if (this.#neverRan) return { kind: "never ran", why: this.#neverRan };
+    if (this.#watcher && this.#end) return this.#end;
+    const endedByItself = status !== null && "code" in status;
+    const wasThere = this.pid !== 0;
+    if (wasThere && (endedByItself || !this.#watcher)) return { kind: "never ran", why: "gone" };
+    return { kind: "gone", status };
   }
 }
 

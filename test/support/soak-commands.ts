@@ -53,14 +53,18 @@ const script: Trial = async (vm, random, n) => {
 
 const argv: Trial = async (vm, random) => {
   const words = Array.from({ length: 1 + random(5) }, () => oddWord(random));
-  const { stdout } = await vm.run(["printf", "%s|", ...words], shellOf(random));
-  assert.equal(stdout, words.map((word) => `${word}|`).join(""));
+  const result = await vm.run(["printf", "%s|", ...words], shellOf(random));
+  assert.deepEqual(
+    [result.stdout, result.stderr, result.exitCode, result.signal],
+    [words.map((word) => `${word}|`).join(""), "", 0, null],
+  );
 };
 
 const output: Trial = async (vm, random) => {
   const last = random(40) === 0 ? 150_000 : random(3000) + 1;
   const stream = random(2) ? "stdout" : "stderr";
   const result = await vm.run(`seq 1 ${last}${stream === "stderr" ? " >&2" : ""}`, shellOf(random));
+  assert.deepEqual([result.exitCode, result.signal], [0, null]);
   assert.ok(result[stream] === sequence(last), `${stream} of seq ${last}`);
 };
 

@@ -86,6 +86,23 @@ describe("a stop", () => {
     for (const end of await Promise.all(runs)) expect(["SIGTERM", "SIGHUP", "abort"], what).toContain(end);
   });
 
+  it(
+    "reaches a command, and not the shell that was started ahead of time and is no use to it",
+    SLOW,
+    async () => {
+      for (let round = 0; round < 40; round++) {
+        await vm.run("true", { ...LONG, shell: "login" });
+        await sleep(40 + random(60)); // such a shell is there then
+        const run = vm.run("exec sleep 86476", { timeout: 20, shell: "raw" });
+        await sleep(random(15));
+        const signal = round % 2 ? "SIGTERM" : "SIGKILL";
+        run.kill(signal);
+        const [end] = await ends([run]);
+        expect([signal, "abort"], `${what}, round ${round}`).toContain(end);
+      }
+    },
+  );
+
   it("gets through to one whose output nobody takes", SLOW, async () => {
     const run = vm.run("yes", { timeout: 2 });
     const output = run[Symbol.asyncIterator]();
