@@ -27,12 +27,12 @@ take_identity() {
 } 2>/dev/null
 
 name_in_hosts() {
-	hosts="127.0.1.1 $name"
+	hosts='' has_name=
 	while read -r line; do
-		case $line in 127.0.1.1*) ;; *) hosts="$hosts
-$line" ;; esac
+		case $line in 127.0.1.1*) has_name=1 ;; *) hosts="$hosts$line
+" ;; esac
 	done </etc/hosts
-	echo "$hosts" >/etc/hosts
+	if [ "$has_name" ]; then echo "${hosts}127.0.1.1 $name" >/etc/hosts; else echo "127.0.1.1 $name" >>/etc/hosts; fi
 }
 
 # Grows the file system to its disk. The common case, a disk as large as the image's, takes no process to find out: the
@@ -112,19 +112,25 @@ read_console() {
 # A guest that was restored from a template has the template's name, machine-id and time until it is told its own, and draws
 # the same random numbers as every other one until the kernel has noticed.
 take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
-	date -s "@$3" >/dev/null
+	TZ=UTC0 date -s "@$3" >/dev/null
 	echo "$1" >/proc/sys/kernel/hostname
 	name=$1
-	echo "$name" >/etc/hostname
+	read -r old_name </etc/hostname
+	overwrite "$old_name" "$name" /etc/hostname
 	name_in_hosts
 	read -r old_id </etc/machine-id
 	if [ "$2" != "$old_id" ]; then
 		[ "$5" ] && leave_connections
 		wait_for_seed || { echo "smolvm: failed: the kernel did not notice that it is another machine now" && return; }
-		echo "$2" >/etc/machine-id
+		overwrite "$old_id" "$2" /etc/machine-id
 	fi
 	echo "smolvm: identity $4"
 } 2>/dev/null
+
+# In place where it can be: to cut a file short first has ext4 write it to the disk at once.
+overwrite() { # old new file
+	if [ ${#1} -le ${#2} ]; then echo "$2" 1<>"$3"; else echo "$2" >"$3"; fi
+}
 
 # The kernel says each time that it is another virtual machine now and has new random numbers. It numbers what it says
 # ("level,number,time,…;text"): the number of the last time is kept. One reader is enough, and one that was ended is replaced.

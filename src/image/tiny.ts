@@ -20,6 +20,7 @@ const ETC_FILES: Readonly<Record<string, string>> = {
   passwd: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
   group: "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
   shells: "/bin/sh\n",
+  hostname: "localhost\n",
   hosts: "127.0.0.1 localhost\n::1 localhost\n",
   "resolv.conf": "nameserver 10.0.2.3\n",
   "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",

@@ -24,7 +24,8 @@ export interface Awaited {
 
 /** Longer than a boot takes: asking is for lines that got lost. */
 const ASK_READY_EVERY_MS = 5_000;
-const ASK_QUIET_EVERY_MS = 1_000;
+/** Longer than the guest tries: a question that waits as the machine is saved is the first that its clones hear. */
+const ASK_QUIET_EVERY_MS = 7_000;
 
 /** Waits until the guest has said this, now or before; BootError as soon as it is clear that it never will. */
 export async function waitForGuest(

@@ -23,11 +23,11 @@ export interface TemplatePlan {
   readonly warn: (message: string) => void;
 }
 
-/** What a template's machine is called until its clones have names of their own. */
-const HOSTNAME = "smolvm";
+/** What a template's machine is called until its clones have names of their own: as an image is, so that no file has to be rewritten. */
+const HOSTNAME = "localhost";
 /** The worker that waits for a clone's first command, its login shell, and two that pass on what they write. */
 const LEFT_PROCESSES = 4;
-const QUIET_MS = 15_000;
+const QUIET_MS = 20_000;
 const SAVE_MS = 30_000;
 
 /**
@@ -71,7 +71,7 @@ async function bootForSaving(
     hostKey: hostKey.dropbear,
   });
   const description = describe(spec, setup, {
-    name: `${HOSTNAME}-template`,
+    name: "smolvm-template",
     initramfs,
     disks: await ownDisks(files.disk, draft.folder, spec.diskMib),
     memoryFile: { path: draft.memory, shared: true },
