@@ -1,6 +1,5 @@
 import type { SmolVMOptions } from "smolvm";
 import type { Bench, Section } from "../bench.ts";
-import { canClone, NOT_YET } from "../later-api.ts";
 import { judge, ratioOf, row, type SectionResult } from "../measure/result.ts";
 import { cost } from "../report/readme.ts";
 import { formatQuantity } from "../report/table.ts";
@@ -20,7 +19,6 @@ export const burstSection: Section = {
 };
 
 async function runClones(bench: Bench): Promise<SectionResult> {
-  if (!canClone()) return NOT_YET;
   const phases: PhaseSamples = new Map();
   const options = optionsOf(bench);
   await timeFirstResult(options);
@@ -52,7 +50,6 @@ async function runClones(bench: Bench): Promise<SectionResult> {
 }
 
 async function runBurst(bench: Bench): Promise<SectionResult> {
-  if (!canClone()) return NOT_YET;
   const size = bench.isQuick ? 4 : 32;
   const options = optionsOf(bench);
   await timeFirstResult(options);

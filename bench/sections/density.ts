@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { SmolVM, type SmolVMOptions } from "smolvm";
 import type { Bench, Section } from "../bench.ts";
-import { canClone, NOT_YET } from "../later-api.ts";
 import { judge, ratioOf, row, type SectionResult } from "../measure/result.ts";
 import { parsePssMib } from "../measure/smaps.ts";
 import { cost } from "../report/readme.ts";
@@ -15,7 +14,6 @@ export const densitySection: Section = {
 };
 
 async function runDensity(bench: Bench): Promise<SectionResult> {
-  if (!canClone()) return NOT_YET;
   const [clones, colds] = bench.isQuick ? [4, 2] : [32, 8];
   const options: SmolVMOptions = { memSizeMib: 512, sshKeyPath: bench.keyPath };
   const cold = row(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { SmolVMPool } from "smolvm";
 import type { Bench, Section } from "../bench.ts";
-import { type MachinePool, NOT_YET, SmolVMPool } from "../later-api.ts";
 import { judge, type SectionResult } from "../measure/result.ts";
 
 const SIZE = 4;
@@ -12,7 +12,6 @@ const REFILL_MS = 1500;
 export const poolSection: Section = { name: "pool", title: `Pool of ${SIZE}`, run: runPool };
 
 async function runPool(bench: Bench): Promise<SectionResult> {
-  if (!SmolVMPool) return NOT_YET;
   const pool = new SmolVMPool({ size: SIZE, sshKeyPath: bench.keyPath });
   try {
     const race = await bench.race(
@@ -33,7 +32,7 @@ async function runPool(bench: Bench): Promise<SectionResult> {
   }
 }
 
-async function timeAcquire(pool: MachinePool): Promise<number> {
+async function timeAcquire(pool: SmolVMPool): Promise<number> {
   await sleep(REFILL_MS);
   const startMs = performance.now();
   const vm = await pool.acquire();

@@ -43,6 +43,7 @@ const PATIENCE_MS = 10_000;
 const LONGEST_PAUSE_MS = 60_000;
 const CANCEL_MS = 10_000;
 const GO_ON_MS = 5_000;
+const LAST_WORDS_MS = 1_000;
 const StatusSchema = v.object({ status: v.string() });
 
 /**
@@ -59,9 +60,7 @@ export async function copyLive(source: CopyEnd, target: CopyEnd, options: LiveCo
   } catch (cause) {
     await copying.undo(goesOn());
     if (cause instanceof OperationAbortedError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const message = `The machine could not be saved: ${copying.step} failed: ${ended(why)}`;
-    throw new SmolVMError("SAVE", message, { cause, details: { step: copying.step } });
+    throw await explain(cause, copying.step, target.process);
   } finally {
     await copying.close();
   }
@@ -166,6 +165,22 @@ class LiveCopy {
       clearTimeout(patience);
     }
   }
+}
+
+/** Where the receiver has ended, the sender only knows that nobody listens. */
+async function explain(cause: unknown, step: CopyStep, receiver: QemuProcess): Promise<SmolVMError> {
+  if (cause instanceof QmpError) await Promise.race([receiver.exited, sleep(LAST_WORDS_MS)]);
+  // What is written to a mapped file of which no more fits on the disk ends like this.
+  const isFull = receiver.exit?.signal === "SIGBUS";
+  const words = receiver.exit?.reason ?? (cause instanceof Error ? cause.message : String(cause));
+  const why = isFull ? "there is no space left for its memory" : words;
+  return new SmolVMError("SAVE", `The machine could not be saved: ${step} failed: ${ended(why)}`, {
+    cause,
+    details: { step },
+    ...(isFull && {
+      remediation: "Free some space on the file system of the state folder, or move it: SMOLVM_HOME.",
+    }),
+  });
 }
 
 /** QEMU tells that the migration is over a moment before it lets the guest go on, and has no word for that. */

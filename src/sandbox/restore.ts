@@ -10,7 +10,7 @@ import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
 import { diskLayer, type MachinePaths, type StatePaths } from "../state/paths.ts";
-import { requireSavedState, type SavedMachine } from "../state/snapshots.ts";
+import { requireSavedMemory, requireSavedState, type SavedMachine } from "../state/snapshots.ts";
 import { acceleratorFor } from "./accelerator.ts";
 import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
@@ -96,6 +96,7 @@ export async function startRestored(
       onSpawned: () => clock.mark("spawn"),
       ...left(),
     });
+    await requireSavedMemory(origin);
     clock.mark("restore");
     if (facts.hostKey === null) {
       await qemu.resume();

@@ -1,5 +1,6 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { collectAbandoned, removeMachineFolder } from "../state/machine-folder.ts";
+import { collectDrafts } from "../state/snapshots.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
@@ -32,6 +33,7 @@ async function startOnce(machine: Machine, options: StartOptions, timeoutMs: num
   try {
     throwIfAborted(signal);
     void collectAbandoned(machine.state).catch(() => undefined);
+    void collectDrafts(machine.state).catch(() => undefined);
     const booted = await bootMachine(machine, {
       signal,
       timeoutMs,

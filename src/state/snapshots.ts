@@ -106,6 +106,14 @@ export async function getSnapshot(state: StatePaths, name: string): Promise<Save
   }
 }
 
+/** The same for its memory, once it is in use: what was put in its place meanwhile would be found out by nobody else. */
+export async function requireSavedMemory({ record, paths }: SavedMachine): Promise<void> {
+  if (record === null) return;
+  await requireUntouched(paths.memory, record.memory).catch((error) => {
+    throw damaged(record.name, error);
+  });
+}
+
 /** SmolVMError "SNAPSHOT_DAMAGED" where the state is not what was saved. */
 export function requireSavedState({ record }: SavedMachine, content: Uint8Array): void {
   if (record === null) return;

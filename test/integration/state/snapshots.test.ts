@@ -1,0 +1,143 @@
+import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
+import { appendFile, mkdir, mkdtemp, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../../../src/errors.ts";
+import { findBase, listLayers, shareDisk } from "../../../src/state/disk-layers.ts";
+import { diskBase, diskLayer, draftOwner, type StatePaths, statePaths } from "../../../src/state/paths.ts";
+import type { SavedFacts } from "../../../src/state/snapshot-record.ts";
+import {
+  collectDrafts,
+  getSnapshot,
+  listStoredSnapshots,
+  openSnapshotDraft,
+  publishSnapshot,
+  removeSnapshot,
+  requireFreeName,
+  requireSavedMemory,
+  requireSavedState,
+  type SavedMachine,
+} from "../../../src/state/snapshots.ts";
+
+const MIB = 1024 * 1024;
+const FACTS: SavedFacts = {
+  ...{ createdAt: "2026-11-24T04:00:00.000Z", pauseMs: 1, sourceName: "otter", image: null, own: null },
+  ...{ memoryMib: 64, cpus: 1, diskMib: 64, network: "open", template: "auto", sshUser: "root" },
+  ...{ sshKeyPath: null, labels: {}, accelerator: "tcg", qemuVersion: "7.2.22", model: "m" },
+  ...{ hostKey: null, clientKey: "ssh-ed25519 AAAA", base: null },
+};
+
+let state: StatePaths;
+beforeEach(async () => {
+  state = statePaths({ SMOLVM_HOME: await mkdtemp(join(tmpdir(), "smolvm-snapshots-")) });
+});
+afterEach(() => rm(state.home, { recursive: true, force: true }));
+
+async function makeDraft(createdAt = FACTS.createdAt): Promise<SavedMachine> {
+  const paths = await openSnapshotDraft(state);
+  await writeFile(paths.memory, Buffer.alloc(2 * MIB, 7));
+  await writeFile(paths.state, "the state");
+  await writeFile(diskLayer(paths.folder, 0), "lowest");
+  await writeFile(diskLayer(paths.folder, 1), Buffer.alloc(17 * MIB, 1));
+  return { paths, facts: { ...FACTS, createdAt }, record: null };
+}
+
+describe("a snapshot that was published", () => {
+  it("is found as it was, listed from the newest, and removed", async () => {
+    const made = await publishSnapshot(state, await makeDraft(), "one");
+    await publishSnapshot(state, await makeDraft("2026-11-25T04:00:00.000Z"), "two");
+    expect(await getSnapshot(state, "one")).toEqual(made);
+    expect((await listStoredSnapshots(state)).map(({ name }) => name)).toEqual(["two", "one"]);
+    expect(readdirSync(made.paths.folder).sort()).toEqual(
+      ["disk-1.qcow2", "disk.qcow2", "memory", "snapshot.json", "state"].sort(),
+    );
+    await removeSnapshot(state, "one");
+    await expect(getSnapshot(state, "one")).rejects.toBeInstanceOf(SnapshotNotFoundError);
+    await expect(removeSnapshot(state, "one")).rejects.toBeInstanceOf(SnapshotNotFoundError);
+    expect(readdirSync(state.snapshots)).toEqual(["two"]);
+  });
+
+  it("keeps its name from others, of whom none hurts it", async () => {
+    const drafts = await Promise.all([makeDraft(), makeDraft(), makeDraft()]);
+    const outcomes = await Promise.allSettled(drafts.map((draft) => publishSnapshot(state, draft, "one")));
+    const refused = outcomes.filter((each) => each.status === "rejected");
+    expect(refused).toHaveLength(2);
+    for (const { reason } of refused) expect(reason).toBeInstanceOf(SnapshotAlreadyExistsError);
+    await expect(requireFreeName(state, "one")).rejects.toBeInstanceOf(SnapshotAlreadyExistsError);
+    await getSnapshot(state, "one");
+  });
+
+  it.each<[string, (saved: SavedMachine["paths"]) => unknown, RegExp]>([
+    ["memory cut", ({ memory }) => truncateSync(memory, MIB), /its memory has \d+ bytes instead of/],
+    ["memory gone", ({ memory }) => rm(memory), /its memory is missing/],
+    ["memory touched", ({ memory }) => utimes(memory, new Date(), new Date()), /its memory was changed/],
+    ["small layer written to", ({ disk }) => writeFile(disk, "LOWEST"), /its disk.qcow2 was changed/],
+    ["large layer longer", ({ folder }) => appendFile(diskLayer(folder, 1), "x"), /disk-1.qcow2 has/],
+    ["layer gone", ({ folder }) => rm(diskLayer(folder, 1)), /its disk has 1 layers instead of 2/],
+    ["record cut", ({ record }) => truncateSync(record, 20), /its record is no JSON/],
+    ["record gone", ({ record }) => rm(record), /its record is missing/],
+    [
+      "record of another",
+      async ({ record }) => writeFile(record, readFileSync(record, "utf8").replace('"one"', '"two"')),
+      /its record is another one's/,
+    ],
+  ])("with its %s is damaged, and says what and what to do", async (_, damage, reason) => {
+    const { paths } = await publishSnapshot(state, await makeDraft(), "one");
+    await damage(paths);
+    const error = await getSnapshot(state, "one").catch((failure) => failure);
+    expect(error).toBeInstanceOf(SmolVMError);
+    expect(error).toMatchObject({ code: "SNAPSHOT_DAMAGED", message: expect.stringMatching(reason) });
+    expect(error.remediation).toBe("Remove it: smolvm snapshot rm one");
+  });
+
+  it("with a small layer changed and its times set back is damaged too", async () => {
+    const { paths } = await publishSnapshot(state, await makeDraft(), "one");
+    const { atimeNs, mtimeNs } = await stat(paths.disk, { bigint: true });
+    await writeFile(paths.disk, "LOWEST");
+    await utimes(paths.disk, Number(atimeNs) / 1e9, Number(mtimeNs) / 1e9);
+    await expect(getSnapshot(state, "one")).rejects.toThrow(
+      /its disk.qcow2 (was|has) changed|content of its disk/,
+    );
+  });
+
+  it("is looked at once more when it is in use", async () => {
+    const saved = await publishSnapshot(state, await makeDraft(), "one");
+    requireSavedState(saved, Buffer.from("the state"));
+    expect(() => requireSavedState(saved, Buffer.from("THE state"))).toThrow(
+      /the content of its state has changed/,
+    );
+    await requireSavedMemory(saved);
+    await appendFile(saved.paths.memory, "x");
+    await expect(requireSavedMemory(saved)).rejects.toMatchObject({ code: "SNAPSHOT_DAMAGED" });
+  });
+});
+
+describe("a draft", () => {
+  it("is removed when its maker has died, and only then", async () => {
+    const { paths: mine } = await makeDraft();
+    const { paths: another } = await makeDraft();
+    const dead = { ...JSON.parse(readFileSync(draftOwner(another.folder), "utf8")), startedAt: "0" };
+    await writeFile(draftOwner(another.folder), JSON.stringify(dead));
+    const unowned = join(state.snapshots, ".draft-new");
+    await mkdir(unowned);
+    await collectDrafts(state);
+    expect([mine.folder, another.folder, unowned].map(existsSync)).toEqual([true, false, true]);
+    expect(await listStoredSnapshots(state)).toEqual([]);
+  });
+});
+
+describe("the files of a disk", () => {
+  it("are the same ones under other names, for as many layers as are wanted", async () => {
+    const [from, to] = [join(state.home, "from"), join(state.home, "to")];
+    for (const folder of [from, to]) await mkdir(folder, { recursive: true });
+    for (const index of [0, 1, 2]) await writeFile(diskLayer(from, index), `layer ${index}`);
+    await writeFile(diskBase(from), "base");
+    expect(await shareDisk(from, to, 2)).toEqual([diskLayer(to, 0), diskLayer(to, 1)]);
+    expect(await listLayers(to)).toEqual([diskLayer(to, 0), diskLayer(to, 1)]);
+    expect((await stat(diskLayer(to, 1))).ino).toBe((await stat(diskLayer(from, 1))).ino);
+    await rm(from, { recursive: true });
+    expect(readFileSync(diskLayer(to, 1), "utf8")).toBe("layer 1");
+    expect(readFileSync((await findBase(to)) ?? "", "utf8")).toBe("base");
+  });
+});

@@ -1,0 +1,273 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { open, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  SmolVM,
+  SmolVMError,
+  SnapshotAlreadyExistsError,
+  SnapshotNotFoundError,
+  ValidationError,
+  VMStateError,
+} from "../../src/index.ts";
+import { diskLayer, savedMachinePaths, snapshotFolder } from "../../src/state/paths.ts";
+import { eventually } from "../support/eventually.ts";
+import { firstLine, startProgram } from "../support/machines.ts";
+import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
+
+let home: OwnHome;
+beforeEach(async () => {
+  home = await useOwnHome();
+});
+afterEach(async () => {
+  expect(home.machines()).toEqual([]);
+  expect(drafts()).toEqual([]);
+  await home[Symbol.asyncDispose]();
+});
+
+const inSnapshots = () => (existsSync(home.state.snapshots) ? readdirSync(home.state.snapshots) : []);
+const drafts = () => inSnapshots().filter((name) => name.startsWith("."));
+const filesOf = (name: string) => {
+  const folder = snapshotFolder(home.state, name);
+  return { ...savedMachinePaths(folder, "snapshot"), layer: diskLayer(folder, 1) };
+};
+
+/** What restoring was refused with; the error of a machine that came up all the same. */
+async function refusalOf(name: string): Promise<SmolVMError> {
+  const outcome = await SmolVM.restore(name).catch((error) => error);
+  if (outcome instanceof SmolVM) await outcome.delete();
+  expect(outcome).toBeInstanceOf(SmolVMError);
+  return outcome;
+}
+
+async function flip(path: string, at: number): Promise<void> {
+  const file = await open(path, "r+");
+  const byte = Buffer.alloc(1);
+  await file.read(byte, 0, 1, at);
+  await file.write(Buffer.from([(byte[0] ?? 0) ^ 0x10]), 0, 1, at);
+  await file.close();
+}
+
+describe("names of snapshots", () => {
+  it("are taken once, found or not, and say so", () =>
+    SmolVM.use(named(), async (vm) => {
+      const { name } = await vm.snapshot();
+      expect(name).toMatch(/^[a-z]+-[a-z]+-[0-9a-f]{6}$/);
+      await expect(vm.snapshot(name)).rejects.toBeInstanceOf(SnapshotAlreadyExistsError);
+      const twice = await Promise.allSettled([vm.snapshot("twice"), vm.snapshot("twice")]);
+      expect(twice.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+      expect((await SmolVM.listSnapshots()).map((each) => each.name)).toEqual(["twice", name]);
+      for (const each of ["twice", name]) await SmolVM.deleteSnapshot(each);
+      await expect(SmolVM.restore(name)).rejects.toBeInstanceOf(SnapshotNotFoundError);
+      await expect(SmolVM.deleteSnapshot(name)).rejects.toBeInstanceOf(SnapshotNotFoundError);
+      for (const bad of ["A", "../x", ""]) {
+        await expect(vm.snapshot(bad)).rejects.toBeInstanceOf(ValidationError);
+        await expect(SmolVM.restore(bad)).rejects.toBeInstanceOf(ValidationError);
+        await expect(SmolVM.deleteSnapshot(bad)).rejects.toBeInstanceOf(ValidationError);
+      }
+      for (const bad of [{ count: 0 }, { count: 65 }, { count: 1.5 }, { name: "A" }, { size: 2 }])
+        await expect(vm.fork(bad as object)).rejects.toBeInstanceOf(ValidationError);
+    }));
+
+  it("are no way to change what was saved", async () => {
+    const refused = { memSizeMib: 512, image: "debian", network: "off", sshUser: "me", cpus: 2 };
+    for (const [key, value] of Object.entries(refused))
+      await expect(SmolVM.restore("any", { [key]: value })).rejects.toThrow(new RegExp(key));
+    const vm = new SmolVM(named());
+    await expect(vm.snapshot()).rejects.toBeInstanceOf(VMStateError);
+    await expect(vm.fork()).rejects.toBeInstanceOf(VMStateError);
+  });
+});
+
+describe("a snapshot whose file is damaged", () => {
+  it(
+    "is named, and nothing is left of the machine that was to be",
+    () =>
+      SmolVM.use({ ...CLONE, image: "debian" }, async (vm) => {
+        await vm.run("echo here >/root/mark; sync");
+        await vm.snapshot("once");
+        await vm.snapshot("whole");
+        const damages: [string, () => Promise<void>][] = [
+          ["memory", async () => flip(filesOf("whole").memory, 4096)],
+          ["disk-1.qcow2", async () => rmSync(filesOf("whole").layer)],
+          ["state", async () => truncateSync(filesOf("whole").state, 1000)],
+          ["state", async () => flip(filesOf("whole").state, 1000)],
+          ["record", async () => truncateSync(filesOf("whole").record, 100)],
+          ["record", async () => rmSync(filesOf("whole").record)],
+        ];
+        for (const [file, damage] of damages) {
+          await damage();
+          const { code, message, remediation } = await refusalOf("whole");
+          expect([code, message]).toEqual([
+            "SNAPSHOT_DAMAGED",
+            expect.stringMatching(`^The snapshot "whole" is damaged: .*${file.split("-")[0]}.*\\.$`),
+          ]);
+          expect(remediation).toBe("Remove it: smolvm snapshot rm whole");
+          await SmolVM.deleteSnapshot("whole");
+          await vm.snapshot("whole");
+        }
+        const layer = diskLayer(snapshotFolder(home.state, "whole"), 0);
+        const { atime, mtime, size } = await stat(layer);
+        await flip(layer, Math.floor(size / 2));
+        await utimes(layer, atime, mtime);
+        expect((await refusalOf("whole")).message).toMatch(/its disk.qcow2/);
+        await flip(layer, Math.floor(size / 2));
+        await SmolVM.deleteSnapshot("whole");
+        await SmolVM.deleteSnapshot("once");
+      }),
+    300_000,
+  );
+
+  it("where only QEMU finds out is a BootError", () =>
+    SmolVM.use(named(), async (vm) => {
+      await vm.snapshot("broken");
+      const { record, state } = filesOf("broken");
+      const broken = readFileSync(state).fill(0, 5000, 9000);
+      const value = JSON.parse(readFileSync(record, "utf8"));
+      const sha256 = createHash("sha256").update(broken).digest("hex");
+      writeFileSync(state, broken);
+      writeFileSync(record, JSON.stringify({ ...value, state: { bytes: broken.length, sha256 } }));
+      expect(await refusalOf("broken")).toMatchObject({
+        code: "BOOT",
+        message: expect.stringMatching(/could not be restored/),
+      });
+      await SmolVM.deleteSnapshot("broken");
+    }));
+});
+
+describe("a snapshot that does not fit this host", () => {
+  it("is refused with what would help", () =>
+    SmolVM.use(named(), async (vm) => {
+      await vm.snapshot("other");
+      const { record } = filesOf("other");
+      const text = readFileSync(record, "utf8");
+      const { facts } = JSON.parse(text);
+      const changes: [string, string, RegExp][] = [
+        [facts.qemuVersion, "7.2.99", /it was saved by QEMU 7\.2\.99, and here is 7/],
+        [facts.clientKey, facts.clientKey.replace(/.{4}$/, "AAAA"), /holder of another SSH key/],
+        [facts.model, "0".repeat(64), /its devices are not those/],
+      ];
+      for (const [was, becomes, reason] of changes) {
+        writeFileSync(record, text.replace(JSON.stringify(was), JSON.stringify(becomes)));
+        const { code, message, remediation } = await refusalOf("other");
+        expect([code, message]).toEqual(["SNAPSHOT_UNUSABLE", expect.stringMatching(reason)]);
+        expect(remediation).toMatch(/\.$/);
+      }
+      await SmolVM.deleteSnapshot("other");
+    }));
+});
+
+const WORK = `const vm = await SmolVM.create(${JSON.stringify({ ...CLONE, image: "debian" })});
+  await vm.run("echo here >/root/mark", { check: true });
+  tell(vm.name);`;
+
+describe("a program that is killed", () => {
+  it("at any step of a snapshot or a fork leaves nothing, or a snapshot that is whole", async () => {
+    await SmolVM.use({ ...CLONE, image: "debian" }, async (vm) => vm.run("true"));
+    const draftHas = (file: "memory" | "state" | "record" | "disk") => () =>
+      drafts().some((name) =>
+        existsSync(savedMachinePaths(join(home.state.snapshots, name), "snapshot")[file]),
+      );
+    const isPublished = () => inSnapshots().includes("of-the-dead");
+    const manyMachines = () => home.machines().length > 2;
+    const steps: [string, string, () => boolean][] = [
+      ["the draft is there", "snapshot", () => drafts().length > 0],
+      ["its memory is mapped", "snapshot", draftHas("memory")],
+      ["the disk is frozen", "snapshot", draftHas("disk")],
+      ["the state is written", "snapshot", draftHas("state")],
+      ["the record is written", "snapshot", () => draftHas("record")() || isPublished()],
+      ["it has its name", "snapshot", isPublished],
+      ["forks are made", "fork", manyMachines],
+    ];
+    for (const [what, verb, isReached] of steps) {
+      const call = verb === "snapshot" ? `vm.snapshot("of-the-dead")` : "vm.fork({ count: 4 })";
+      const program = startProgram(`${WORK} await ${call}; setInterval(() => {}, 1000);`, [], home.env);
+      await firstLine(program);
+      await eventually(isReached, what, 30_000);
+      program.kill("SIGKILL");
+      await once(program, "close");
+      await SmolVM.use(named(), async (vm) => vm.run("true", { check: true }));
+      await eventually(
+        () => home.machines().length === 0 && drafts().length === 0,
+        `nothing is left (${what})`,
+      );
+      if (!isPublished()) continue;
+      const copy = await SmolVM.restore("of-the-dead");
+      expect((await copy.run("cat /root/mark")).output).toBe("here");
+      await copy.delete();
+      await SmolVM.deleteSnapshot("of-the-dead");
+    }
+  }, 300_000);
+});
+
+describe("a machine", () => {
+  it("whose copy is aborted, fails or is overtaken goes on as if nothing had been", () =>
+    SmolVM.use({ ...CLONE, image: "debian" }, async (vm) => {
+      let at = 0;
+      const counting = vm.run("for i in $(seq 1 300); do echo $i; sleep 0.01; done", {
+        onStdout: () => at++,
+      });
+      await eventually(() => at > 3, "it counts");
+      for (const afterMs of [0, 30, 80, 150, 250, 400]) {
+        const failure = await vm
+          .snapshot("never", { signal: AbortSignal.timeout(afterMs) })
+          .catch((error) => error);
+        if (!(failure instanceof Error)) await SmolVM.deleteSnapshot("never");
+        else expect(failure).toMatchObject({ code: "OPERATION_ABORTED" });
+      }
+      expect((await counting).stdout.split("\n").slice(-2)).toEqual(["300", ""]);
+      await expect(vm.snapshot("late", { timeout: "50ms" })).rejects.toThrow(
+        /did not finish within|could not be saved/,
+      );
+      expect(vm.status).toBe("running");
+      const [copy] = await vm.fork();
+      expect((await copy?.run("echo alive"))?.output).toBe("alive");
+      await copy?.delete();
+      await vm.stop();
+      await vm.start();
+      expect((await vm.run("echo alive")).output).toBe("alive");
+      expect(inSnapshots()).toEqual([]);
+    }));
+
+  it("that is deleted while it is copied is gone, and so is the copy", async () => {
+    for (const afterMs of [50, 200, 400]) {
+      const vm = await SmolVM.create(named());
+      const failure = vm.snapshot("cut").then(
+        () => SmolVM.deleteSnapshot("cut"),
+        (error) => error,
+      );
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      await vm.delete();
+      expect([undefined, "SAVE", "BOOT"]).toContain((await failure)?.code);
+      expect(inSnapshots()).toEqual([]);
+    }
+  });
+});
+
+describe("a host without space", () => {
+  it("gives a clear error, and the machine goes on", async () => {
+    const asRoot = process.getuid?.() === 0 ? [] : ["--map-root-user"];
+    const body = `await SmolVM.use(${JSON.stringify({ ...CLONE, template: "off" })}, async (vm) => {
+        const failure = await vm.snapshot("none").catch((error) => error);
+        tell([failure.code, failure.message, (await vm.run("echo alive")).output, vm.status]);
+      });`;
+    mkdirSync(home.state.snapshots, { mode: 0o700 });
+    const bind = `mount -t tmpfs -o size=48m none ${home.state.snapshots} && exec "$@"`;
+    const program = startProgram(body, ["unshare", "--mount", ...asRoot, "sh", "-c", bind, "sh"], home.env);
+    const [code, message, output, status] = (await firstLine(program)) as string[];
+    expect([output, status]).toEqual(["alive", "running"]);
+    expect(code).toBe("SAVE");
+    expect(message).toMatch(/there is no space left for its memory/);
+    await once(program, "close");
+  });
+});

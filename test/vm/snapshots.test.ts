@@ -1,0 +1,212 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SmolVM } from "../../src/index.ts";
+import { eventually } from "../support/eventually.ts";
+import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
+
+let home: OwnHome;
+beforeAll(async () => {
+  home = await useOwnHome();
+});
+afterAll(async () => {
+  expect(home.machines()).toEqual([]);
+  expect(await SmolVM.listSnapshots()).toEqual([]);
+  await home[Symbol.asyncDispose]();
+});
+
+const COUNT = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.02; done";
+const DEBIAN = { ...CLONE, image: "debian" };
+
+/** A command that goes on until the machine goes, whatever becomes of it. */
+function runOn(vm: SmolVM, command: string): void {
+  vm.run(command, { shell: "raw", timeout: null }).catch(() => {});
+}
+
+const read = async (vm: SmolVM, command: string) => (await vm.run(command, { check: true })).output;
+const deleteAll = (machines: readonly SmolVM[]) => Promise.all(machines.map((vm) => vm.delete()));
+
+describe("a snapshot of a machine at work", () => {
+  it("harms none of its commands, and tells for how long they stood still", () =>
+    SmolVM.use(named(), async (vm) => {
+      const lines: string[] = [];
+      const counting = vm.run("for i in $(seq 1 400); do echo $i; sleep 0.005; done; echo no >&2; exit 7", {
+        onStdout: (text) => lines.push(text),
+      });
+      const echoing = vm.run("cat", { stdin: "pipe" });
+      echoing.stdin?.write("before\n");
+      await eventually(() => lines.length > 3, "it counts");
+      const info = await vm.snapshot("busy");
+      echoing.stdin?.end("after\n");
+      const expected = Array.from({ length: 400 }, (_, i) => `${i + 1}\n`).join("");
+      expect(await counting).toMatchObject({ exitCode: 7, stdout: expected, stderr: "no\n" });
+      expect(await echoing).toMatchObject({ exitCode: 0, stdout: "before\nafter\n" });
+      expect(info.pauseMs).toBeGreaterThan(0);
+      expect(info.pauseMs).toBeLessThan(20_000);
+      const ofSource = { sourceName: vm.name, image: "tiny", memSizeMib: 256, accelerator: "tcg" };
+      expect(info).toMatchObject({ name: "busy", ...ofSource });
+      expect(await SmolVM.listSnapshots()).toEqual([info]);
+      await SmolVM.deleteSnapshot("busy");
+    }));
+
+  it("has memory and disk of one moment, and no later one of either", () =>
+    SmolVM.use({ ...DEBIAN, name: "writer" }, async (vm) => {
+      await vm.run("head -c 8M /dev/urandom >/root/data; sync; sha256sum </root/data >/root/sum", {
+        check: true,
+      });
+      // Each line goes to the memory and to the disk, and stays there.
+      const both = "echo $i >>/run/log; echo $i >>/root/log; sync /root/log";
+      runOn(vm, `i=0; until [ -e /run/stop ]; do i=$((i+1)); ${both}; done; echo >/run/stopped`);
+      await sleep(500);
+      await vm.snapshot("moment");
+      const copy = await SmolVM.restore("moment");
+      await vm.run("rm /root/data; echo lost >/root/sum; sync", { check: true });
+      await copy.run("touch /run/stop; until [ -e /run/stopped ]; do sleep 0.05; done", { check: true });
+      // Nothing that is in memory hides what the disk holds.
+      await copy.run("sync; echo 3 >/proc/sys/vm/drop_caches; cp /run/log /root/log-of-memory", {
+        check: true,
+      });
+      const check =
+        "sha256sum -c /root/sum </root/data; cmp /root/log /root/log-of-memory; seq $(wc -l </root/log) | cmp - /root/log";
+      expect(await read(copy, `${check}; dmesg | grep 'EXT4-fs error' || true`)).toBe("-: OK");
+      await copy.stop();
+      await copy.start();
+      expect(await read(copy, check)).toBe("-: OK");
+      expect(await read(vm, "cat /root/sum")).toBe("lost");
+      await copy.delete();
+      await SmolVM.deleteSnapshot("moment");
+    }));
+
+  it("of a machine that stands still leaves it so", () =>
+    SmolVM.use({ ...named(), template: "off" }, async (vm) => {
+      await vm.run("echo kept >/tmp/mark");
+      await vm.pause();
+      expect((await vm.snapshot("still")).pauseMs).toBe(0);
+      expect(vm.status).toBe("paused");
+      const copy = await SmolVM.restore("still");
+      expect(copy.status).toBe("running");
+      expect(await read(copy, "cat /tmp/mark")).toBe("kept");
+      await vm.resume();
+      expect(await read(vm, "cat /tmp/mark")).toBe("kept");
+      await copy.delete();
+      await SmolVM.deleteSnapshot("still");
+    }));
+
+  it("waits for the one that is being taken, as do pause and stop", () =>
+    SmolVM.use(named(), async (vm) => {
+      const both = Promise.all([vm.snapshot("first"), vm.snapshot("second")]);
+      await sleep(100);
+      await vm.pause();
+      // It pauses between the two or after both.
+      expect(Math.max(...(await both).map(({ pauseMs }) => pauseMs))).toBeGreaterThan(0);
+      expect(vm.status).toBe("paused");
+      await vm.stop();
+      await SmolVM.deleteSnapshot("first");
+      await SmolVM.deleteSnapshot("second");
+    }));
+});
+
+describe("machines restored from one snapshot", () => {
+  it("go on side by side, when their source and the snapshot are gone, each for itself", async () => {
+    const vm = await SmolVM.create({ ...DEBIAN, ...{ name: "source", labels: { of: "source" } } });
+    await vm.run("echo shared >/root/mark; echo shared >/run/mark", { check: true });
+    runOn(vm, COUNT);
+    await vm.snapshot("many");
+    await vm.delete();
+    const copies = await Promise.all(
+      ["a", "b", "c"].map((name) => SmolVM.restore("many", { name, env: { WHO: name } })),
+    );
+    await SmolVM.deleteSnapshot("many");
+    const seen = await Promise.all(
+      copies.map((copy) =>
+        read(
+          copy,
+          "cat /root/mark /run/mark; hostname; cat /etc/machine-id; echo $WHO; cat /proc/sys/kernel/random/uuid",
+        ),
+      ),
+    );
+    const rows = seen.map((text) => text.split("\n"));
+    expect(rows.map(([onDisk, inMemory, hostname, , who]) => [onDisk, inMemory, hostname, who])).toEqual(
+      ["a", "b", "c"].map((name) => ["shared", "shared", name, name]),
+    );
+    for (const column of [3, 5]) expect(new Set(rows.map((row) => row[column])).size).toBe(3);
+    const counts = async () =>
+      Promise.all(copies.map(async (copy) => Number(await read(copy, "cat /tmp/count"))));
+    const before = await counts();
+    await sleep(300);
+    for (const [index, count] of (await counts()).entries())
+      expect(count).toBeGreaterThan(before[index] ?? 0);
+    await Promise.all(
+      copies.map((copy) => copy.run(`echo ${copy.name} >/root/mark; echo ${copy.name} >/run/mark`)),
+    );
+    expect(await Promise.all(copies.map((copy) => read(copy, "cat /root/mark /run/mark")))).toEqual(
+      ["a", "b", "c"].map((name) => `${name}\n${name}`),
+    );
+    expect((await copies[0]?.info())?.labels).toEqual({ of: "source" });
+    expect((await copies[0]?.info())?.boot).toMatchObject({ way: "snapshot", wayReason: "" });
+    await deleteAll(copies);
+  });
+
+  it("are sources of others, on disks of as many layers", () =>
+    SmolVM.use({ ...DEBIAN, name: "layer-0" }, async (vm) => {
+      let source = vm;
+      const made: SmolVM[] = [];
+      for (let depth = 1; depth <= 3; depth++) {
+        await source.run(`echo ${depth} >/root/at-${depth}; sync`, { check: true });
+        const [copy] = await source.fork({ name: `layer-${depth}` });
+        if (!copy) throw new Error("there is no fork");
+        made.push(copy);
+        await source.run(`echo later >/root/at-${depth}`, { check: true });
+        source = copy;
+      }
+      expect(await read(source, "cat /root/at-*; hostname")).toBe("1\n2\n3\nlayer-3");
+      await deleteAll(made.slice(0, 2));
+      await source.stop();
+      await source.start();
+      expect(await read(source, "cat /root/at-*")).toBe("1\n2\n3");
+      await source.delete();
+    }));
+
+  it("have the right time after any time, and no process of the source's connections", () =>
+    SmolVM.use(named(), async (vm) => {
+      runOn(vm, COUNT);
+      await vm.run("date -s 2020-01-01", { check: true });
+      const [copy] = await vm.fork();
+      if (!copy) throw new Error("there is no fork");
+      const apart = Math.abs(Number(await read(copy, "date +%s")) - Date.now() / 1000);
+      expect(apart).toBeLessThan(2);
+      const sessions = await read(copy, "ps | grep -c '[d]ropbear.* -2 '");
+      expect(sessions).toBe("1");
+      await copy.delete();
+      expect(await read(vm, "cat /tmp/count")).toMatch(/^\d+$/);
+    }));
+});
+
+describe("forks", () => {
+  it("are named, differ in what makes a machine one, and leave no snapshot", () =>
+    SmolVM.use(named(), async (vm) => {
+      await vm.run("echo same >/tmp/mark");
+      const forks = await vm.fork({ count: 3, name: "leaf" });
+      const seen = await Promise.all(
+        forks.map((fork) =>
+          read(fork, "hostname; cat /tmp/mark /etc/machine-id; head -c 16 /dev/urandom | md5sum"),
+        ),
+      );
+      expect(forks.map(({ name }) => name)).toEqual(["leaf-1", "leaf-2", "leaf-3"]);
+      expect(seen.map((text) => text.split("\n").slice(0, 2))).toEqual(
+        [1, 2, 3].map((n) => [`leaf-${n}`, "same"]),
+      );
+      for (const line of [2, 3]) expect(new Set(seen.map((text) => text.split("\n")[line])).size).toBe(3);
+      expect(await SmolVM.listSnapshots()).toEqual([]);
+      await deleteAll(forks);
+    }));
+
+  it("are all there or none", () =>
+    SmolVM.use(named(), async (vm) => {
+      await SmolVM.use({ ...CLONE, name: "bough-2" }, async (other) => {
+        await expect(vm.fork({ count: 3, name: "bough" })).rejects.toThrow(/"bough-2" exists already/);
+        expect(home.machines().sort()).toEqual([vm.name, other.name].sort());
+        expect(await read(other, "echo here")).toBe("here");
+      });
+      expect(await read(vm, "echo here")).toBe("here");
+    }));
+});
