@@ -163,7 +163,8 @@ export class Link implements Place {
     const work = async () => {
       await process.ready;
       for (let pauseMs = 2; this.connection.isOpen; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-        if (await this.keeper().then(isDone, () => false)) return;
+        const asked = this.keeper().then(isDone);
+        if (await asked.catch(() => false)) return;
         const pause = sleep(pauseMs, undefined, { ref: false });
         await (process.isOver ? pause : Promise.race([pause, process.ended]));
       }
@@ -277,6 +278,8 @@ export class Link implements Place {
   }
 
   async #openChannel<T>(open: (slot: number, token: string) => Promise<T>): Promise<T> {
+    // The server may have as many of us as it lets in before the keeper asks, without whom nothing can be ended.
+    if (this.#open > 0 && this.#keeper === null) this.keeper().catch(() => {});
     const slot = this.#slots.take();
     this.#open++;
     try {

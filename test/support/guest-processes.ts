@@ -58,7 +58,11 @@ export class GuestProcesses {
 
   /** The lot, those included that left their parents: known by their home. */
   killAll(): void {
-    for (const pid of this.#all()) process.kill(Number(pid), "SIGKILL");
+    for (const pid of this.#all()) {
+      try {
+        process.kill(Number(pid), "SIGKILL");
+      } catch {} // it has ended by itself meanwhile
+    }
   }
 
   /** How many live that were started as exactly this. */
