@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { bounded } from "../util/bounded.ts";
 import type { Activity } from "./activity.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
+import { Endings } from "./endings.ts";
 import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
 import { fitIntoRequest } from "./long-code.ts";
@@ -23,8 +23,6 @@ const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 const KEEPER_AFTER_MS = 100;
 /** How many terminals are opened at a time. */
 const MOST_OPENING = 4;
-/** At most between two looks whether a command is dead. */
-const LONGEST_PAUSE_MS = 250;
 /** How long the end of a connection waits for it. */
 const KEEPER_BOUND_MS = 2000;
 
@@ -59,8 +57,7 @@ export class Link implements Place {
   readonly #broken: readonly LinkName[];
   readonly #slots = new Slots();
   readonly #opening = new Queue(MOST_OPENING);
-  /** Deadlines that the keeper may hold, by the slot they are for. */
-  readonly #deadlines = new Map<number, Promise<void>>();
+  readonly #endings = new Endings(this, this.#slots);
   /** How many commands began whose end was not heard of. */
   #unended = 0;
   #keeper: Promise<Keeper> | null = null;
@@ -129,68 +126,27 @@ export class Link implements Place {
       ...run,
       onOver: (end, use) => {
         this.#over(end?.kind !== "gone");
-        if (end?.kind === "gone") void this.#killRest(process);
+        if (end?.kind === "gone") void this.#endings.killRest(process);
         this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
       },
     });
     return process;
   }
 
-  /** Kills all that a command started. Resolves when it is over and nothing of it is alive; never rejects. */
   async kill(process: GuestProcess): Promise<void> {
-    if (process.isOver) return;
-    process.taint();
-    await this.#killRest(process);
+    await this.#endings.kill(process);
   }
 
-  /** As long as it has not begun there is nobody to kill, and it would run all the same. */
-  async #killRest(process: GuestProcess): Promise<void> {
-    await this.#insist(process, async (keeper) => !(await keeper.kill(process.ward)) && process.isOver);
-  }
-
-  /** Sends a signal ("TERM") to every process of a command, as soon as it has one. Never rejects. */
   async signal(process: GuestProcess, name: string): Promise<void> {
-    if (process.isOver) return;
-    process.taint();
-    await this.#insist(
-      process,
-      async (keeper) => process.isOver || (process.isAlone && (await keeper.signal(process.ward, name))),
-    );
+    await this.#endings.signal(process, name);
   }
 
-  /** Asks the keeper until `isDone`. A keeper that was killed has a successor. */
-  async #insist(process: GuestProcess, isDone: (keeper: Keeper) => Promise<boolean>): Promise<void> {
-    const work = async () => {
-      await process.ready;
-      for (let pauseMs = 2; this.connection.isOpen; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
-        const asked = this.keeper().then(isDone);
-        if (await asked.catch(() => false)) return;
-        const pause = sleep(pauseMs, undefined, { ref: false });
-        await (process.isOver ? pause : Promise.race([pause, process.ended]));
-      }
-    };
-    await this.#slots.holdFor(
-      process.ward.slot,
-      work().catch(() => {}),
-    );
-  }
-
-  /** Has the guest end the command by itself in so many seconds. */
   async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
-    if (process.isOver) return;
-    process.noteDeadline();
-    const set = this.keeper().then((keeper) => keeper.setDeadline(process.ward, seconds));
-    this.#deadlines.set(process.ward.slot, set);
-    await set;
+    await this.#endings.setDeadline(process, seconds);
   }
 
-  /** The guest must not end the next command by the deadline of the last one. Rejects where the keeper is gone. */
   async forgetDeadline(slot: number): Promise<void> {
-    const set = this.#deadlines.get(slot);
-    if (!set) return;
-    await set.catch(() => {}); // it may be said twice: not after it was taken back
-    await (await this.keeper()).forgetDeadline({ slot });
-    if (this.#deadlines.get(slot) === set) this.#deadlines.delete(slot);
+    await this.#endings.forgetDeadline(slot);
   }
 
   /** The keeper, or its successor where it was killed. */

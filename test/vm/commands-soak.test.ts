@@ -36,7 +36,10 @@ async function runMix(count: number, random: Random): Promise<string[]> {
     while (started < until && problems.length < 5) {
       const n = started++;
       const trial = chooseTrial(random);
-      await trial(vm, random, n).catch((error) => problems.push(`command ${n}, ${trial.name}: ${error}`));
+      await trial(vm, random, n).catch((error) => {
+        problems.push(`command ${n}, ${trial.name}: ${error}`);
+        console.log(problems.at(-1)); // the others may take their time
+      });
       if (random(8) === 0) await sleep(random(70)); // shells are started ahead of time meanwhile
     }
   };
