@@ -120,7 +120,7 @@ take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
 	name_in_hosts
 	read -r old_id </etc/machine-id
 	if [ "$2" != "$old_id" ]; then
-		[ "$5" ] && leave_connections
+		[ "$5" ] && leave_connections "$5"
 		wait_for_seed || { echo "smolvm: failed: the kernel did not notice that it is another machine now" && return; }
 		overwrite "$old_id" "$2" /etc/machine-id
 	fi
@@ -159,14 +159,14 @@ wait_for_seed() {
 
 # This machine was copied while its source was in use: nobody is at the other end of the source's connections. What ran through
 # them goes on in the background, and what it writes is read, by nobody; the rest of them ends. A keeper that saw its
-# connection end would end the commands too: it goes first. Until this is done, no packet comes or goes.
-leave_connections() {
+# connection end would end the commands too: it goes first. A shell that was left for this machine's first commands stays. Until this is done, no packet comes or goes.
+leave_connections() { # cgroup-that-stays
 	for note in /run/smolvm.*.keeper /tmp/smolvm.*.keeper; do
 		read -r pid <"$note" && kill -KILL "$pid"
 	done
 	groups=/sys/fs/cgroup/smolvm
 	for connection in $groups/*/; do
-		[ -d "$connection"workers ] || continue
+		[ -d "$connection"workers ] && [ "$connection" != "$groups/$1/" ] || continue
 		used=
 		for group in "$connection"[0-9]*/; do
 			read -r pid <"$group"cgroup.procs && [ "$pid" ] || continue
@@ -176,12 +176,8 @@ leave_connections() {
 		[ "$used" ] && drain "$connection"workers/cgroup.procs
 		echo 1 >"$connection"workers/cgroup.kill
 	done
-	for stat in /proc/[0-9]*/stat; do
-		read -r line <"$stat" || continue
-		pid=${line%% *}
-		set -- ${line##*) }
-		[ "$2" = "$server_pid" ] && kill -KILL "$pid"
-	done
+	read -r sessions <"/proc/$server_pid/task/$server_pid/children"
+	[ "$sessions" ] && kill -KILL $sessions
 	rm -f /run/smolvm.*.keeper /tmp/smolvm.*.keeper
 }
 

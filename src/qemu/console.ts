@@ -20,6 +20,8 @@ export interface GuestIdentity {
   readonly machineId: string;
   /** True where it was saved amid work: connections of its source are then ended, and what ran through them goes on. */
   readonly wasInUse: boolean;
+  /** The name of the cgroup in which a shell waits for it, and is no part of what its source did. */
+  readonly keeps?: string | undefined;
 }
 
 const LONGEST_LINE_BYTES = 8 * 1024;
@@ -85,11 +87,11 @@ export class GuestConsole {
 
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. */
   giveIdentity(
-    { hostname, machineId, wasInUse }: GuestIdentity,
+    { hostname, machineId, wasInUse, keeps = "-" }: GuestIdentity,
     epochSeconds: number,
     request: number,
   ): void {
-    const use = wasInUse ? " used" : "";
+    const use = wasInUse ? ` ${keeps}` : "";
     this.#say(`identity ${hostname} ${machineId} ${epochSeconds} ${request}${use}`);
   }
 

@@ -80,6 +80,11 @@ export class QemuMachine {
     await saveState(this.#process, this.qmp, this.#sharesMemory, options);
   }
 
+  /** The same serial ports for another shell, which comes to them when nobody holds them any more. */
+  reopenSerial(): SerialPorts {
+    return serialPorts(this.#process.serialStreams, this.qmp, this.#process.exited);
+  }
+
   /** Copies the state of this machine while it runs into `target`, which was launched to receive it. Gives for how many ms it stood still. */
   async copyInto(target: QemuMachine, options: LiveCopyOptions): Promise<number> {
     const end = (machine: QemuMachine) => ({ process: machine.#process, qmp: machine.qmp });

@@ -96,7 +96,7 @@ async function cloneTemplate(
     // QEMU has the memory open by now. Had another process put a new template in its place meanwhile, this would be a mixture.
     await requireUntouched(template.paths.memory, template.record.memory);
     const { shell, hostKey } = template.record;
-    const early = shell && { left: shell, ports: qemu.serial, hostname: spec.name };
+    const early = shell && { left: shell, isFresh: true, ports: qemu.serial, hostname: spec.name };
     runner = await openRunner(machine, qemu, setup, parseHostKey(hostKey), early);
     clock.mark("restore");
     await qemu.resume();

@@ -3,6 +3,7 @@ import { SmolVMError } from "../errors.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { SERIAL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import { findBase, identityOfFile, linkFile, listLayers, shareDisk } from "../state/disk-layers.ts";
 import { diskBase, diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
@@ -50,18 +51,27 @@ export async function copyMachine(
 async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions): Promise<SavedMachine> {
   const draft = await openSnapshotDraft(machine.state);
   let target: QemuMachine | undefined;
+  const { qemu, runner } = booted;
+  const lending = runner?.lendShell(() => qemu.reopenSerial(), SERIAL_PORT_NAMES);
   try {
     target = await launchTarget(machine, booted.setup, draft, options);
-    const pauseMs = await copyFrozen(machine, booted, target, draft, options);
+    const lent = await lending;
+    let shell: SavedFacts["shell"] = null;
+    const note = () => {
+      shell = lent?.asItIs() ?? null;
+    };
+    const pauseMs = await copyFrozen(machine, booted, target, draft, { ...options, note });
     await target.save({ statePath: draft.state, ...options });
     await target.kill();
     await rm(draft.initramfs, { force: true });
     const base = await settleBase(booted.setup, draft);
-    return { paths: draft, facts: factsOf(machine, booted, pauseMs, base), record: null };
+    return { paths: draft, facts: factsOf(machine, booted, { pauseMs, base, shell }), record: null };
   } catch (error) {
     await target?.kill();
     await rm(draft.folder, { recursive: true, force: true });
     throw error;
+  } finally {
+    void lending?.then((lent) => lent?.letGo());
   }
 }
 
@@ -96,7 +106,7 @@ async function copyFrozen(
   { qemu: source, setup }: Booted,
   target: QemuMachine,
   draft: SavedMachinePaths,
-  options: CopyOptions,
+  { note, ...options }: CopyOptions & { readonly note: () => void },
 ): Promise<number> {
   const goesOn = () => machine.status.phase === "running";
   const standsStill = setup.choice.accelerator === "tcg";
@@ -104,7 +114,7 @@ async function copyFrozen(
   const { folder, spec } = machine;
   const layers = folder ? await listLayers(folder.folder) : [];
   const top = layers.at(-1);
-  if (!folder || top === undefined) return source.copyInto(target, { ...live, atPause: async () => {} });
+  if (!folder || top === undefined) return source.copyInto(target, { ...live, atPause: async () => note() });
   if (layers.length >= MOST_LAYERS) throw tooManyLayers(spec.name);
   const path = diskLayer(folder.folder, layers.length);
   await createOverlay({ base: top, baseFormat: "qcow2", path, sizeMib: spec.diskMib });
@@ -113,6 +123,7 @@ async function copyFrozen(
     const freezer = await source.prepareFreeze(path);
     try {
       const atPause = async () => {
+        note();
         await freezer.freeze();
         isFrozen = true;
       };
@@ -140,15 +151,14 @@ async function settleBase({ files }: Setup, { folder }: SavedMachinePaths): Prom
 function factsOf(
   machine: Machine,
   { setup, hostKey }: Booted,
-  pauseMs: number,
-  base: SavedFacts["base"],
+  found: Pick<SavedFacts, "pauseMs" | "base" | "shell">,
 ): SavedFacts {
   const { spec } = machine;
   const { source } = spec;
   const { kind: _, ...own } = source;
   return {
     createdAt: new Date().toISOString(),
-    pauseMs,
+    ...found,
     sourceName: spec.name,
     image: setup.files.image,
     own: "kernelPath" in own ? own : null,
@@ -165,7 +175,6 @@ function factsOf(
     model: deviceModel(spec, setup),
     hostKey,
     clientKey: setup.key.publicLine,
-    base,
   };
 }
 

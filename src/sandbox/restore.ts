@@ -1,4 +1,5 @@
 import { open, rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findQemu } from "../qemu/binary.ts";
@@ -6,6 +7,7 @@ import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
+import { scriptsDigest } from "../ssh/guest-scripts.ts";
 import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
@@ -104,13 +106,18 @@ export async function startRestored(
     }
     // Connections of the source would be reset, and what runs through them would end, before the guest knows who it is.
     const letThrough = await qemu.holdNetwork();
-    runner = await openRunner(machine, qemu, setup, parseHostKey(facts.hostKey));
+    const shell = facts.shell?.scripts === scriptsDigest() ? facts.shell : null;
+    const early = shell && { left: shell, isFresh: shell.isFresh, ports: qemu.serial, hostname: spec.name };
+    if (!early) drain(qemu);
+    runner = await openRunner(machine, qemu, setup, parseHostKey(facts.hostKey), early);
     await qemu.resume();
-    const identity = { hostname: spec.name, machineId: machine.machineId, wasInUse: true };
+    const keeps = shell ? basename(shell.name[0]) : undefined;
+    const identity = { hostname: spec.name, machineId: machine.machineId, wasInUse: true, keeps };
     await qemu.giveIdentity(identity, left());
     clock.mark("identity");
+    if (!early) qemu.serial.main.write("exit\n");
     await letThrough();
-    runner.preconnect(PRECONNECT_MS);
+    if (!early) runner.preconnect(PRECONNECT_MS);
     return { qemu, runner, hostKey: facts.hostKey };
   } catch (error) {
     await runner?.close();
@@ -119,6 +126,12 @@ export async function startRestored(
   } finally {
     await saved.close();
   }
+}
+
+/** What a command of the source writes there is read by nobody, but it is not to wait for ever; a shell that waits there is to end. */
+function drain({ serial }: QemuMachine): void {
+  serial.main.resume();
+  serial.errors.resume();
 }
 
 /** The same frozen files under names of its own, and an empty one above them for what it writes. */

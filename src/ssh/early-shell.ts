@@ -22,6 +22,8 @@ export interface LeftShell {
 }
 
 export interface EarlyShellOptions {
+  /** No command can have changed what its login shell has read. */
+  readonly isFresh: boolean;
   readonly ports: SerialPorts;
   readonly left: LeftShell;
   /** The name that the restored machine has now. */
@@ -33,6 +35,8 @@ export interface EarlyShellOptions {
 
 /** The number that a worker left behind has among the workers of its name: no connection deals it out. */
 export const LEFT_SLOT = 0;
+/** No machine's: it counts from 0. */
+const STALE_EPOCH = -1;
 /** While the first command is young it has the guest to itself; what is longer needs a keeper soon. */
 const CONNECT_AFTER_MS = 100;
 
@@ -43,6 +47,7 @@ const CONNECT_AFTER_MS = 100;
 export class EarlyShell implements Place {
   readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
   readonly lost: Promise<void>;
+  readonly #left: LeftShell;
   readonly #worker: Worker;
   readonly #activity: Activity;
   readonly #connect: () => Promise<Link>;
@@ -50,11 +55,13 @@ export class EarlyShell implements Place {
   #link: Link | null = null;
   #state: "idle" | "busy" | "retired" = "idle";
   #isOpen = true;
+  #wasUsed = false;
 
-  constructor({ ports, left, hostname, activity, connect }: EarlyShellOptions) {
+  constructor({ ports, left, isFresh, hostname, activity, connect }: EarlyShellOptions) {
+    this.#left = left;
     const said = `\u0001${left.token} ready ${left.pid}\n`;
     this.#worker = new Worker(serialChannel(ports, said), left.token, LEFT_SLOT);
-    this.#worker.adopt("login", activity.epoch, renewal(left.loginShell, hostname));
+    this.#worker.adopt("login", isFresh ? activity.epoch : STALE_EPOCH, renewal(left.loginShell, hostname));
     this.#activity = activity;
     this.#connect = connect;
     this.lost = ports.closed.then(() => {
@@ -71,21 +78,27 @@ export class EarlyShell implements Place {
     return this.#isOpen;
   }
 
+  /** The shell as it was left, where nobody has used it: a copy of this machine can. */
+  get untouched(): LeftShell | null {
+    return this.#state === "idle" && !this.#wasUsed ? this.#left : null;
+  }
+
   /** The command's process; null where it has to wait for the connection. */
   start(spec: CommandSpec): GuestProcess | null {
     const suits = spec.terminal === null && spec.user === null && !hasInput(spec);
     if (this.#state !== "idle" || !suits) return null;
     this.#state = "busy";
+    this.#wasUsed = true;
     const { standby } = this.#worker;
     const standbyIsFresh = standby?.epoch === this.#activity.epoch && this.#activity.running === 0;
     this.#activity.begin();
-    setTimeout(() => void this.#handOver(), CONNECT_AFTER_MS).unref();
+    setTimeout(() => void this.handOver(), CONNECT_AFTER_MS).unref();
     return runOnWorker(this.#worker, spec, {
       standbyIsFresh,
       isLast: false,
       onOver: (end, { isTainted, hasDeadline }) => {
         this.#activity.end();
-        void this.#handOver();
+        void this.handOver();
         if (end?.kind === "exited" && end.leftSomebody)
           this.#state = "retired"; // he may still write
         else if (end === null || (end.kind === "exited" && !isTainted && !hasDeadline)) this.#state = "idle";
@@ -96,19 +109,19 @@ export class EarlyShell implements Place {
   }
 
   async kill(process: GuestProcess): Promise<void> {
-    await (await this.#handOver())?.kill(process);
+    await (await this.handOver())?.kill(process);
   }
 
   async signal(process: GuestProcess, name: string): Promise<void> {
-    await (await this.#handOver())?.signal(process, name);
+    await (await this.handOver())?.signal(process, name);
   }
 
   async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
-    await (await this.#handOver())?.setDeadline(process, seconds);
+    await (await this.handOver())?.setDeadline(process, seconds);
   }
 
   /** The connection whose keeper looks after what runs here too; the next commands go there. Null where it can't be made. */
-  async #handOver(): Promise<Link | null> {
+  async handOver(): Promise<Link | null> {
     if (this.#link) return this.#link;
     this.#connecting ??= this.#connect();
     try {
@@ -134,5 +147,6 @@ export class EarlyShell implements Place {
 function renewal(loginShell: string, hostname: string): string {
   const seed = `RANDOM=${randomInt(2 ** 31)};`;
   if (loginShell === "bash") return `${seed}SECONDS=0;HOSTNAME=${hostname};`;
-  return loginShell === "dash" ? "" : seed;
+  // busybox notes the name too, where it is built to.
+  return loginShell === "dash" ? "" : `${seed}case $HOSTNAME in ?*)HOSTNAME=${hostname};;esac;`;
 }

@@ -11,12 +11,27 @@ const KNOWN_SHELLS = ["bash", "dash", "sh"];
 /** Of the worker's stdin and stdout, and of its stderr. */
 export type PortNames = readonly [main: string, errors: string];
 
+/** A worker that was left, and this end of it. */
+interface Left {
+  readonly shell: LeftShell;
+  readonly worker: Worker;
+}
+
 /** Leaves a worker, with a login shell that waits, at the serial ports of a machine that is to be saved. Null where that can't be. */
 export async function leaveShell(
   link: Link,
   ports: SerialPorts,
   portNames: PortNames,
 ): Promise<LeftShell | null> {
+  return (await leaveWorker(link, ports, portNames))?.shell ?? null;
+}
+
+/** The same, where it is let go again. */
+export async function leaveWorker(
+  link: Link,
+  ports: SerialPorts,
+  portNames: PortNames,
+): Promise<Left | null> {
   const { isRoot, cgroups, loginShell } = await (await link.keeper()).facts;
   if (!isRoot || !cgroups || !KNOWN_SHELLS.includes(loginShell)) return null;
   const token = `smolvm-${randomBytes(8).toString("hex")}`;
@@ -35,5 +50,5 @@ export async function leaveShell(
   const isReady = await Promise.race([worker.ready, channel.closed.then(() => null)]);
   if (isReady === null) return null;
   worker.prepare("login", 0, isRoot);
-  return { token, pid: worker.pid, name, loginShell };
+  return { shell: { token, pid: worker.pid, name, loginShell }, worker };
 }

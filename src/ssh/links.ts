@@ -52,6 +52,11 @@ export class Links {
     }
   }
 
+  /** A connection that stands, whether or not it has room. */
+  get standing(): Link | undefined {
+    return this.#links.find(({ connection }) => connection.isOpen);
+  }
+
   /** Connects ahead of time, unless a connection stands. */
   async prepare(signal: AbortSignal): Promise<void> {
     if (this.#links.some(({ connection }) => connection.isOpen)) return;

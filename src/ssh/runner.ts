@@ -4,6 +4,7 @@ import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
 import { leaveShell, type PortNames } from "./leave-shell.ts";
+import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import { Queue } from "./queue.ts";
@@ -25,7 +26,7 @@ export interface CommandRunnerOptions {
 }
 
 /** A shell that a machine was saved with, where it waits, and the machine's new name. */
-export type EarlyAccess = Pick<EarlyShellOptions, "left" | "ports" | "hostname">;
+export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" | "hostname">;
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
 export interface CommandRunner {
@@ -43,6 +44,11 @@ export interface CommandRunner {
   isResponsive(timeoutMs: number): Promise<boolean>;
   /** Leaves a shell in a machine that is to be saved; null where it can't be. */
   leaveShell(ports: SerialPorts, names: PortNames): Promise<LeftShell | null>;
+  /**
+   * A shell for the copies of a machine that is to be copied as it runs: one that waits already, or another one at ports that are
+   * free. Null where there is no connection by which it could be had at once.
+   */
+  lendShell(ports: () => SerialPorts, names: PortNames): Promise<LentShell | null>;
   /** Ends every command and the connection. Twice is fine. */
   close(): Promise<void>;
 }
@@ -70,6 +76,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
     ? new EarlyShell({ ...options.early, activity: links.activity, connect })
     : null;
   const around = { vmId, links, queue, early, commands: new Set<Command>() };
+  const lender = new ShellLender(links, early);
   let whyEnded: string | null = null;
 
   const endAll = (why: string) => {
@@ -109,6 +116,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
         connect().then((link) => leaveShell(link, ports, names)),
         { operation: "Leaving a shell in the guest", timeoutMs: LEAVING_MS },
       ),
+    lendShell: (ports, names) => lender.lend(ports, names),
     preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
     disturb: () => around.links.activity.disturb(),
     async close() {

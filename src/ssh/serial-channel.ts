@@ -18,15 +18,19 @@ export interface SerialPorts {
 export function serialChannel({ main, errors, closed }: SerialPorts, said: string): SshChannel {
   let sink: OutputSink = () => true;
   let isGone = false;
-  const gone = closed.then(() => {
-    isGone = true;
-    return null;
-  });
   const pass = (stream: "stdout" | "stderr") => (bytes: Buffer) => {
     if (sink(stream, bytes)) return;
     main.pause();
     errors.pause();
   };
+  const [passOutput, passErrors] = [pass("stdout"), pass("stderr")];
+  const gone = closed.then(() => {
+    isGone = true;
+    // Another shell may come to these ports.
+    main.off("data", passOutput).resume();
+    errors.off("data", passErrors).resume();
+    return null;
+  });
   const write = (bytes: Uint8Array) =>
     new Promise<void>((resolve, reject) => {
       const lost = () => reject(new ConnectionLostError("the guest's serial port is closed"));
@@ -38,8 +42,8 @@ export function serialChannel({ main, errors, closed }: SerialPorts, said: strin
     setSink(newSink) {
       sink = newSink;
       if (said !== "") sink("stdout", Buffer.from(said));
-      main.on("data", pass("stdout"));
-      errors.on("data", pass("stderr"));
+      main.on("data", passOutput);
+      errors.on("data", passErrors);
     },
     resume() {
       main.resume();

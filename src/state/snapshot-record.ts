@@ -35,6 +35,18 @@ const SavedFactsSchema = v.strictObject({
   /** The public keys of its SSH server, and of whom that lets in. Null: it has no server of ours. */
   hostKey: v.nullable(hostKey),
   clientKey: v.string(),
+  /** A shell that waits in its memory. Null: none. */
+  shell: v.nullable(
+    v.strictObject({
+      token: v.string(),
+      pid: v.pipe(v.number(), v.integer()),
+      name: v.pipe(v.tuple([v.string(), v.string()]), v.readonly()),
+      loginShell: v.string(),
+      isFresh: v.boolean(),
+      /** By which version's words it is talked to. */
+      scripts: v.string(),
+    }),
+  ),
   /** What its lowest layer lies on. Null: no disk. */
   base: v.nullable(
     v.strictObject({

@@ -182,6 +182,36 @@ describe("machines restored from one snapshot", () => {
 });
 
 describe("forks", () => {
+  it.each(["tiny", "debian"])(
+    "of %s answer in a shell that waited, as new as any, whatever their source had done",
+    (image) =>
+      SmolVM.use({ ...CLONE, image, name: "root" }, async (vm) => {
+        const ask = async (moment: string, running: string) => {
+          const [fork] = await vm.fork();
+          if (!fork) throw new Error("there is no fork");
+          const script =
+            "echo $HOSTNAME $(hostname) $WHAT $(wc -l </sys/fs/cgroup/smolvm/background/cgroup.procs)";
+          const first = await read(fork, script);
+          expect(first, moment).toBe(`${fork.name} ${fork.name} ${moment} ${running}`);
+          expect(await read(fork, script), moment).toBe(first);
+          await fork.waitForSsh();
+          expect(await read(fork, script), moment).toBe(first);
+          await fork.delete();
+        };
+        await vm.setEnvVars({ WHAT: "fresh" });
+        await ask("fresh", "0");
+        await vm.waitForSsh();
+        await ask("fresh", "0");
+        await vm.setEnvVars({ WHAT: "changed" });
+        await ask("changed", "0");
+        const sleeping = vm.run("exec sleep 1000", { shell: "raw", timeout: null });
+        sleeping.catch(() => {});
+        await vm.setEnvVars({ WHAT: "busy" });
+        await ask("busy", "1");
+        expect(await read(vm, "echo $WHAT")).toBe("busy");
+      }),
+  );
+
   it("are named, differ in what makes a machine one, and leave no snapshot", () =>
     SmolVM.use(named(), async (vm) => {
       await vm.run("echo same >/tmp/mark");

@@ -25,7 +25,7 @@ const FACTS: SavedFacts = {
   ...{ createdAt: "2026-11-24T04:00:00.000Z", pauseMs: 1, sourceName: "otter", image: null, own: null },
   ...{ memoryMib: 64, cpus: 1, diskMib: 64, network: "open", template: "auto", sshUser: "root" },
   ...{ sshKeyPath: null, labels: {}, accelerator: "tcg", qemuVersion: "7.2.22", model: "m" },
-  ...{ hostKey: null, clientKey: "ssh-ed25519 AAAA", base: null },
+  ...{ hostKey: null, clientKey: "ssh-ed25519 AAAA", shell: null, base: null },
 };
 
 let state: StatePaths;

@@ -29,6 +29,10 @@ const RECORD: SnapshotRecord = {
     model: SHA,
     hostKey: "ssh-ed25519 AAAA",
     clientKey: "ssh-ed25519 AAAA me@here",
+    shell: {
+      ...{ token: "t", pid: 7, name: ["/sys/fs/cgroup/smolvm/0", "smolvm.0"], loginShell: "bash" },
+      ...{ isFresh: true, scripts: "s" },
+    },
     base: { format: "raw", bytes: 1, elsewhere: { path: "/images/rootfs.ext4", identity: "1 2 3" } },
   },
   memory: { bytes: 1, inode: "1", modifiedNs: "1", changedNs: "1", sha256: SHA },

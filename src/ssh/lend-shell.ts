@@ -1,0 +1,94 @@
+import { bounded } from "../util/bounded.ts";
+import type { EarlyShell, LeftShell } from "./early-shell.ts";
+import { LEFT_SLOT } from "./early-shell.ts";
+import { formatRequest, scriptsDigest } from "./guest-scripts.ts";
+import { leaveWorker, type PortNames } from "./leave-shell.ts";
+import type { Link } from "./link.ts";
+import type { Links } from "./links.ts";
+import type { SerialPorts } from "./serial-channel.ts";
+
+/** A shell that waits in a machine that is about to be copied. */
+export interface LentShell {
+  /** What a copy that is made at this moment needs to know of it; null where it is of no use there. */
+  asItIs(): (LeftShell & { readonly isFresh: boolean; readonly scripts: string }) | null;
+  /** The copy is made: it ends here. */
+  letGo(): void;
+}
+
+/** How long the copy waits for it. */
+const PATIENCE_MS = 5_000;
+const PORTS_MS = 2_000;
+
+/**
+ * Its login shell has read its profile when it has taken its input back from descriptor 9: see worker.sh. $1 its cgroup.
+ */
+const WAITS = `tries=0
+until read -r pid <"$1/cgroup.procs" && { read -r line <"/proc/$pid/cmdline" || [ "$line" ]; } &&
+	case $line in *"exec <&9"*) [ ! -e "/proc/$pid/fd/9" ] ;; *) false ;; esac
+do tries=$((tries + 1)); [ $tries -lt 150 ] || exit 1; sleep 0.01; done 2>/dev/null`;
+
+/** Has a shell ready for the copies of a machine, one at a time. */
+export class ShellLender {
+  readonly #links: Links;
+  readonly #early: EarlyShell | null;
+  #portsFree: Promise<void>;
+
+  constructor(links: Links, early: EarlyShell | null) {
+    this.#links = links;
+    this.#early = early;
+    this.#portsFree = early ? early.lost : Promise.resolve();
+  }
+
+  /** Never rejects: a copy can do without. */
+  async lend(openPorts: () => SerialPorts, names: PortNames): Promise<LentShell | null> {
+    const early = this.#early;
+    if (early?.untouched) return this.#lendUntouched(early);
+    const work = this.#lendNew(openPorts, names).catch(() => null);
+    return bounded(work, { operation: "Lending a shell", timeoutMs: PATIENCE_MS }).catch(() => {
+      void work.then((tooLate) => tooLate?.letGo());
+      return null;
+    });
+  }
+
+  /** The one that this machine itself was saved with. */
+  #lendUntouched(early: EarlyShell): LentShell {
+    const isFresh = this.#watch();
+    return {
+      asItIs: () => early.untouched && { ...early.untouched, isFresh: isFresh(), scripts: scriptsDigest() },
+      letGo: () => {},
+    };
+  }
+
+  async #lendNew(openPorts: () => SerialPorts, names: PortNames): Promise<LentShell | null> {
+    // One that was used has done its work: in a copy nobody would know that nothing runs there.
+    const link = this.#early?.isOpen ? await this.#early.handOver() : this.#links.standing;
+    if (!link) return null;
+    await bounded(this.#portsFree, { operation: "Waiting for the ports", timeoutMs: PORTS_MS });
+    const isFresh = this.#watch();
+    const ports = openPorts();
+    this.#portsFree = ports.closed;
+    const left = await leaveWorker(link, ports, names);
+    if (left === null) return null;
+    const { shell, worker } = left;
+    const letGo = () => worker.quit();
+    if (!(await waits(link, `${shell.name[0]}/${LEFT_SLOT}`))) {
+      letGo();
+      return null;
+    }
+    return { asItIs: () => ({ ...shell, isFresh: isFresh(), scripts: scriptsDigest() }), letGo };
+  }
+
+  /** Whether from now on no command has run. */
+  #watch(): () => boolean {
+    const { activity } = this.#links;
+    const { epoch, running } = activity;
+    return () => running === 0 && activity.running === 0 && activity.epoch === epoch;
+  }
+}
+
+async function waits(link: Link, cgroup: string): Promise<boolean> {
+  const channel = await link.connection.exec(formatRequest(WAITS, [cgroup]), null);
+  channel.setSink(() => true);
+  const status = await channel.exited;
+  return status !== null && "code" in status && status.code === 0;
+}
