@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as v from "valibot";
 import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
 import { findProcess, isAlive, ProcessIdentitySchema } from "../host/process-identity.ts";
@@ -164,7 +164,9 @@ export async function collectDrafts(state: StatePaths): Promise<void> {
   for (const name of await readdir(state.snapshots).catch(() => [])) {
     if (!name.startsWith(SNAPSHOT_DRAFT_PREFIX)) continue;
     const folder = join(state.snapshots, name);
-    if (await isAbandoned(folder)) await rm(folder, { recursive: true, force: true });
+    if (!(await isAbandoned(folder))) continue;
+    // Another one may be at it too: what is left then is for the next.
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 }
 
@@ -173,6 +175,9 @@ async function isAbandoned(folder: string): Promise<boolean> {
     const owner = v.parse(ProcessIdentitySchema, JSON.parse(await readFile(draftOwner(folder), "utf8")));
     return !(await isAlive(owner));
   } catch {
+    // The owner is the first file that is written: where there are only others, somebody has begun to remove it and was killed.
+    const files: string[] = await readdir(folder).catch(() => []);
+    if (files.length > 0 && !files.includes(basename(draftOwner(folder)))) return true;
     const found = await stat(folder).catch(() => undefined);
     return found !== undefined && Date.now() - found.ctimeMs > DRAFT_GRACE_MS;
   }

@@ -121,8 +121,12 @@ describe("a draft", () => {
     await writeFile(draftOwner(another.folder), JSON.stringify(dead));
     const unowned = join(state.snapshots, ".draft-new");
     await mkdir(unowned);
+    // Somebody who was killed had begun to remove it.
+    const begun = join(state.snapshots, ".draft-old");
+    await mkdir(begun);
+    await writeFile(join(begun, "memory"), "");
     await collectDrafts(state);
-    expect([mine.folder, another.folder, unowned].map(existsSync)).toEqual([true, false, true]);
+    expect([mine.folder, another.folder, unowned, begun].map(existsSync)).toEqual([true, false, true, false]);
     expect(await listStoredSnapshots(state)).toEqual([]);
   });
 });
