@@ -75,7 +75,9 @@ class LiveCopy {
   readonly #received: ReturnType<typeof migrationEnd>;
   readonly #still: Promise<void>;
   readonly #stopListening: () => void;
+  /** By QEMU's clock: its events may wait here until there is time for them. */
   #stoppedMs = 0;
+  #resumedMs = 0;
   #hasBegun = false;
   #folder: string | null = null;
 
@@ -87,8 +89,9 @@ class LiveCopy {
     this.#received = migrationEnd(target.qmp);
     let stopListening = () => {};
     this.#still = new Promise((resolve) => {
-      stopListening = source.qmp.onEvent(({ name, data }) => {
-        if (name === "STOP") this.#stoppedMs = performance.now();
+      stopListening = source.qmp.onEvent(({ name, data, timestampMs }) => {
+        if (name === "STOP") this.#stoppedMs = timestampMs;
+        if (name === "RESUME") this.#resumedMs = timestampMs;
         if (name === "MIGRATION" && v.is(StatusSchema, data) && data.status === "pre-switchover") resolve();
       });
     });
@@ -109,9 +112,8 @@ class LiveCopy {
     await this.#sent.ended;
     this.#hasBegun = false;
     if (this.#options.goesOn()) await goOn(this.#source.qmp);
-    const pauseMs = this.#stoppedMs === 0 ? 0 : performance.now() - this.#stoppedMs;
     await this.#received.ended;
-    return pauseMs;
+    return this.#stoppedMs === 0 ? 0 : Math.max(0, this.#resumedMs - this.#stoppedMs);
   }
 
   /** Ends what is under way; the guest goes on. Never rejects. */
