@@ -232,7 +232,7 @@ export class Command {
     process.resume();
     const dead = place.kill(process).then(() => process.ended);
     const tooLate = sleep(KILL_BOUND_MS, null, { ref: false });
-    return await Promise.race([dead, tooLate, place.lost.then(() => null)]);
+    return await Promise.race([dead, tooLate]);
   }
 
   #judge(place: Place, end: ProcessEnd): CommandResult {

@@ -102,10 +102,6 @@ export class Link implements Place {
     return this.connection.isOpen;
   }
 
-  get lost(): Promise<unknown> {
-    return this.connection.lost;
-  }
-
   get hasRoom(): boolean {
     return this.connection.isOpen && (this.#pool.hasIdle || this.#open < this.#limit);
   }

@@ -8,8 +8,6 @@ export interface Place {
   /** The login shell is known to be no POSIX shell. */
   readonly isForeign: boolean;
   readonly isOpen: boolean;
-  /** Resolves when it is open no more. */
-  readonly lost: Promise<unknown>;
   /** Kills all that a command started. Resolves when it is over and nothing of it is alive; never rejects. */
   kill(process: GuestProcess): Promise<void>;
   /** Sends a signal ("TERM") to every process of a command, as soon as it has one. Never rejects. */

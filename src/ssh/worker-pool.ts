@@ -99,12 +99,18 @@ export class WorkerPool {
     try {
       const worker = await open();
       void worker.ready.then(opened);
+      void worker.gone.then(() => this.#strikeOff(worker)); // once: what waits for it is kept in memory until then
       return worker;
     } catch (error) {
       this.#busy--;
       opened();
       throw error;
     }
+  }
+
+  #strikeOff(worker: Worker): void {
+    this.#idle = this.#idle.filter((other) => other !== worker);
+    this.#held = this.#held.filter((other) => other !== worker);
   }
 
   /** No command has begun or ended since its shell was started, but for the one that is to begin. */
@@ -132,10 +138,7 @@ export class WorkerPool {
       worker.quit();
       return;
     }
-    this.#idle.push(worker);
-    void worker.channel.closed.then(() => {
-      this.#idle = this.#idle.filter((other) => other !== worker);
-    });
+    if (!worker.isGone) this.#idle.push(worker);
     this.#waiting.shift()?.();
   }
 
@@ -152,9 +155,7 @@ export class WorkerPool {
 
   /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
   #hold(worker: Worker, isTainted: boolean): void {
-    void worker.gone.then(() => {
-      this.#held = this.#held.filter((other) => other !== worker);
-    });
+    if (worker.isGone) return;
     if (isTainted) this.#letGo(worker);
     else this.#held.push(worker);
     if (this.#held.length > MOST_HELD) this.#letGo(this.#held.shift() ?? worker);

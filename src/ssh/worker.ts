@@ -92,6 +92,10 @@ export class Worker {
     else this.#write(lines);
   }
 
+  get isGone(): boolean {
+    return this.#goneEnd !== null;
+  }
+
   /** All children before the watched one have ended. */
   get isAtWatched(): boolean {
     return this.#watcher !== null && this.#at.stdout === this.#watched;
