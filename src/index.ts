@@ -24,6 +24,7 @@ export type { AttachOptions } from "./sandbox/attach.ts";
 export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
 export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
+export type { ListFilter } from "./sandbox/find.ts";
 export type { ForkOptions } from "./sandbox/fork.ts";
 export {
   type BuildImageOptions,
@@ -34,8 +35,10 @@ export {
   listImages,
 } from "./sandbox/images.ts";
 export type { VMInfo } from "./sandbox/info.ts";
+export type { LogsOptions } from "./sandbox/logs.ts";
 export type { BootReport } from "./sandbox/machine.ts";
 export type {
+  HostLimits,
   Logger,
   SmolVMOptions,
   StartOptions,
@@ -44,11 +47,15 @@ export type {
   VMStatus,
 } from "./sandbox/options.ts";
 export { type AcquireOptions, SmolVMPool, type SmolVMPoolOptions } from "./sandbox/pool.ts";
+export { type PrunedItem, type PruneOptions, type PruneReport, prune } from "./sandbox/prune.ts";
 export type { WaitForSshOptions } from "./sandbox/reach.ts";
 export type { OutputChunk, Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
 export type { Shell, ShellOptions } from "./sandbox/shell.ts";
 export type { CopyCallOptions, RestoreOptions, SnapshotInfo } from "./sandbox/snapshots.ts";
+export { sshConfigInclude } from "./sandbox/ssh-config.ts";
+export type { StatusChange } from "./sandbox/status.ts";
+export type { StatusChangesOptions } from "./sandbox/status-changes.ts";
 export { SmolVM } from "./sandbox/vm.ts";
 export type { TerminalSize } from "./ssh/channel.ts";
 export type { SshCommands } from "./ssh/commands.ts";

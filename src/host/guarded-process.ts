@@ -7,7 +7,9 @@ import { fileURLToPath } from "node:url";
 import { HostError, ValidationError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
 import { lineSplitter } from "../util/line-splitter.ts";
+import { neededVariables } from "./environment.ts";
 import { type ExitInfo, exitInfo, exitInfoFromShell } from "./exit-info.ts";
+import { markOf } from "./owned-processes.ts";
 
 export interface GuardOptions {
   /** An absolute folder that is removed where this process dies before the command has ended. */
@@ -16,6 +18,8 @@ export interface GuardOptions {
   readonly channels?: number;
   /** Open files of this process, which the command gets too, behind the sockets in the same order. */
   readonly files?: readonly number[];
+  /** A folder to which the command belongs: it is named in its environment, by which `findOwned` finds it. */
+  readonly owner?: string | null;
   /** The command's whole environment; default: only what a program needs to find its files. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -40,7 +44,6 @@ const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
 /** What a guarded command can be handed down; 5 is the guardian's own. */
 const COMMAND_FDS = [3, 4, 6, 7, 8, 9];
 const LIFETIME_FD = 5;
-const KEPT_VARIABLES = /^(PATH|HOME|USER|LOGNAME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|DYLD_.*|QEMU_.*)$/;
 
 /**
  * Starts `argv` under the guardian (guardian.sh), in a session of its own: no terminal's Ctrl-C reaches it.
@@ -54,7 +57,7 @@ export async function spawnGuarded(argv: readonly string[], options: GuardOption
   const guardian = spawn("/bin/sh", [GUARDIAN, folder, ...argv], {
     cwd: "/", // so that no folder is kept busy
     detached: true,
-    env: options.env ?? neededVariables(process.env),
+    env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },
     stdio: stdioFor(fds, files),
   });
   const sockets = (fd: number) => socketOf(guardian, fd);
@@ -88,11 +91,6 @@ function stdioFor(
     if (fd === 1 || fd === 2 || fd === LIFETIME_FD || fds.includes(fd)) return "pipe";
     return files.get(fd) ?? "ignore";
   });
-}
-
-/** The environment may hold keys; a program that runs a guest has no use for them. */
-function neededVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => KEPT_VARIABLES.test(name)));
 }
 
 function socketOf(child: ChildProcess, fd: number): Socket {

@@ -20,13 +20,10 @@ const TRYING_MS = 10_000;
 
 /**
  * Waits until this process alone holds `path`, then returns what lets go of it. A lock dies with its holder: the file
- * tells which process that is. Should two take over from a dead one in the very same moment, both may think they hold
- * it; what they do must then be harmless, if wasteful.
+ * tells which process that is.
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<() => Promise<void>> {
-  const self = await findProcess(process.pid);
-  // Two pieces of work in one process are two holders.
-  const content = JSON.stringify({ ...self, nonce: randomUUID() });
+  const content = await describeHolder();
   for (let waited = false; !(await tryTake(path, content)); ) {
     const holder = await readHolder(path);
     if (holder && !waited) options.onWait?.(holder);
@@ -35,10 +32,25 @@ export async function acquireLock(path: string, options: LockOptions): Promise<(
       throw new OperationAbortedError(options.operation, undefined, { cause: options.signal?.reason });
     });
   }
-  return async () => {
-    if ((await readText(path)) === content) await rm(path, { force: true });
-    await sweep(path);
-  };
+  return () => letGo(path, content);
+}
+
+/** The same, but undefined where somebody else holds it. */
+export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
+  const content = await describeHolder();
+  // The first time may only have shown that the holder is dead.
+  if (!(await tryTake(path, content)) && !(await tryTake(path, content))) return undefined;
+  return () => letGo(path, content);
+}
+
+async function describeHolder(): Promise<string> {
+  // Two pieces of work in one process are two holders.
+  return JSON.stringify({ ...(await findProcess(process.pid)), nonce: randomUUID() });
+}
+
+async function letGo(path: string, content: string): Promise<void> {
+  if ((await readText(path)) === content) await rm(path, { force: true });
+  await sweep(path);
 }
 
 /** Takers that died amid trying left their files, which others have for a moment only. */
@@ -60,13 +72,29 @@ async function tryTake(path: string, content: string): Promise<boolean> {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const seen = await readText(path);
-    const holder = await readHolder(path);
-    const isStale = seen !== undefined && (holder === undefined || !(await isAlive(holder)));
-    if (isStale && (await readText(path)) === seen) await rm(path, { force: true });
+    if ((await readText(path)) !== undefined && !(await isLocked(path))) await removeStale(path, own);
     return false;
   } finally {
     await rm(own, { force: true });
+  }
+}
+
+/**
+ * One at a time, by a lock of its own: of two who see that a holder is dead, the slower one would else remove the lock that the
+ * quicker one has taken meanwhile. Whoever dies amid this is as seldom as he is quickly gone.
+ */
+async function removeStale(path: string, own: string): Promise<void> {
+  const claim = `${path}.takeover`;
+  try {
+    await link(own, claim);
+  } catch {
+    if (!(await isLocked(claim))) await rm(claim, { force: true });
+    return;
+  }
+  try {
+    if (!(await isLocked(path))) await rm(path, { force: true });
+  } finally {
+    await rm(claim, { force: true });
   }
 }
 

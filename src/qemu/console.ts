@@ -66,6 +66,11 @@ export class GuestConsole {
     return this.#lines.add(listener);
   }
 
+  /** Hears all that is shown from now on, as it comes. */
+  onBytes(listener: (bytes: Buffer) => void): void {
+    this.#stream.on("data", listener);
+  }
+
   onMessage(listener: (message: GuestMessage) => void): () => void {
     return this.#messages.add(listener);
   }

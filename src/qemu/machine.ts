@@ -12,10 +12,20 @@ import { findSshPort } from "./usernet.ts";
 
 export { QemuMachine };
 
+/** Where output goes. */
+interface OutputLog {
+  write(bytes: Uint8Array): void;
+  close(): void;
+}
+
 export interface LaunchOptions {
   readonly state: StatePaths;
   /** The folder that goes with the machine when this process dies; null for a machine whose files are to be kept. */
   readonly ephemeralFolder: string | null;
+  /** The folder to which the process belongs, for those who look for what was left. Default: nobody's. */
+  readonly owner?: string;
+  /** Take down what the guest's console shows and what QEMU says. Closed when QEMU is gone. */
+  readonly logs?: { readonly console: OutputLog; readonly qemu: OutputLog };
   /** Restores this instead of booting; the machine is paused then. Its devices must be the ones it was saved with. */
   readonly saved?: SavedState;
   /** Starts empty, to receive another machine's state: see `copyInto`. */
@@ -47,7 +57,9 @@ export async function launchMachine(
     .map(quoteWord)
     .join(" ");
   const files = saved ? [saved.fd] : [];
-  const process = await QemuProcess.start([qemu.path, ...args], commandLine, { ephemeralFolder, files });
+  const handed = { ephemeralFolder, files, owner: options.owner ?? null };
+  const process = await QemuProcess.start([qemu.path, ...args], commandLine, handed);
+  if (options.logs) takeDown(process, options.logs);
   onSpawned?.();
   if (onConsoleLine) process.console.onLine(onConsoleLine);
   try {
@@ -67,4 +79,16 @@ export async function launchMachine(
       saved ? "The saved machine could not be restored" : "QEMU did not start",
     );
   }
+}
+
+function takeDown(
+  process: QemuProcess,
+  logs: { readonly console: OutputLog; readonly qemu: OutputLog },
+): void {
+  process.console.onBytes((bytes) => logs.console.write(bytes));
+  process.onOutput((bytes) => logs.qemu.write(bytes));
+  void process.exited.then(() => {
+    logs.console.close();
+    logs.qemu.close();
+  });
 }

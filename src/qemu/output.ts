@@ -6,9 +6,9 @@ const LONGEST_TAIL = 16 * 1024;
 export function readOutput({ stdout, stderr }: GuardedProcess): () => string {
   let tail = "";
   for (const stream of [stdout, stderr]) {
-    stream.setEncoding("utf8");
-    stream.on("data", (text: string) => {
-      tail = (tail + text).slice(-LONGEST_TAIL);
+    const decoder = new TextDecoder();
+    stream.on("data", (bytes: Buffer) => {
+      tail = (tail + decoder.decode(bytes, { stream: true })).slice(-LONGEST_TAIL);
     });
   }
   return () => tail.trim();

@@ -49,7 +49,11 @@ export class QemuProcess {
   static async start(
     argv: readonly string[],
     commandLine: string,
-    handed: { readonly ephemeralFolder: string | null; readonly files: readonly number[] },
+    handed: {
+      readonly ephemeralFolder: string | null;
+      readonly files: readonly number[];
+      readonly owner: string | null;
+    },
   ): Promise<QemuProcess> {
     return new QemuProcess(await spawnGuarded(argv, { ...handed, channels: CHANNELS }), commandLine);
   }
@@ -67,6 +71,11 @@ export class QemuProcess {
 
   sendSignal(signal: NodeJS.Signals): void {
     this.#guarded.sendSignal(signal);
+  }
+
+  /** Hears what QEMU itself says from now on. */
+  onOutput(listener: (bytes: Buffer) => void): void {
+    for (const stream of [this.#guarded.stdout, this.#guarded.stderr]) stream.on("data", listener);
   }
 
   /** Ends QEMU without asking it or the guest, and waits until it is gone. Twice is fine. */

@@ -9,7 +9,7 @@ import type { QmpClient } from "./qmp/client.ts";
 import { type SaveOptions, saveState } from "./save.ts";
 import { type SerialPorts, serialPorts } from "./serial-ports.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
-import { addForward, type Forward, listForwards, removeForward } from "./usernet.ts";
+import { addForward, countConnections, type Forward, listForwards, removeForward } from "./usernet.ts";
 import { type WaitOptions, waitForGuest, waitForQuiet } from "./wait.ts";
 
 /**
@@ -129,6 +129,19 @@ export class QemuMachine {
 
   async removeForward(forward: Forward): Promise<void> {
     await removeForward(this.qmp, forward);
+  }
+
+  /** How many connections from the host into the guest stand now. */
+  async countConnections(): Promise<number> {
+    return countConnections(this.qmp);
+  }
+
+  /** Whether QEMU answers, within that time, and its guest is not stopped by an error of QEMU's. */
+  async answers(timeoutMs: number): Promise<boolean> {
+    return this.qmp.execute("query-status", {}, { timeoutMs }).then(
+      () => true,
+      () => false,
+    );
   }
 
   async listForwards(): Promise<Forward[]> {

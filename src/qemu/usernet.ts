@@ -36,6 +36,22 @@ export function parseUsernet(text: string): Forward[] {
   });
 }
 
+/** The connections into the guest that stand: those through a forward, not those that the guest makes. */
+export async function countConnections(qmp: QmpClient): Promise<number> {
+  return parseConnections(await ask(qmp, "info usernet"));
+}
+
+/**
+ * A connection that came through a forward has the guest's side first, as the forward itself has; one that the guest made has
+ * its destination there.
+ */
+export function parseConnections(text: string): number {
+  const forwarded = new Set(parseUsernet(text).map(({ hostPort }) => hostPort));
+  const line =
+    /^\s*TCP\[(?:ESTABLISHED|CLOSE_WAIT|FIN_WAIT_[12])\]\s+-?\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)\s/gm;
+  return [...text.matchAll(line)].filter(([, , port]) => forwarded.has(Number(port))).length;
+}
+
 /** Adds a forward; with host port 0 a free one is taken. Throws PortInUseError, NetworkError. */
 export async function addForward(qmp: QmpClient, wanted: Forward): Promise<Forward> {
   const before = wanted.hostPort === 0 ? await listForwards(qmp) : [];

@@ -4,7 +4,8 @@ import type { SavedMachine } from "../state/snapshots.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
-import type { Booted, BootReport, Machine, Started } from "./machine.ts";
+import { limitOnHost } from "./limits.ts";
+import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
 import { setUpRestore, startRestored } from "./restore.ts";
 import { type BootContext, type Setup, setUp } from "./setup.ts";
@@ -16,7 +17,7 @@ const LEAST_BOOT_MS = 1_000;
 /** From a specification to a machine that is up. What is left where it fails is the caller's to remove. */
 export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
   const clock = new PhaseClock();
-  const isFirst = machine.folder === null;
+  const isFirst = !machine.wasBooted;
   if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
   const setup = await setUp(machine.spec, machine.state, context, clock);
   const deadlineMs = performance.now() + context.timeoutMs;
@@ -25,10 +26,8 @@ export async function bootMachine(machine: Machine, context: BootContext): Promi
   const started =
     "whyCold" in clone ? await bootCold(machine, setup, { ...context, timeoutMs }, clock) : clone;
   const way = "whyCold" in clone ? "cold" : "template";
-  return finish(machine, started, isFirst, () => ({
-    ...{ ...started, setup },
-    report: reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : ""),
-  }));
+  const report = () => reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : "");
+  return finish(machine, { ...started, setup }, isFirst, report);
 }
 
 /** The first start of a machine that is a copy of another one. */
@@ -41,23 +40,26 @@ async function restoreMachine(
   const setup = await setUpRestore(machine.spec, machine.state, origin, context);
   clock.mark("setup");
   const started = await startRestored(machine, origin, setup, context, clock);
-  const finished = () => ({ ...started, setup, report: reportOf(setup, clock, "snapshot", "") });
-  return finish(machine, started, true, finished);
+  return finish(machine, { ...started, setup }, true, () => reportOf(setup, clock, "snapshot", ""));
 }
 
 async function finish(
   machine: Machine,
-  { qemu, runner }: Started,
+  started: Started & { readonly setup: Setup },
   isFirst: boolean,
-  finished: () => Booted,
+  report: () => BootReport,
 ): Promise<Booted> {
+  const { qemu, runner } = started;
+  let limits: HostLimit | null = null;
   try {
+    limits = await limitOnHost(machine.spec, qemu);
     await openPorts(qemu, machine.spec.ports);
     if (runner && isFirst) await applyEnv(machine, runner);
-    return finished();
+    return { ...started, limits, report: report() };
   } catch (error) {
     await runner?.close();
     await qemu.kill();
+    await limits?.remove();
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import type { Machine, Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner } from "./runner.ts";
-import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
 /** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
 const PRECONNECT_MS = 10_000;
@@ -49,8 +49,8 @@ export async function startClone(
   }
 }
 
-function findReasonAgainst({ spec, folder }: Machine, { files, qemu }: Setup): string | undefined {
-  if (folder !== null) return "it has been started before and has a disk of its own";
+function findReasonAgainst({ spec, wasBooted }: Machine, { files, qemu }: Setup): string | undefined {
+  if (wasBooted) return "it has been started before and has a disk of its own";
   if (spec.template === "off") return 'template is "off"';
   if (files.image === null) return "its kernel and disk belong to no image";
   // Without the device that tells a kernel that it is a clone, all of them would draw the same random numbers.
@@ -65,7 +65,7 @@ async function cloneTemplate(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Started> {
-  const { spec, state } = machine;
+  const { spec } = machine;
   const deadlineMs = performance.now() + context.timeoutMs / 2;
   const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
   const saved = await open(template.paths.state, "r");
@@ -84,9 +84,7 @@ async function cloneTemplate(
     qemu = await launchMachine(
       describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile }),
       {
-        state,
-        qemu: setup.qemu,
-        ephemeralFolder: folder.folder,
+        ...launchOptions(machine, folder, setup),
         saved: { fd: saved.fd, leavesMemoryOut: true },
         onSpawned: () => clock.mark("spawn"),
         ...left(),

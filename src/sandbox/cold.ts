@@ -11,7 +11,7 @@ import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner } from "./runner.ts";
 import { type Seed, writeSeededInitramfs } from "./seed.ts";
-import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
 /** Some ten times what a boot takes under emulation. */
 const PATIENCE_MS = 40_000;
@@ -23,8 +23,8 @@ export async function bootCold(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Started> {
-  const { spec, state } = machine;
-  const { files, key, qemu } = setup;
+  const { spec } = machine;
+  const { files, key } = setup;
   const folder = await claimFolder(machine);
   machine.hostKey ??= generateHostKey();
   const { hostKey, machineId } = machine;
@@ -35,7 +35,7 @@ export async function bootCold(
   ]);
   clock.mark("disk");
   const description = describe(spec, setup, { name: spec.name, initramfs, disks, memoryFile: null });
-  const launch = { state, qemu, ephemeralFolder: folder.folder };
+  const launch = launchOptions(machine, folder, setup);
   const warn = (message: string) => machine.surroundings.logger.warn?.(message);
   const up = await bringUp({ description, launch, setup, warn }, context, clock);
   try {

@@ -4,8 +4,7 @@ import { Queue } from "../ssh/queue.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
-import { copyMachine } from "./copy.ts";
-import type { Machine } from "./machine.ts";
+import type { Handle } from "./handle.ts";
 import type { SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
 import { parseSignal } from "./run-options.ts";
 import { COPY_TIMEOUT_SECONDS, type CopyCallOptions, optionsOf } from "./snapshots.ts";
@@ -15,6 +14,8 @@ export interface ForkOptions extends CopyCallOptions {
   count?: number;
   /** What the one is called; several are called name-1, name-2 … Absent: readable generated names. */
   name?: string;
+  /** Whether they outlive this program: as their source does by default. */
+  persistent?: boolean;
 }
 
 /** What is needed of a copy before it is handed out. */
@@ -27,19 +28,20 @@ const MOST_FORKS = 64;
 
 /** All of them or none: the first error is thrown, and what had been made is deleted. */
 export async function forkMachine<T extends Fork>(
-  machine: Machine,
+  source: Handle,
   options: ForkOptions = {},
   make: (options: SmolVMOptions | VMConfig) => T,
 ): Promise<T[]> {
-  checkOptionKeys(options, ["count", "name", "timeout", "signal"], "fork()");
+  checkOptionKeys(options, ["count", "name", "persistent", "timeout", "signal"], "fork()");
   const names = namesOf(options);
   const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
   const signal = parseSignal(options.signal) ?? undefined;
-  const saved = await copyMachine(machine, "fork", { timeoutMs, signal });
+  const { logger, spec } = source;
+  const { persistent = spec.persistent } = options;
+  const saved = await source.copy("fork", { timeoutMs, signal });
   try {
-    const { logger } = machine.surroundings;
     const forks = names.map((name) =>
-      make(optionsOf(saved, { logger, ...(name !== undefined && { name }) })),
+      make(optionsOf(saved, { logger, persistent, ...(name !== undefined && { name }) })),
     );
     await startAll(forks, signal);
     return forks;

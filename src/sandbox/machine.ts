@@ -1,23 +1,39 @@
+import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
+import type { BootReport } from "../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
+import type { RecordKeeper } from "./record-keeper.ts";
 import type { Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell } from "./status.ts";
 
-/** All that the verbs (start, stop, remove …) know of one machine. Each field that can be absent is absent together with what it stands for. */
+export type { BootReport };
+
+/**
+ * All that the verbs (start, stop, remove …) know of one machine, in the process that holds it: its creator, or the supervisor of a
+ * persistent one. Each field that can be absent is absent together with what it stands for.
+ */
 export interface Machine {
   readonly spec: MachineSpec;
   readonly state: StatePaths;
   readonly status: StatusCell;
   readonly surroundings: Pick<SmolVMOptions, "onProgress" | "signal"> & { readonly logger: Logger };
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** Writes down what is known here for other processes. */
+  readonly records: RecordKeeper;
   /** The folder that holds the name, the disk and the seeded initramfs; null before the first start and after removal. */
   folder: MachinePaths | null;
+  /** This process, as soon as it holds the folder. */
+  owner: ProcessIdentity | null;
+  /** Whether it has ever been up: until then a start that fails leaves nothing. */
+  wasBooted: boolean;
   /** What its first start goes on with, instead of booting or cloning a template; null: nothing. */
-  readonly origin: SavedMachine | null;
+  origin: SavedMachine | null;
   /** 32 hexadecimal digits, the same at every start. */
   readonly machineId: string;
   /** Made at the first cold start and kept, so that the pinned key stays right. A clone shows the key of its template instead. */
@@ -45,16 +61,13 @@ export interface Started {
 export interface Booted extends Started {
   readonly setup: Setup;
   readonly report: BootReport;
+  /** What its QEMU may take of the host; null where nothing limits it. */
+  readonly limits: HostLimit | null;
 }
 
-/** What a boot went through. Times in milliseconds. */
-export interface BootReport {
-  readonly accelerator: "kvm" | "hvf" | "tcg";
-  readonly acceleratorReason: string;
-  readonly startedAt: string;
-  /** "template": started as a clone of a saved machine; "snapshot": restored from one, or a fork; "cold": booted. */
-  readonly way: "template" | "snapshot" | "cold";
-  /** Why it was booted: for a person; "" where it was not. */
-  readonly wayReason: string;
-  readonly phases: readonly { readonly name: string; readonly ms: number }[];
+/** A cgroup that holds one QEMU. */
+export interface HostLimit {
+  readonly folder: string;
+  /** Once it is empty. Never rejects. */
+  remove(): Promise<void>;
 }

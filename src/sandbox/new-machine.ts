@@ -1,35 +1,67 @@
 import { randomBytes } from "node:crypto";
-import { statePaths } from "../state/paths.ts";
+import { decodeHostKey } from "../ssh/keys.ts";
+import type { MachineRecord } from "../state/machine-record.ts";
+import { type MachinePaths, type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import type { Machine } from "./machine.ts";
-import type { SmolVMOptions, VMConfig } from "./options.ts";
-import { parseSpec } from "./spec.ts";
+import type { Logger, SmolVMOptions } from "./options.ts";
+import { RecordKeeper } from "./record-keeper.ts";
+import type { MachineSpec } from "./spec.ts";
 import { StatusCell } from "./status.ts";
 
-const origins = new WeakMap<object, SavedMachine>();
-
-/** The very options: a machine that is made with them goes on with what was saved. */
-export function withOrigin(
-  options: SmolVMOptions | VMConfig,
-  origin: SavedMachine,
-): SmolVMOptions | VMConfig {
-  origins.set(options, origin);
-  return options;
-}
-
-/** A machine that exists in this process only. */
-export function newMachine(options: SmolVMOptions | VMConfig = {}): Machine {
-  const spec = parseSpec(options);
+/** A machine that exists in this process only, until its first start. */
+export function newMachine(
+  spec: MachineSpec,
+  options: Pick<SmolVMOptions, "onProgress" | "signal" | "logger">,
+  origin: SavedMachine | null,
+): Machine {
   const { onProgress, signal, logger = {} } = options;
-  return {
+  return recorded({
     spec,
     state: statePaths(),
     status: new StatusCell(spec.name),
     surroundings: { logger, ...(onProgress && { onProgress }), ...(signal && { signal }) },
-    folder: null,
-    origin: origins.get(options) ?? null,
+    createdAt: new Date().toISOString(),
     machineId: randomBytes(16).toString("hex"),
     hostKey: null,
+    wasBooted: false,
+    folder: null,
+    origin,
+  });
+}
+
+/** A machine of which there is a folder already, in the process that is to hold it. */
+export function recordedMachine(
+  state: StatePaths,
+  folder: MachinePaths,
+  record: MachineRecord,
+  logger: Logger,
+): Machine {
+  const { spec, createdAt, machineId, hostKey, wasBooted } = record;
+  const status = new StatusCell(spec.name);
+  const { phase, reason, since } = record.status;
+  // Whoever held it while it ran is gone.
+  const isAtRest = phase === "created" || phase === "stopped" || phase === "error";
+  if (isAtRest) status.follow(phase, reason, since);
+  else if (wasBooted) status.follow("error", "the process that held it ended", since);
+  return recorded({
+    ...{ spec, state, status, createdAt, machineId, wasBooted, folder },
+    surroundings: { logger },
+    hostKey: hostKey === null ? null : decodeHostKey(hostKey),
+    origin: null,
+  });
+}
+
+type Known = Omit<
+  Machine,
+  "records" | "owner" | "booted" | "starting" | "abortStart" | "stopping" | "copying" | "removing"
+>;
+
+function recorded(known: Known): Machine {
+  const machine: Machine = {
+    ...known,
+    records: new RecordKeeper(),
+    owner: null,
     booted: null,
     starting: null,
     abortStart: null,
@@ -37,4 +69,6 @@ export function newMachine(options: SmolVMOptions | VMConfig = {}): Machine {
     copying: null,
     removing: null,
   };
+  machine.status.onChange(() => machine.records.note(machine));
+  return machine;
 }

@@ -28,8 +28,14 @@ export interface SmolVMOptions {
   /** Guest ports to reach from the host's 127.0.0.1; without `host` a free port is taken. */
   ports?: readonly { guest: number; host?: number }[];
   labels?: Record<string, string>;
-  /** False (default): the machine dies with the process that made it. */
+  /** False (default): the machine dies with the process that made it. True: it lives until it is deleted, whoever made it. */
   persistent?: boolean;
+  /** For how long it may run after each start; then an ephemeral one is deleted, a persistent one stopped. Default: without an end. */
+  ttl?: Duration;
+  /** The same for how long it may run with nobody connected to it and no command under way. Default: without an end. */
+  idleTimeout?: Duration;
+  /** What its QEMU may take of the host, in a cgroup v2 of its own. HostError where this user may not make one. Default: no limit. */
+  hostLimits?: HostLimits;
   /** "off" boots cold; "auto" (default) may start from a memory snapshot. */
   template?: "auto" | "off";
   /** "auto" (default) tries what this host has; a named one is used or refused. */
@@ -42,6 +48,13 @@ export interface SmolVMOptions {
   onProgress?: (progress: Progress) => void;
   /** Aborting it ends a start that is under way. */
   signal?: AbortSignal;
+}
+
+export interface HostLimits {
+  /** Memory in MiB that QEMU may use, the guest's included; beyond it the host's kernel ends QEMU. */
+  memoryMib?: number;
+  /** Processors' time: 0.5 is half of one processor. */
+  cpus?: number;
 }
 
 /** A machine with your own kernel and disk. The disk is never written to: the machine works on an overlay. */

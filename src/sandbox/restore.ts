@@ -18,7 +18,7 @@ import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner } from "./runner.ts";
-import { type BootContext, claimFolder, describe, overlayOn, type Setup } from "./setup.ts";
+import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import { deviceModel } from "./template-key.ts";
 
@@ -77,7 +77,7 @@ export async function startRestored(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Started> {
-  const { spec, state } = machine;
+  const { spec } = machine;
   const { facts, paths } = origin;
   const deadlineMs = performance.now() + context.timeoutMs;
   const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
@@ -93,7 +93,7 @@ export async function startRestored(
     const memoryFile = { path: paths.memory, shared: false };
     const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
     qemu = await launchMachine(description, {
-      ...{ state, qemu: setup.qemu, ephemeralFolder: folder.folder },
+      ...launchOptions(machine, folder, setup),
       saved: { fd: saved.fd, leavesMemoryOut: true },
       onSpawned: () => clock.mark("spawn"),
       ...left(),

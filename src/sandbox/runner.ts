@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import type { QemuMachine } from "../qemu/machine.ts";
-import { formatKnownHosts } from "../ssh/commands.ts";
+import { formatKnownHosts, formatSshConfig } from "../ssh/commands.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/runner.ts";
 import type { Machine } from "./machine.ts";
@@ -18,8 +18,13 @@ export async function openRunner(
   early: EarlyAccess | null = null,
 ): Promise<CommandRunner> {
   if (folder) {
-    const line = formatKnownHosts(qemu.sshPort ?? 0, hostKey.publicLine);
-    await writeFile(folder.knownHosts, line, { mode: 0o600 });
+    const port = qemu.sshPort ?? 0;
+    const { knownHosts, sshConfig } = folder;
+    const address = { port, user: spec.sshUser, keyPath: setup.key.path, knownHosts };
+    await Promise.all([
+      writeFile(knownHosts, formatKnownHosts(port, hostKey.publicLine), { mode: 0o600 }),
+      writeFile(sshConfig, formatSshConfig(spec.name, address), { mode: 0o600 }),
+    ]);
   }
   return runnerFor(qemu, setup, {
     vmId: spec.id,

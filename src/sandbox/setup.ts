@@ -1,10 +1,12 @@
 import { HostError, ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
-import { findProcess } from "../host/process-identity.ts";
+import { findProcess, type ProcessIdentity } from "../host/process-identity.ts";
 import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
+import type { LaunchOptions } from "../qemu/machine.ts";
 import { type ClientKey, ensureClientKey, readClientKey } from "../ssh/keys.ts";
+import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import { type AcceleratorChoice, acceleratorFor } from "./accelerator.ts";
@@ -12,6 +14,7 @@ import { type BaseDisk, type BootFiles, resolveBootFiles } from "./boot-files.ts
 import { getImage } from "./images.ts";
 import type { Machine } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
+import { recordOf } from "./record-keeper.ts";
 import type { MachineSpec } from "./spec.ts";
 
 const MIB = 1024 * 1024;
@@ -81,14 +84,38 @@ export function overlayOn(base: BaseDisk, layers: readonly string[]): MachineDis
   return { path: layers.at(-1) ?? "", format: "qcow2", readOnly: false, durable: false, backing };
 }
 
+/** What a machine's QEMU is launched with, whichever way it starts. */
+export function launchOptions(
+  { spec, state }: Machine,
+  { folder, logs }: MachinePaths,
+  { qemu }: Setup,
+): Pick<LaunchOptions, "state" | "qemu" | "ephemeralFolder" | "owner" | "logs"> {
+  return {
+    state,
+    qemu,
+    ephemeralFolder: spec.persistent ? null : folder,
+    owner: folder,
+    logs: openLogs(logs),
+  };
+}
+
 /** The folder that holds the machine's name: made at its first start, found at the later ones. */
 export async function claimFolder(machine: Machine): Promise<MachinePaths> {
-  const { state, spec } = machine;
   if (machine.folder) return machine.folder;
-  const creator = await findProcess(process.pid);
-  if (!creator) throw new HostError("This process can't be found in the host's process table.");
-  machine.folder = await claimMachineFolder(state, { id: spec.id, name: spec.name, creator });
+  machine.owner = await findSelf();
+  machine.folder = await claimMachineFolder(machine.state, await recordOf(machine));
   return machine.folder;
+}
+
+function openLogs({ console, qemu }: MachinePaths["logs"]): NonNullable<LaunchOptions["logs"]> {
+  return { console: new BoundedLog(console), qemu: new BoundedLog(qemu) };
+}
+
+/** This process, as others know it. */
+export async function findSelf(): Promise<ProcessIdentity> {
+  const self = await findProcess(process.pid);
+  if (!self) throw new HostError("This process can't be found in the host's process table.");
+  return self;
 }
 
 function checkDiskSize(diskMib: number, disk: BaseDisk | null): void {

@@ -13,8 +13,8 @@ import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { generateName, parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import { copyMachine } from "./copy.ts";
+import { withOrigin } from "./handle-for.ts";
 import type { Machine } from "./machine.ts";
-import { withOrigin } from "./new-machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 import { parseSignal } from "./run-options.ts";
 
@@ -50,11 +50,24 @@ export interface CopyCallOptions {
 /** All else is as it was saved. */
 export type RestoreOptions = Pick<
   SmolVMOptions,
-  "name" | "ports" | "labels" | "env" | "logger" | "onProgress" | "signal"
+  | "name"
+  | "ports"
+  | "labels"
+  | "env"
+  | "persistent"
+  | "ttl"
+  | "idleTimeout"
+  | "hostLimits"
+  | "logger"
+  | "onProgress"
+  | "signal"
 >;
 
 export const COPY_TIMEOUT_SECONDS = 120;
-const OWN = ["name", "ports", "labels", "env", "persistent", "logger", "onProgress", "signal"];
+const OWN = [
+  ...["name", "ports", "labels", "env", "persistent", "ttl", "idleTimeout", "hostLimits"],
+  ...["logger", "onProgress", "signal"],
+];
 const SAVED = [
   ...["image", "memSizeMib", "vcpuCount", "diskSizeMib", "network", "template", "accelerator"],
   ...["sshUser", "sshKeyPath", "kernelPath", "initrdPath", "rootfsPath", "bootArgs"],
@@ -65,10 +78,7 @@ export async function snapshotMachine(
   wanted?: string,
   options: CopyCallOptions = {},
 ): Promise<SnapshotInfo> {
-  checkOptionKeys(options, ["timeout", "signal"], "snapshot()");
-  const name = wanted === undefined ? generateName() : parseName(wanted);
-  const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
-  const signal = parseSignal(options.signal) ?? undefined;
+  const { name, timeoutMs, signal } = parseSnapshotCall(wanted, options);
   await requireFreeName(machine.state, name);
   const saved = await copyMachine(machine, "snapshot", { timeoutMs, signal });
   try {
@@ -78,6 +88,19 @@ export async function snapshotMachine(
     await rm(saved.paths.folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** ValidationError. */
+export function parseSnapshotCall(
+  wanted: string | undefined,
+  options: CopyCallOptions,
+): { readonly name: string; readonly timeoutMs: number; readonly signal: AbortSignal | undefined } {
+  checkOptionKeys(options, ["timeout", "signal"], "snapshot()");
+  return {
+    name: wanted === undefined ? generateName() : parseName(wanted),
+    timeoutMs: parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout"),
+    signal: parseSignal(options.signal) ?? undefined,
+  };
 }
 
 /** What a machine is made with that goes on with that snapshot. */

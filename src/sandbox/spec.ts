@@ -1,42 +1,12 @@
 import { resolve } from "node:path";
+import type { ImageSource, MachineSpec, PortSpec } from "../state/machine-record.ts";
+import { parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { generateId, generateName, parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 
-/** What a machine is to be: complete, checked, and never changed. No default is applied below this. */
-export interface MachineSpec {
-  readonly id: string;
-  readonly name: string;
-  readonly source: ImageSource;
-  readonly memoryMib: number;
-  readonly cpus: number;
-  readonly diskMib: number;
-  readonly env: Readonly<Record<string, string>>;
-  readonly network: "open" | "off";
-  readonly ports: readonly PortSpec[];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly template: "auto" | "off";
-  readonly accelerator: "auto" | "kvm" | "hvf" | "tcg";
-  readonly sshUser: string;
-  readonly sshKeyPath: string | null;
-}
-
-export type ImageSource =
-  | { readonly kind: "image"; readonly name: string }
-  | {
-      readonly kind: "own";
-      readonly kernelPath: string;
-      readonly initrdPath: string | null;
-      readonly rootfsPath: string;
-      readonly bootArgs: string;
-    };
-
-export interface PortSpec {
-  readonly guest: number;
-  /** Null: any free one. */
-  readonly host: number | null;
-}
+export type { ImageSource, MachineSpec, PortSpec };
 
 const OPTION_KEYS = [
   "name",
@@ -49,6 +19,9 @@ const OPTION_KEYS = [
   "ports",
   "labels",
   "persistent",
+  "ttl",
+  "idleTimeout",
+  "hostLimits",
   "template",
   "accelerator",
   "sshUser",
@@ -79,6 +52,10 @@ export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
     network: oneOf("network", options.network, ["open", "off"]),
     ports: parsePorts(options.ports),
     labels: parseLabels(options.labels),
+    persistent: parseFlag("persistent", options.persistent),
+    ttlMs: parseOptionalMs("ttl", options.ttl),
+    idleTimeoutMs: parseOptionalMs("idleTimeout", options.idleTimeout),
+    hostLimits: parseHostLimits(options.hostLimits),
     template: oneOf("template", options.template, ["auto", "off"]),
     accelerator: oneOf("accelerator", options.accelerator, ["auto", "kvm", "hvf", "tcg"]),
     sshUser: parseUser(options.sshUser),
@@ -86,14 +63,7 @@ export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
   };
 }
 
-function checkSurroundings({ persistent, signal, onProgress }: SmolVMOptions): void {
-  if (persistent !== undefined && persistent !== false) {
-    throw refuse(
-      "persistent",
-      persistent,
-      "false: machines that outlive their process are not supported yet",
-    );
-  }
+function checkSurroundings({ signal, onProgress }: SmolVMOptions): void {
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw refuse("signal", signal, "an AbortSignal");
   if (onProgress !== undefined && typeof onProgress !== "function")
@@ -153,6 +123,30 @@ function parseLabels(labels: unknown): Readonly<Record<string, string>> {
     throw refuse("labels", labels, "an object whose values are strings");
   }
   return { ...(labels as Record<string, string>) };
+}
+
+function parseFlag(option: string, value: unknown): boolean {
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  throw refuse(option, value, "true or false");
+}
+
+function parseOptionalMs(option: string, value: unknown): number | null {
+  return value === undefined || value === null ? null : parseDurationMs(value, option);
+}
+
+function parseHostLimits(limits: unknown): MachineSpec["hostLimits"] {
+  checkOptionKeys(limits, ["memoryMib", "cpus"], "hostLimits");
+  const { memoryMib, cpus } = (limits ?? {}) as { memoryMib?: unknown; cpus?: unknown };
+  if (cpus !== undefined && !(typeof cpus === "number" && cpus >= 0.01 && cpus <= 1024))
+    throw refuse("hostLimits.cpus", cpus, "a number of processors from 0.01 to 1024");
+  return {
+    memoryMib:
+      memoryMib === undefined
+        ? null
+        : wholeNumber("hostLimits.memoryMib", memoryMib, Number.NaN, 64, 16_777_216),
+    cpus: cpus ?? null,
+  };
 }
 
 function wholeNumber(option: string, value: unknown, fallback: number, least: number, most: number): number {

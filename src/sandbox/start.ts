@@ -1,47 +1,66 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
-import { collectAbandoned, removeMachineFolder } from "../state/machine-folder.ts";
-import { collectDrafts } from "../state/snapshots.ts";
+import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
+import { collectLeftovers } from "./leftovers.ts";
+import { watchLifetime } from "./limits.ts";
 import type { Booted, Machine } from "./machine.ts";
-import type { StartOptions } from "./options.ts";
+import type { SmolVMOptions, StartOptions } from "./options.ts";
 import { resumeMachine } from "./pause.ts";
+import { parseSignal } from "./run-options.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
 /** Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. */
 export async function startMachine(machine: Machine, options: StartOptions = {}): Promise<void> {
-  checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
-  const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
+  const { timeoutMs, signals } = parseStart(options, machine.surroundings);
   if (machine.status.phase === "running") return;
   if (machine.status.phase === "paused") return resumeMachine(machine);
   if (machine.starting) return machine.starting;
   machine.status.change("starting", "start");
-  machine.starting = startOnce(machine, options, timeoutMs).finally(() => {
+  machine.starting = startOnce(machine, options, timeoutMs, signals).finally(() => {
     machine.starting = null;
   });
   return machine.starting;
 }
 
-async function startOnce(machine: Machine, options: StartOptions, timeoutMs: number): Promise<void> {
-  const isFirst = machine.folder === null;
+/** ValidationError; what ends a start besides its time. */
+export function parseStart(
+  options: StartOptions,
+  surroundings: Pick<SmolVMOptions, "signal">,
+): { readonly timeoutMs: number; readonly signals: AbortSignal[] } {
+  checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
+  const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
+  const signals = [surroundings.signal, parseSignal(options.signal)].filter(
+    (each) => each instanceof AbortSignal,
+  );
+  return { timeoutMs, signals };
+}
+
+async function startOnce(
+  machine: Machine,
+  options: StartOptions,
+  timeoutMs: number,
+  signals: readonly AbortSignal[],
+): Promise<void> {
+  const isFirst = !machine.wasBooted;
   const abort = new AbortController();
   machine.abortStart = (reason) => abort.abort(reason);
-  const signals = [abort.signal, machine.surroundings.signal, options.signal].filter((s) => s !== undefined);
-  const signal = AbortSignal.any(signals);
+  const signal = AbortSignal.any([abort.signal, ...signals]);
   try {
     throwIfAborted(signal);
-    void collectAbandoned(machine.state).catch(() => undefined);
-    void collectDrafts(machine.state).catch(() => undefined);
+    collectLeftovers(machine.state);
     const booted = await bootMachine(machine, {
       signal,
       timeoutMs,
       onProgress: options.onProgress ?? machine.surroundings.onProgress,
     });
     machine.booted = booted;
+    machine.wasBooted = true;
     machine.status.change("running", "start");
     watchForDeath(machine, booted);
+    watchLifetime(machine, booted);
   } catch (error) {
     await unwind(machine, isFirst);
     throw signal.aborted && !(error instanceof OperationTimeoutError) ? abortedError(machine, signal) : error;
@@ -53,12 +72,14 @@ async function startOnce(machine: Machine, options: StartOptions, timeoutMs: num
 /** A first start that failed leaves nothing; a later one leaves the disk. */
 async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
   if (isFirst && machine.folder) {
-    await removeMachineFolder(machine.folder).catch((error) =>
+    const { folder } = machine;
+    machine.folder = null;
+    await machine.records.settled();
+    await removeMachineFolder(machine.state, folder).catch((error) =>
       machine.surroundings.logger.warn?.(
         `The folder of "${machine.spec.name}" could not be removed: ${error}`,
       ),
     );
-    machine.folder = null;
   }
   machine.status.change(isFirst ? "created" : "stopped", "start");
 }
@@ -71,6 +92,7 @@ function watchForDeath(machine: Machine, booted: Booted): void {
       machine.status.change("error", "run", exit.reason);
     }
     await booted.runner?.close();
+    await booted.limits?.remove();
   });
 }
 

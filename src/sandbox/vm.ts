@@ -1,11 +1,12 @@
 import type { SshCommandOptions, SshCommands } from "../ssh/commands.ts";
 import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
+import { getMachine, type ListFilter, listInfos } from "./find.ts";
 import { type ForkOptions, forkMachine } from "./fork.ts";
-import { describeMachine, shownStatus, type VMInfo } from "./info.ts";
-import type { Machine } from "./machine.ts";
-import { newMachine } from "./new-machine.ts";
+import type { Handle } from "./handle.ts";
+import { handleFor, optionsForHandle } from "./handle-for.ts";
+import type { VMInfo } from "./info.ts";
+import { type LogsOptions, readLogs } from "./logs.ts";
 import type { SmolVMOptions, StartOptions, StopOptions, VMConfig, VMStatus } from "./options.ts";
-import { pauseMachine, resumeMachine } from "./pause.ts";
 import type { WaitForSshOptions } from "./reach.ts";
 import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./reach.ts";
 import { Run } from "./run.ts";
@@ -18,25 +19,28 @@ import {
   prepareRestore,
   type RestoreOptions,
   type SnapshotInfo,
-  snapshotMachine,
 } from "./snapshots.ts";
-import { startMachine } from "./start.ts";
-import { removeMachine, stopMachine } from "./stop.ts";
+import { sshConfigOf } from "./ssh-config.ts";
+import type { StatusChange } from "./status.ts";
+import { type StatusChangesOptions, statusChanges } from "./status-changes.ts";
 
 /** Whether a machine runs and its guest answers over SSH, within that time. */
 export let isResponsive: (vm: SmolVM, timeoutMs: number) => Promise<boolean>;
 
 /** A Linux machine of its own: made, used, thrown away. */
 export class SmolVM implements AsyncDisposable {
-  readonly #machine: Machine;
+  readonly #handle: Handle;
+  readonly #goesWithScope: boolean;
 
   static {
-    isResponsive = (vm, timeoutMs) => answersInTime(vm.#machine, timeoutMs);
+    isResponsive = (vm, timeoutMs) => answersInTime(vm.#handle, timeoutMs);
   }
 
   /** Checks the options; allocates nothing, boots nothing. ValidationError names what is wrong. */
   constructor(options?: SmolVMOptions | VMConfig) {
-    this.#machine = newMachine(options);
+    const { handle, isMaker } = handleFor(options);
+    this.#handle = handle;
+    this.#goesWithScope = isMaker && !handle.spec.persistent;
   }
 
   /** A machine that has been started. A start that fails leaves nothing behind. */
@@ -50,48 +54,74 @@ export class SmolVM implements AsyncDisposable {
     return await body(vm);
   }
 
+  /**
+   * A machine that there is already, by its name or id, whichever process made it. Its scope only closes this program's connections.
+   * VMNotFoundError, which names the nearest there is.
+   */
+  static async get(idOrName: string): Promise<SmolVM> {
+    return new SmolVM(optionsForHandle(await getMachine(idOrName)));
+  }
+
+  /** The machines of this state folder, ephemeral ones of other programs too, by name. One whose record is damaged is in "error". */
+  static async list(filter?: ListFilter): Promise<VMInfo[]> {
+    return listInfos(filter);
+  }
+
   get id(): string {
-    return this.#machine.spec.id;
+    return this.#handle.spec.id;
   }
 
   get name(): string {
-    return this.#machine.spec.name;
+    return this.#handle.spec.name;
   }
 
   get status(): VMStatus {
-    return shownStatus(this.#machine.status.phase);
+    return this.#handle.status.shown.status;
   }
 
   async info(): Promise<VMInfo> {
-    return describeMachine(this.#machine);
+    return this.#handle.describe();
+  }
+
+  /** How the machine stands now, then each change, whichever process makes it, until it is deleted. */
+  statusChanges(options?: StatusChangesOptions): AsyncIterable<StatusChange> {
+    return statusChanges(this.#handle, options);
+  }
+
+  /** The lines of what the guest's console showed, or of what QEMU said: 2 MiB of each are kept at most. */
+  logs(options?: LogsOptions): AsyncIterable<string> {
+    return readLogs(this.#handle, options);
   }
 
   /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, HostError, ImageError, VMAlreadyExistsError. */
   async start(options?: StartOptions): Promise<this> {
-    await startMachine(this.#machine, options);
+    await this.#handle.start(options ?? {});
     return this;
   }
 
   /** Shuts the guest down; its disk is kept for the next start(). */
   async stop(options?: StopOptions): Promise<void> {
-    await stopMachine(this.#machine, options);
+    await this.#handle.stop(options ?? {});
   }
 
+  /** Stops the guest's processors; its memory and its connections stay. */
   async pause(): Promise<void> {
-    await pauseMachine(this.#machine);
+    await this.#handle.pause();
   }
 
   async resume(): Promise<void> {
-    await resumeMachine(this.#machine);
+    await this.#handle.resume();
   }
 
   /** Ends the machine and removes its process, disk, ports and record. Twice is fine. */
   async delete(): Promise<void> {
-    await removeMachine(this.#machine);
+    await this.#handle.remove();
   }
 
+  /** Deletes an ephemeral machine that was made here; of any other only this program's connections are closed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.delete();
+    if (this.#goesWithScope) await this.#handle.remove();
+    else await this.#handle.close();
   }
 
   /**
@@ -99,7 +129,7 @@ export class SmolVM implements AsyncDisposable {
    * says for how long it stood still. SnapshotAlreadyExistsError, ValidationError, VMStateError, OperationAbortedError.
    */
   async snapshot(name?: string, options?: CopyCallOptions): Promise<SnapshotInfo> {
-    return snapshotMachine(this.#machine, name, options);
+    return this.#handle.snapshot(name, options ?? {});
   }
 
   /**
@@ -107,7 +137,7 @@ export class SmolVM implements AsyncDisposable {
    * of them or none: the first error is thrown. `count` is 1 by default, 64 at most; several are called name-1, name-2 …
    */
   async fork(options?: ForkOptions): Promise<SmolVM[]> {
-    return forkMachine(this.#machine, options, (prepared) => new SmolVM(prepared));
+    return forkMachine(this.#handle, options, (prepared) => new SmolVM(prepared));
   }
 
   /**
@@ -134,40 +164,45 @@ export class SmolVM implements AsyncDisposable {
    * OperationTimeoutError, OperationAbortedError or, with `check`, CommandFailedError.
    */
   run(command: string | readonly string[], options?: RunOptions): Run {
-    return new Run(() => commandContext(this.#machine, "run a command in"), command, options);
+    return new Run(() => commandContext(this.#handle, "run a command in"), command, options);
   }
 
   /** An interactive terminal in the guest, attachable to any pair of streams. */
   async shell(options?: ShellOptions): Promise<Shell> {
-    return openShell(await commandContext(this.#machine, "open a shell in"), options);
+    return openShell(await commandContext(this.#handle, "open a shell in"), options);
   }
 
   /** Sets variables for every login shell from now on; with `merge: false` they replace all others. Returns all names set, sorted. */
   async setEnvVars(vars: Record<string, string>, options?: SetEnvVarsOptions): Promise<string[]> {
-    return setEnvVars(await commandContext(this.#machine, "set variables in"), vars, options);
+    return setEnvVars(await commandContext(this.#handle, "set variables in"), vars, options);
   }
 
   async listEnvVars(): Promise<Record<string, string>> {
-    return listEnvVars(await commandContext(this.#machine, "list the variables of"));
+    return listEnvVars(await commandContext(this.#handle, "list the variables of"));
   }
 
   /** Returns what was removed; names that weren't set are left out. */
   async unsetEnvVars(names: readonly string[]): Promise<Record<string, string>> {
-    return unsetEnvVars(await commandContext(this.#machine, "unset variables in"), names);
+    return unsetEnvVars(await commandContext(this.#handle, "unset variables in"), names);
   }
 
   /** Waits until an authenticated connection stands: 60 s by default. */
   async waitForSsh(options?: WaitForSshOptions): Promise<void> {
-    await waitForSsh(this.#machine, options);
+    await waitForSsh(this.#handle, options);
   }
 
   /** Whether this machine starts an SSH server, so that `run` can work once it is up. */
   canRunCommands(): boolean {
-    return canRunCommands(this.#machine);
+    return canRunCommands(this.#handle.spec);
   }
 
   /** Command lines for the ordinary SSH tools, ready to paste into a shell; the host key is pinned. */
   sshCommands(options?: SshCommandOptions): SshCommands {
-    return sshCommandsOf(this.#machine, options);
+    return sshCommandsOf(this.#handle, options);
+  }
+
+  /** A "Host" block for OpenSSH's configuration, with which plain `ssh NAME` works; it holds until the machine is stopped. VMStateError. */
+  async sshConfig(): Promise<string> {
+    return sshConfigOf(this.#handle);
   }
 }

@@ -50,6 +50,23 @@ export function formatKnownHosts(port: number, publicLine: string): string {
   return `[${HOST}]:${port} ${publicLine}\n`;
 }
 
+/** A block for ssh_config: the machine by its name, and by nothing but its own key. */
+export function formatSshConfig(name: string, { port, user, keyPath, knownHosts }: SshAddress): string {
+  const settings = {
+    HostName: HOST,
+    Port: `${port}`,
+    User: user,
+    IdentityFile: quotedForConfig(keyPath),
+    IdentitiesOnly: "yes",
+    StrictHostKeyChecking: "yes",
+    UserKnownHostsFile: quotedForConfig(knownHosts),
+    GlobalKnownHostsFile: "/dev/null",
+    LogLevel: "ERROR",
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `  ${key} ${value}\n`);
+  return `Host ${name}\n${lines.join("")}`;
+}
+
 function checkedOptions(address: SshAddress, options: SshCommandOptions): { user: string; keyPath: string } {
   checkOptionKeys(options, ["sshUser", "keyPath"], "sshCommands()");
   const { sshUser = address.user, keyPath = address.keyPath } = options;

@@ -60,6 +60,13 @@ export function generateHostKey(): HostKey {
   };
 }
 
+/** The same key again, from dropbear's private key file as base64: the public half comes last. */
+export function decodeHostKey(dropbear: string): HostKey {
+  const bytes = Buffer.from(dropbear, "base64");
+  const publicBlob = encodeEd25519PublicBlob(bytes.subarray(-32));
+  return { dropbear: bytes, publicBlob, publicLine: `ssh-ed25519 ${publicBlob.toString("base64")}` };
+}
+
 /** What clients must know of a server that shows this key: "ssh-ed25519 AAAA…". */
 export function parseHostKey(publicLine: string): Pick<HostKey, "publicBlob" | "publicLine"> {
   return { publicLine, publicBlob: Buffer.from(publicLine.split(" ")[1] ?? "", "base64") };

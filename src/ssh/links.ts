@@ -77,6 +77,14 @@ export class Links {
     return true;
   }
 
+  /** Closes the connections, where no command needs them; the next one makes another. */
+  async rest(): Promise<void> {
+    if (this.activity.idleMs === 0) return;
+    const resting = this.#links;
+    this.#links = [];
+    await Promise.all(resting.map((link) => link.close()));
+  }
+
   /** Ends all connections; in the guest every command dies with them. */
   async close(): Promise<void> {
     this.#refuseNew();

@@ -40,6 +40,12 @@ export interface CommandRunner {
   preconnect(forMs: number): void;
   /** Something else than a command has changed the guest: no shell that waits already is used. */
   disturb(): void;
+  /** Another process may run commands in this machine too, until what is given back is called: no shell is started ahead of time. */
+  share(): () => void;
+  /** For how long no command of this runner has run. */
+  readonly idleMs: number;
+  /** Closes the connection, where no command needs it; the next one makes another. */
+  rest(): Promise<void>;
   /** Whether the guest answers over the connection, within that time. Changes nothing in the guest. */
   isResponsive(timeoutMs: number): Promise<boolean>;
   /** Leaves a shell in a machine that is to be saved; null where it can't be. */
@@ -110,6 +116,11 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
         stopper.dispose();
       }
     },
+    share: () => links.activity.share(),
+    get idleMs() {
+      return links.activity.idleMs;
+    },
+    rest: () => links.rest(),
     isResponsive: (timeoutMs) => isResponsive(connect(), timeoutMs),
     leaveShell: (ports, names) =>
       bounded(

@@ -1,39 +1,48 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import * as v from "valibot";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
-import { isAlive, type ProcessIdentity, ProcessIdentitySchema } from "../host/process-identity.ts";
-import { type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
+import { isAlive } from "../host/process-identity.ts";
+import {
+  decodeMachineRecord,
+  encodeMachineRecord,
+  type MachineRecord,
+  NewerFormatError,
+} from "./machine-record.ts";
+import {
+  DISCARDED_PREFIX,
+  MACHINE_DRAFT_PREFIX,
+  type MachinePaths,
+  machinePaths,
+  recordFile,
+  type StatePaths,
+} from "./paths.ts";
 
-const FORMAT_VERSION = 1;
-/** A draft without a record is younger than this while its maker is still writing it. */
-const DRAFT_GRACE_MS = 60_000;
+/** A machine as its folder tells. */
+export interface StoredMachine {
+  readonly name: string;
+  readonly paths: MachinePaths;
+  readonly record: MachineRecord | BadRecord;
+}
 
-const RecordSchema = v.object({
-  formatVersion: v.literal(FORMAT_VERSION),
-  id: v.string(),
-  name: v.string(),
-  createdAt: v.string(),
-  creator: ProcessIdentitySchema,
-});
-
-/** What a machine's folder says of it. */
-type MachineRecord = v.InferOutput<typeof RecordSchema>;
+/** A record that can't be used, and why: to go after "it". */
+export interface BadRecord {
+  readonly problem: string;
+  /** It was written by a later version, which knows what to do with it. */
+  readonly isNewer: boolean;
+}
 
 /**
- * Makes the folder that holds a machine's name. It appears whole, record included, or not at all;
- * where the name is taken by a machine whose creator lives: VMAlreadyExistsError, and that one is untouched.
+ * Makes the folder that holds a machine's name. It appears whole, record included, or not at all; where the name is taken by
+ * anything but an ephemeral machine whose creator has died: VMAlreadyExistsError, and that one is untouched.
  */
-export async function claimMachineFolder(
-  state: StatePaths,
-  machine: { readonly id: string; readonly name: string; readonly creator: ProcessIdentity },
-): Promise<MachinePaths> {
-  const paths = machinePaths(state, machine.name);
+export async function claimMachineFolder(state: StatePaths, record: MachineRecord): Promise<MachinePaths> {
+  const { name } = record.spec;
+  const paths = machinePaths(state, name);
   await mkdir(state.machines, { recursive: true, mode: 0o700 });
-  const draft = await mkdtemp(join(state.machines, ".draft-"));
+  const draft = await mkdtemp(join(state.machines, MACHINE_DRAFT_PREFIX));
   try {
-    await writeFile(recordFile(draft), formatRecord(machine), { mode: 0o600 });
-    await publish(draft, paths.folder, machine.name);
+    await writeFile(recordFile(draft), encodeMachineRecord(record), { mode: 0o600 });
+    await publish(state, draft, paths, name);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     throw error;
@@ -41,67 +50,110 @@ export async function claimMachineFolder(
   return paths;
 }
 
-/** Removes a machine's folder and so frees its name; a folder that is gone already is fine. */
-export async function removeMachineFolder(paths: MachinePaths): Promise<void> {
+/** Another record in its place, at once and whole. Only who holds the machine may write it. */
+export async function writeMachineRecord(paths: MachinePaths, record: MachineRecord): Promise<void> {
+  const draft = `${paths.record}.${process.pid}`;
+  try {
+    await writeFile(draft, encodeMachineRecord(record), { mode: 0o600 });
+    await rename(draft, paths.record);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Undefined where there is no such machine. */
+export async function findMachine(state: StatePaths, name: string): Promise<StoredMachine | undefined> {
+  const paths = machinePaths(state, name);
+  try {
+    return { name, paths, record: decodeMachineRecord(await readFile(paths.record, "utf8")) };
+  } catch (error) {
+    if (!(await exists(paths.folder))) return undefined;
+    const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
+    return { name, paths, record: { problem, isNewer: error instanceof NewerFormatError } };
+  }
+}
+
+/** Every machine, damaged ones too, by name. */
+export async function listMachines(state: StatePaths): Promise<StoredMachine[]> {
+  const names = await readdir(state.machines).catch(() => []);
+  const found = await Promise.all(
+    names.filter((name) => !name.startsWith(".")).map((name) => findMachine(state, name)),
+  );
+  return found.filter((each) => each !== undefined);
+}
+
+/** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
+export async function removeMachineFolder(state: StatePaths, paths: MachinePaths): Promise<void> {
+  if (!(await exists(paths.folder))) return;
+  const doomed = await mkdtemp(join(state.machines, DISCARDED_PREFIX)).catch(() => undefined);
+  if (doomed !== undefined) {
+    await rename(paths.folder, doomed).catch(() => {}); // another one was first, or it is removed where it is
+    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+  }
   await rm(paths.folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** Removes what creators that died left behind. Returns the names it removed. */
-export async function collectAbandoned(state: StatePaths): Promise<string[]> {
+export function isBad(record: MachineRecord | BadRecord): record is BadRecord {
+  return "problem" in record;
+}
+
+/**
+ * True for an ephemeral machine whose creator is gone, and for a persistent one that whoever made it did not live to see up: nobody
+ * has been told of it. What can't be understood is left alone.
+ */
+export async function isAbandoned(record: MachineRecord | BadRecord): Promise<boolean> {
+  if (isBad(record) || (record.spec.persistent && record.wasBooted)) return false;
+  return record.owner === null || !(await isAlive(record.owner));
+}
+
+/** A draft without a record is younger than this while its maker is still writing it. */
+const DRAFT_GRACE_MS = 60_000;
+
+/** Folders of machines that were not finished, or not removed to the end, and that nobody is at any more. */
+export async function listLeftFolders(state: StatePaths): Promise<string[]> {
   const names = await readdir(state.machines).catch(() => []);
-  const removed: string[] = [];
-  for (const name of names) {
-    const folder = join(state.machines, name);
-    if (!(await isAbandoned(folder, name.startsWith(".draft-")))) continue;
-    await rm(folder, { recursive: true, force: true });
-    removed.push(name);
+  const left = await Promise.all(
+    names.map(async (name) => {
+      const folder = join(state.machines, name);
+      if (name.startsWith(DISCARDED_PREFIX)) return [folder];
+      return name.startsWith(MACHINE_DRAFT_PREFIX) && (await isLeftDraft(folder)) ? [folder] : [];
+    }),
+  );
+  return left.flat();
+}
+
+async function isLeftDraft(folder: string): Promise<boolean> {
+  const text = await readFile(recordFile(folder), "utf8").catch(() => "");
+  try {
+    if (await isAbandoned(decodeMachineRecord(text))) return true;
+  } catch {
+    // Its maker may be writing it.
   }
-  return removed;
+  const found = await stat(folder).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs > DRAFT_GRACE_MS;
 }
 
-function formatRecord(machine: { id: string; name: string; creator: ProcessIdentity }): string {
-  const record: MachineRecord = {
-    formatVersion: FORMAT_VERSION,
-    id: machine.id,
-    name: machine.name,
-    createdAt: new Date().toISOString(),
-    creator: machine.creator,
-  };
-  return `${JSON.stringify(record, null, 2)}\n`;
-}
-
-async function publish(draft: string, folder: string, name: string): Promise<void> {
+async function publish(state: StatePaths, draft: string, paths: MachinePaths, name: string): Promise<void> {
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await rename(draft, folder);
+      return await rename(draft, paths.folder);
     } catch (error) {
-      if (!isTaken(error)) throw stateFolderError(folder, error);
-      if (attempt > 0 || !(await isAbandoned(folder, false))) throw alreadyExists(name, folder);
-      await rm(folder, { recursive: true, force: true });
+      if (!isTaken(error)) throw stateFolderError(paths.folder, error);
+      const found = await findMachine(state, name);
+      if (attempt > 0 || (found && !(await isAbandoned(found.record))))
+        throw alreadyExists(name, paths.folder);
+      await removeMachineFolder(state, paths);
     }
   }
 }
 
-/** True only where the record can be read and its creator is gone: what can't be understood is left alone. */
-async function isAbandoned(folder: string, isDraft: boolean): Promise<boolean> {
-  const record = await readRecord(folder);
-  if (record) return !(await isAlive(record.creator));
-  return isDraft && (await isOlderThanMs(folder, DRAFT_GRACE_MS));
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-async function readRecord(folder: string): Promise<MachineRecord | null> {
-  try {
-    const text = await readFile(recordFile(folder), "utf8");
-    const decoded = v.safeParse(RecordSchema, JSON.parse(text));
-    return decoded.success ? decoded.output : null;
-  } catch {
-    return null;
-  }
-}
-
-async function isOlderThanMs(path: string, ageMs: number): Promise<boolean> {
-  const found = await stat(path).catch(() => null);
-  return found !== null && Date.now() - found.mtimeMs > ageMs;
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
 }
 
 function isTaken(error: unknown): boolean {

@@ -64,9 +64,23 @@ export function imagePaths(state: StatePaths, folderName: string): ImagePaths {
 export interface MachinePaths {
   readonly folder: string;
   readonly record: string;
+  /** Held by the supervisor of a persistent machine. */
+  readonly lock: string;
+  /** The socket at which whoever holds the machine takes orders. */
+  readonly control: string;
   readonly disk: string;
   readonly initramfs: string;
   readonly knownHosts: string;
+  readonly sshConfig: string;
+  /** What the guest's console showed, what QEMU said, and what a supervisor had to say: each with what was before it. */
+  readonly logs: Readonly<Record<LogSource, LogPaths>>;
+}
+
+type LogSource = "console" | "qemu" | "supervisor";
+
+export interface LogPaths {
+  readonly now: string;
+  readonly older: string;
 }
 
 /** The record in a machine's folder, wherever that folder stands. */
@@ -92,10 +106,32 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
   return {
     folder,
     record: recordFile(folder),
+    lock: join(folder, "lock"),
+    control: join(folder, "control.sock"),
     disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
     knownHosts: join(folder, "known_hosts"),
+    sshConfig: join(folder, SSH_CONFIG),
+    logs: {
+      console: logPaths(folder, "console"),
+      qemu: logPaths(folder, "qemu"),
+      supervisor: logPaths(folder, "supervisor"),
+    },
   };
+}
+
+const SSH_CONFIG = "ssh_config";
+
+/** What OpenSSH's client is to include: it finds the file of each machine that runs. */
+export function sshConfigPattern(state: StatePaths): string {
+  return join(state.machines, "*", SSH_CONFIG);
+}
+
+/** In the machines' folder: half-made ones, and those that are being removed. */
+export const MACHINE_DRAFT_PREFIX = ".draft-";
+
+function logPaths(folder: string, source: LogSource): LogPaths {
+  return { now: join(folder, `${source}.log`), older: join(folder, `${source}.1.log`) };
 }
 
 /** The files of a machine that was saved, wherever its folder stands. */

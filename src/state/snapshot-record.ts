@@ -5,7 +5,7 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const hostKey = v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/));
 
 /** What is known of a machine that was saved, whatever becomes of the files: all that is needed to go on with it. */
-const SavedFactsSchema = v.strictObject({
+export const SavedFactsSchema = v.strictObject({
   createdAt: v.pipe(v.string(), v.isoTimestamp()),
   /** For how many milliseconds the source stood still. */
   pauseMs: v.pipe(v.number(), v.minValue(0)),
@@ -58,7 +58,7 @@ const SavedFactsSchema = v.strictObject({
   ),
 });
 
-const SnapshotRecordSchema = v.strictObject({
+export const SnapshotRecordSchema = v.strictObject({
   formatVersion: v.literal(1),
   name: v.string(),
   facts: SavedFactsSchema,

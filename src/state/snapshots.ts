@@ -24,7 +24,9 @@ import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
   type SavedFacts,
+  SavedFactsSchema,
   type SnapshotRecord,
+  SnapshotRecordSchema,
 } from "./snapshot-record.ts";
 
 /** A machine that was saved while it ran. */
@@ -33,6 +35,18 @@ export interface SavedMachine {
   readonly facts: SavedFacts;
   /** Null: nobody else can have touched it since. */
   readonly record: SnapshotRecord | null;
+}
+
+const SavedMachineSchema = v.object({
+  paths: v.object({ folder: v.string() }),
+  facts: SavedFactsSchema,
+  record: v.nullable(SnapshotRecordSchema),
+});
+
+/** A saved machine of which another process has told. */
+export function decodeSavedMachine(value: unknown): SavedMachine {
+  const { paths, facts, record } = v.parse(SavedMachineSchema, value);
+  return { paths: savedMachinePaths(paths.folder, "snapshot"), facts, record };
 }
 
 /** A draft without an owner is younger than this while its maker is still writing that. */
@@ -161,13 +175,20 @@ export async function removeSnapshot(state: StatePaths, name: string): Promise<v
 
 /** Removes what makers left that died. */
 export async function collectDrafts(state: StatePaths): Promise<void> {
-  for (const name of await readdir(state.snapshots).catch(() => [])) {
-    if (!name.startsWith(SNAPSHOT_DRAFT_PREFIX)) continue;
-    const folder = join(state.snapshots, name);
-    if (!(await isAbandoned(folder))) continue;
+  for (const folder of await listLeftDrafts(state)) {
     // Another one may be at it too: what is left then is for the next.
     await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
+}
+
+/** The folders of what makers left that died. */
+export async function listLeftDrafts(state: StatePaths): Promise<string[]> {
+  const names = await readdir(state.snapshots).catch(() => []);
+  const drafts = names
+    .filter((name) => name.startsWith(SNAPSHOT_DRAFT_PREFIX))
+    .map((name) => join(state.snapshots, name));
+  const left = await Promise.all(drafts.map(isAbandoned));
+  return drafts.filter((_, index) => left[index]);
 }
 
 async function isAbandoned(folder: string): Promise<boolean> {

@@ -142,16 +142,20 @@ export interface PruneLimits {
 /** Removes what was not used for long, and the longest unused above the limit; and what makers left that died. Gives the keys. */
 export async function pruneStoredTemplates(state: StatePaths, limits: PruneLimits): Promise<string[]> {
   await removeLeftovers(state);
-  const removed: string[] = [];
+  const worn = await listWornTemplates(state, limits);
+  for (const { record } of worn) await discardTemplate(state, record.key);
+  return worn.map(({ record }) => record.key);
+}
+
+/** What was not used for long, and the longest unused above the limit. */
+export async function listWornTemplates(state: StatePaths, limits: PruneLimits): Promise<StoredTemplate[]> {
   let bytes = 0;
-  for (const template of await listStoredTemplates(state)) {
+  return (await listStoredTemplates(state)).filter((template) => {
     bytes += template.bytes;
-    if (Date.now() - template.lastUsedMs <= limits.unusedMs && bytes <= limits.bytes) continue;
+    if (Date.now() - template.lastUsedMs <= limits.unusedMs && bytes <= limits.bytes) return false;
     bytes -= template.bytes;
-    await discardTemplate(state, template.record.key);
-    removed.push(template.record.key);
-  }
-  return removed;
+    return true;
+  });
 }
 
 export async function ensureTemplatesFolder(state: StatePaths): Promise<void> {
@@ -159,12 +163,20 @@ export async function ensureTemplatesFolder(state: StatePaths): Promise<void> {
 }
 
 async function removeLeftovers(state: StatePaths): Promise<void> {
-  for (const name of await readdir(state.templates).catch(() => [])) {
-    const key = keyOfDraft(name);
-    const isAbandoned = key !== undefined && !(await isLocked(templatePaths(state, key).lock));
-    if (isAbandoned || name.startsWith(DISCARDED_PREFIX))
-      await rm(join(state.templates, name), { recursive: true, force: true });
-  }
+  for (const folder of await listLeftTemplates(state)) await rm(folder, { recursive: true, force: true });
+}
+
+/** The folders of what makers and removers left that died. */
+export async function listLeftTemplates(state: StatePaths): Promise<string[]> {
+  const names = await readdir(state.templates).catch(() => []);
+  const left = await Promise.all(
+    names.map(async (name) => {
+      const key = keyOfDraft(name);
+      if (key === undefined) return name.startsWith(DISCARDED_PREFIX);
+      return !(await isLocked(templatePaths(state, key).lock));
+    }),
+  );
+  return names.filter((_, index) => left[index]).map((name) => join(state.templates, name));
 }
 
 async function readStored(state: StatePaths, name: string): Promise<StoredTemplate | undefined> {

@@ -66,7 +66,7 @@ function listMachines(): string[] {
 function isOfAnotherProgram(machine: string, mark: string): boolean {
   try {
     const record = JSON.parse(readFileSync(machinePaths(statePaths(), machine).record, "utf8"));
-    return isForeignProcess(record.creator.pid, mark);
+    return isForeignProcess(record.owner.pid, mark);
   } catch {
     return false;
   }

@@ -125,9 +125,9 @@ describe("layers", () => {
 
   it("only state/paths.ts spells the file names of the state folder", () => {
     const state = statePaths({ SMOLVM_HOME: "/home" });
-    const paths = [state, imagePaths(state, "x"), machinePaths(state, "x")].flatMap(
-      (all) => Object.values(all) as string[],
-    );
+    const namesIn = (value: unknown): string[] =>
+      typeof value === "string" ? [value] : Object.values(value as object).flatMap(namesIn);
+    const paths = [state, imagePaths(state, "x"), machinePaths(state, "x")].flatMap(namesIn);
     // Plain words such as "images" are words elsewhere.
     const names = paths.map((path) => basename(path)).filter((name) => /[._]/.test(name));
     expect(names).toContain("known_hosts");

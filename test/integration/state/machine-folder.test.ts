@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -6,14 +6,19 @@ import { VMAlreadyExistsError } from "../../../src/errors.ts";
 import { findProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
 import {
   claimMachineFolder,
-  collectAbandoned,
+  findMachine,
+  isAbandoned,
+  listLeftFolders,
+  listMachines,
   removeMachineFolder,
+  writeMachineRecord,
 } from "../../../src/state/machine-folder.ts";
 import { type StatePaths, statePaths } from "../../../src/state/paths.ts";
+import { ended, recordOf } from "../../support/machine-records.ts";
 
 let state: StatePaths;
 let me: ProcessIdentity;
-const dead = (): ProcessIdentity => ({ ...me, startedAt: "long ago" });
+const dead = () => ended(me);
 
 beforeEach(async () => {
   state = statePaths({ SMOLVM_HOME: await mkdtemp(join(tmpdir(), "smolvm-test-")) });
@@ -23,47 +28,103 @@ beforeEach(async () => {
 });
 afterEach(() => rm(state.home, { recursive: true, force: true }));
 
+const claim = (name: string, known: Parameters<typeof recordOf>[1] = { owner: me }) =>
+  claimMachineFolder(state, recordOf(name, known));
+
 describe("a machine's folder", () => {
   it("holds a name against everybody else while its creator lives", async () => {
-    await claimMachineFolder(state, { id: "vm-1", name: "box", creator: me });
-    const second = claimMachineFolder(state, { id: "vm-2", name: "box", creator: me });
+    await claim("box");
+    const second = claim("box");
     await expect(second).rejects.toThrow(VMAlreadyExistsError);
     await expect(second).rejects.toThrow('A machine named "box" exists already.');
     expect(await readdir(state.machines)).toEqual(["box"]);
   });
 
   it("goes to exactly one of twenty that want the name at once", async () => {
-    const claims = Array.from({ length: 20 }, (_, i) =>
-      claimMachineFolder(state, { id: `vm-${i}`, name: "box", creator: me }),
-    );
+    const claims = Array.from({ length: 20 }, () => claim("box"));
     const settled = await Promise.allSettled(claims);
     expect(settled.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
     expect(await readdir(state.machines)).toEqual(["box"]);
   });
 
   it("is taken over from a creator that died", async () => {
-    const paths = await claimMachineFolder(state, { id: "vm-1", name: "box", creator: dead() });
+    const paths = await claim("box", { owner: dead() });
     await writeFile(paths.disk, "old");
-    await claimMachineFolder(state, { id: "vm-2", name: "box", creator: me });
+    await claim("box");
     expect(await readdir(paths.folder)).toEqual(["machine.json"]);
   });
 
-  it("frees the name when it is removed, and may be removed twice", async () => {
-    const paths = await claimMachineFolder(state, { id: "vm-1", name: "box", creator: me });
-    await removeMachineFolder(paths);
-    await removeMachineFolder(paths);
-    await claimMachineFolder(state, { id: "vm-2", name: "box", creator: me });
+  it.each([
+    ["persistent and was up", { persistent: true, wasBooted: true, owner: null }],
+    ["persistent and was up, and whose supervisor died", { persistent: true, wasBooted: true }],
+  ])("is never taken over from one that is %s", async (_, known) => {
+    await claim("box", { owner: dead(), ...known });
+    await expect(claim("box")).rejects.toThrow(VMAlreadyExistsError);
   });
 
-  it("is collected when its creator died, and only then", async () => {
-    await claimMachineFolder(state, { id: "vm-1", name: "alive", creator: me });
-    await claimMachineFolder(state, { id: "vm-2", name: "gone", creator: dead() });
+  it("is taken over from a persistent one whose maker died before it was ever up", async () => {
+    await claim("box", { persistent: true, owner: dead() });
+    await claim("box");
+  });
+
+  it("frees the name when it is removed, and may be removed twice", async () => {
+    const paths = await claim("box");
+    await removeMachineFolder(state, paths);
+    await removeMachineFolder(state, paths);
+    await claim("box");
+  });
+
+  it("is left where its owner died, and only then", async () => {
+    await claim("alive");
+    await claim("gone", { owner: dead() });
     await mkdir(join(state.machines, "foreign"));
     await writeFile(join(state.machines, "foreign", "machine.json"), '{"formatVersion":99}');
-    await mkdir(join(state.machines, ".draft-new"));
+    const machines = await listMachines(state);
+    const left = await Promise.all(machines.map(({ record }) => isAbandoned(record)));
+    expect(machines.filter((_, index) => left[index]).map(({ name }) => name)).toEqual(["gone"]);
+  });
+
+  it("that was not finished, or not removed to the end, is found when nobody is at it", async () => {
+    await mkdir(join(state.machines, ".draft-new"), { recursive: true });
     await mkdir(join(state.machines, ".draft-old"));
     await utimes(join(state.machines, ".draft-old"), 1, 1);
-    expect((await collectAbandoned(state)).sort()).toEqual([".draft-old", "gone"]);
-    expect((await readdir(state.machines)).sort()).toEqual([".draft-new", "alive", "foreign"]);
+    await mkdir(join(state.machines, ".discarded-x"));
+    const left = (await listLeftFolders(state)).map((path) => path.slice(state.machines.length + 1));
+    expect(left.sort()).toEqual([".discarded-x", ".draft-old"]);
+  });
+});
+
+describe("a machine's record", () => {
+  it("is read back as it was written", async () => {
+    const record = recordOf("box", { owner: me, persistent: true });
+    const paths = await claimMachineFolder(state, record);
+    const found = await findMachine(state, "box");
+    expect(found).toEqual({ name: "box", paths, record });
+    const later = { ...record, wasBooted: true };
+    await writeMachineRecord(paths, later);
+    expect((await findMachine(state, "box"))?.record).toEqual(later);
+    expect(await readdir(paths.folder)).toEqual(["machine.json"]);
+  });
+
+  it.each([
+    ["is missing", null, "its record is missing", false],
+    ["is empty", "", "its record is no JSON", false],
+    ["is cut", '{"formatVersion":1,"spec":', "its record is no JSON", false],
+    ["has an unknown key", { more: 1 }, "its record is bad: more", false],
+    ["has a bad value", { machineId: "x" }, "its record is bad: machineId", false],
+    ["is of a later version", { formatVersion: 2 }, "its record has format 2", true],
+  ])("that %s hides no other, and is left as it is", async (_, change, problem, isNewer) => {
+    await claim("good");
+    const paths = await claim("bad");
+    const text = typeof change === "string" ? change : JSON.stringify({ ...recordOf("bad"), ...change });
+    await writeFile(paths.disk, "kept"); // an empty folder has nothing to lose
+    if (change === null) await rm(paths.record);
+    else await writeFile(paths.record, text);
+    const machines = await listMachines(state);
+    expect(machines.map(({ name }) => name).sort()).toEqual(["bad", "good"]);
+    const bad = machines.find(({ name }) => name === "bad")?.record;
+    expect(bad).toEqual({ problem: expect.stringContaining(problem), isNewer });
+    await expect(claim("bad")).rejects.toThrow(VMAlreadyExistsError);
+    if (change !== null) expect(await readFile(paths.record, "utf8")).toBe(text);
   });
 });

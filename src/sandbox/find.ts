@@ -1,0 +1,99 @@
+import { SmolVMError, type ValidationError, VMNotFoundError } from "../errors.ts";
+import {
+  findMachine,
+  isAbandoned,
+  isBad,
+  listMachines,
+  type StoredMachine,
+} from "../state/machine-folder.ts";
+import { type StatePaths, statePaths } from "../state/paths.ts";
+import { parseName } from "../util/names.ts";
+import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
+import type { Handle } from "./handle.ts";
+import { describeStored, type VMInfo } from "./info.ts";
+import type { VMStatus } from "./options.ts";
+import { findOwn } from "./own-machine.ts";
+import { DamagedMachine } from "./remote/damaged.ts";
+import { RemoteMachine } from "./remote/machine.ts";
+
+/** Which machines are wanted; all of what is given has to fit. */
+export interface ListFilter {
+  /** Each of these labels, with this value. */
+  labels?: Record<string, string>;
+  status?: VMStatus | readonly VMStatus[];
+}
+
+const STATUSES: readonly VMStatus[] = [
+  "created",
+  "starting",
+  "running",
+  "paused",
+  "stopping",
+  "stopped",
+  "error",
+];
+
+/**
+ * The machine of that name or id, whichever process made it. VMNotFoundError, naming the nearest there is; SmolVMError
+ * "NEWER_FORMAT" where a later version of this program wrote its record, which is left alone.
+ */
+export async function getMachine(idOrName: string): Promise<Handle> {
+  const state = statePaths();
+  const found = await findStored(state, idOrName);
+  if (!found || (await isAbandoned(found.record))) throw await notFound(state, idOrName);
+  const { name, paths, record } = found;
+  if (isBad(record)) {
+    if (record.isNewer) throw newerFormat(name, record.problem);
+    return new DamagedMachine(state, name, paths, record.problem);
+  }
+  return findOwn(record.spec.id) ?? (await new RemoteMachine(record, paths).look());
+}
+
+/** Every machine of this state folder, by name; a damaged record is one that is in "error". */
+export async function listInfos(filter: ListFilter = {}): Promise<VMInfo[]> {
+  const isWanted = parseFilter(filter);
+  const machines = await listMachines(statePaths());
+  const abandoned = await Promise.all(machines.map(({ record }) => isAbandoned(record)));
+  const infos = await Promise.all(machines.filter((_, index) => !abandoned[index]).map(describeStored));
+  return infos.filter(isWanted).sort((a, b) => a.name.localeCompare(b.name));
+}
+
+async function findStored(state: StatePaths, idOrName: string): Promise<StoredMachine | undefined> {
+  const name = parseName(idOrName, "idOrName");
+  const byName = await findMachine(state, name);
+  if (byName) return byName;
+  const machines = await listMachines(state);
+  return machines.find(({ record }) => !isBad(record) && record.spec.id === idOrName);
+}
+
+async function notFound(state: StatePaths, wanted: string): Promise<VMNotFoundError> {
+  const names = (await listMachines(state)).map(({ name }) => name);
+  const nearest = nearestOf(wanted, names);
+  const hint =
+    names.length === 0 ? "There is none at all; make one: smolvm create" : "List what there is: smolvm ls -a";
+  return new VMNotFoundError(`There is no machine "${wanted}".`, {
+    remediation: nearest === undefined ? hint : `Did you mean "${nearest}"? ${hint}`,
+    details: { name: wanted, nearest },
+  });
+}
+
+function newerFormat(name: string, problem: string): SmolVMError {
+  return new SmolVMError("NEWER_FORMAT", `Machine "${name}" can't be used: ${problem}.`, {
+    remediation: "Use the later version of smolvm that wrote it; this one leaves it alone.",
+    details: { name },
+  });
+}
+
+function parseFilter(filter: ListFilter): (info: VMInfo) => boolean {
+  checkOptionKeys(filter, ["labels", "status"], "list()");
+  const { labels = {}, status } = filter;
+  if (typeof labels !== "object" || labels === null)
+    throw refuse("labels", labels, "an object whose values are strings");
+  const statuses = status === undefined ? STATUSES : [status].flat();
+  for (const each of statuses)
+    if (!STATUSES.includes(each))
+      throw refuse("status", each, `one of ${STATUSES.join(", ")}`) satisfies ValidationError;
+  const wanted = Object.entries(labels);
+  return (info) =>
+    statuses.includes(info.status) && wanted.every(([key, value]) => info.labels[key] === value);
+}

@@ -1,0 +1,62 @@
+import { randomBytes } from "node:crypto";
+import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
+import type { SavedMachine } from "../state/snapshots.ts";
+import type { Handle } from "./handle.ts";
+import { newMachine } from "./new-machine.ts";
+import type { SmolVMOptions, VMConfig } from "./options.ts";
+import { ownMachine } from "./own-machine.ts";
+import { RemoteMachine } from "./remote/machine.ts";
+import { type MachineSpec, parseSpec } from "./spec.ts";
+
+const handles = new WeakMap<object, Handle>();
+const origins = new WeakMap<object, SavedMachine>();
+
+/** Options with which the public class takes over a machine that there is already. */
+export function optionsForHandle(handle: Handle): SmolVMOptions {
+  const options = {};
+  handles.set(options, handle);
+  return options;
+}
+
+/** The very options: a machine that is made with them goes on with what was saved. */
+export function withOrigin(
+  options: SmolVMOptions | VMConfig,
+  origin: SavedMachine,
+): SmolVMOptions | VMConfig {
+  origins.set(options, origin);
+  return options;
+}
+
+/** Whether the machine was made by this handle, and so goes with its scope. */
+export interface NewHandle {
+  readonly handle: Handle;
+  readonly isMaker: boolean;
+}
+
+/** Checks the options; allocates nothing, boots nothing. */
+export function handleFor(options: SmolVMOptions | VMConfig = {}): NewHandle {
+  const existing = handles.get(options);
+  if (existing) return { handle: existing, isMaker: false };
+  const spec = parseSpec(options);
+  const origin = origins.get(options) ?? null;
+  if (!spec.persistent) return { handle: ownMachine(newMachine(spec, options, origin)), isMaker: true };
+  return {
+    handle: new RemoteMachine(firstRecord(spec), null, { surroundings: options, origin }),
+    isMaker: true,
+  };
+}
+
+function firstRecord(spec: MachineSpec): MachineRecord {
+  const now = new Date().toISOString();
+  return {
+    formatVersion: RECORD_FORMAT,
+    createdAt: now,
+    spec,
+    machineId: randomBytes(16).toString("hex"),
+    hostKey: null,
+    wasBooted: false,
+    status: { phase: "created", reason: "", since: now },
+    owner: null,
+    boot: null,
+  };
+}

@@ -1,0 +1,79 @@
+import { findProcess } from "../host/process-identity.ts";
+import { writeMachineRecord } from "../state/machine-folder.ts";
+import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
+import type { Booted, Machine } from "./machine.ts";
+
+/**
+ * Tells other processes how a machine stands, as often as that changes: in its record, and to those who are connected. One after
+ * the other; of changes that come while one is written, only the last is.
+ */
+export class RecordKeeper {
+  readonly #listeners = new Set<(record: MachineRecord) => void>();
+  #writing: Promise<void> = Promise.resolve();
+  #isWanted = false;
+  #isClosed = false;
+
+  /** Hears of each record, whether or not it could be written. Gives back how to stop listening. */
+  onRecord(listener: (record: MachineRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Something has changed. */
+  note(machine: Machine): void {
+    if (this.#isWanted || this.#isClosed) return;
+    this.#isWanted = true;
+    this.#writing = this.#writing.then(() => this.#write(machine));
+  }
+
+  /** What has been noted is written down. Never rejects. */
+  async settled(): Promise<void> {
+    for (let seen: unknown = null; seen !== this.#writing; ) {
+      seen = this.#writing;
+      await this.#writing;
+    }
+  }
+
+  /** Nothing is written any more: another one may hold the machine's name by then. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.settled();
+  }
+
+  async #write(machine: Machine): Promise<void> {
+    this.#isWanted = false;
+    const { folder, status, surroundings } = machine;
+    if (folder === null || status.phase === "deleted" || this.#isClosed) return;
+    const record = await recordOf(machine);
+    await writeMachineRecord(folder, record).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return; // it was removed meanwhile
+      surroundings.logger.warn?.(
+        `The record of machine "${machine.spec.name}" could not be written: ${error.message}`,
+      );
+    });
+    for (const listener of [...this.#listeners]) listener(record);
+  }
+}
+
+/** How the machine stands at this moment. */
+export async function recordOf(machine: Machine): Promise<MachineRecord> {
+  const { spec, createdAt, machineId, hostKey, wasBooted, status, owner, booted } = machine;
+  const { phase, reason, since } = status;
+  return {
+    formatVersion: RECORD_FORMAT,
+    createdAt,
+    spec,
+    machineId,
+    hostKey: hostKey?.dropbear.toString("base64") ?? null,
+    wasBooted,
+    status: { phase: phase === "deleted" ? "stopped" : phase, reason, since },
+    owner,
+    boot: booted && (await describeBoot(booted)),
+  };
+}
+
+async function describeBoot({ qemu, hostKey, limits, report }: Booted): Promise<MachineRecord["boot"]> {
+  const process = await findProcess(qemu.pid);
+  if (!process) return null; // it has just died
+  return { qemu: process, sshPort: qemu.sshPort, hostKey, cgroup: limits?.folder ?? null, report };
+}

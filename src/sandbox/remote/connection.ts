@@ -1,0 +1,101 @@
+import type { Socket } from "node:net";
+import { SmolVMError } from "../../errors.ts";
+import { watchAbort } from "../../util/watch-abort.ts";
+import { decodeError } from "./errors.ts";
+import { type Operation, onReply, type Reply, send } from "./protocol.ts";
+
+/** What a caller wants of a call besides its result. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: unknown) => void) | undefined;
+}
+
+interface Pending {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly onProgress: ((progress: unknown) => void) | undefined;
+}
+
+export type News = Exclude<Reply, { kind: "result" | "error" | "progress" }>;
+
+/**
+ * The way to the process that holds a machine. It does not keep this process's event loop alive, but a call that waits does.
+ */
+export class HolderConnection {
+  /** Settles when the holder is gone, or this side has closed; never rejects. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+
+  /** `onNews` hears what nobody has asked for. */
+  constructor(socket: Socket, onNews: (news: News) => void) {
+    this.#socket = socket;
+    socket.unref();
+    onReply(socket, (reply) => {
+      if (reply.kind === "result" || reply.kind === "error" || reply.kind === "progress") this.#answer(reply);
+      else onNews(reply);
+      if (reply.kind === "shared") send(socket, { kind: "heard", id: reply.id });
+    });
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        this.#refuseAll();
+        resolve();
+      });
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.writable;
+  }
+
+  /** Throws what the holder's own call throws; HolderGoneError where the holder ends first. Aborting ends the work there. */
+  async call(
+    operation: Operation,
+    args: object = {},
+    { signal, onProgress }: CallOptions = {},
+  ): Promise<unknown> {
+    if (!this.isOpen) throw new HolderGoneError();
+    const id = ++this.#lastId;
+    const answer = new Promise<unknown>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, onProgress });
+    });
+    this.#socket.ref();
+    send(this.#socket, { kind: "call", id, operation, args });
+    const cancel = () => send(this.#socket, { kind: "cancel", id });
+    if (signal?.aborted) cancel();
+    const stopWatching = signal ? watchAbort(signal, cancel) : () => {};
+    try {
+      return await answer;
+    } finally {
+      stopWatching();
+      if (this.#pending.size === 0) this.#socket.unref();
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #answer(reply: Extract<Reply, { kind: "result" | "error" | "progress" }>): void {
+    const pending = this.#pending.get(reply.id);
+    if (reply.kind === "progress") pending?.onProgress?.(reply.progress);
+    else this.#pending.delete(reply.id);
+    if (reply.kind === "result") pending?.resolve(reply.value);
+    if (reply.kind === "error") pending?.reject(decodeError(reply.error));
+  }
+
+  #refuseAll(): void {
+    for (const { reject } of this.#pending.values()) reject(new HolderGoneError());
+    this.#pending.clear();
+  }
+}
+
+/** The holder ended while it was asked. */
+export class HolderGoneError extends SmolVMError {
+  constructor() {
+    super("VM_STATE", "The process that holds the machine ended while it was asked.", {
+      remediation: "Look at the machine's status: smolvm ls -a",
+    });
+  }
+}

@@ -1,0 +1,111 @@
+import { ensureClientKey, parseHostKey, readClientKey } from "../../ssh/keys.ts";
+import { type CommandRunner, createCommandRunner } from "../../ssh/runner.ts";
+import type { MachineRecord } from "../../state/machine-record.ts";
+import type { StatePaths } from "../../state/paths.ts";
+import type { Reached } from "../handle.ts";
+import type { MachineSpec } from "../spec.ts";
+
+type Boot = NonNullable<MachineRecord["boot"]>;
+
+interface Access {
+  readonly boot: Boot;
+  readonly runner: CommandRunner | null;
+  readonly die: (reason: string) => void;
+}
+
+/** A connection that no command needs is closed several times as soon as it would count as use of the machine. */
+const RESTS = 4;
+
+/** This process's own way into the guest of a machine that another process holds: one for each boot of it. */
+export class GuestAccess {
+  readonly #spec: MachineSpec;
+  readonly #state: StatePaths;
+  readonly #isPaused: () => boolean;
+  #access: Access | null = null;
+  #isShared = false;
+  #unshare = () => {};
+  #resting: NodeJS.Timeout | null = null;
+
+  constructor(spec: MachineSpec, state: StatePaths, isPaused: () => boolean) {
+    this.#spec = spec;
+    this.#state = state;
+    this.#isPaused = isPaused;
+  }
+
+  /** Null where the machine doesn't run. */
+  get reached(): Reached | null {
+    return this.#access && { runner: this.#access.runner, sshPort: this.#access.boot.sshPort };
+  }
+
+  /** The machine runs by this boot now, or, for the reason given, by none. */
+  follow(boot: MachineRecord["boot"], reason: string): void {
+    const before = this.#access?.boot.qemu;
+    if (boot && before?.pid === boot.qemu.pid && before.startedAt === boot.qemu.startedAt) return;
+    if (this.#access) this.#end(reason || "the machine was stopped");
+    if (boot === null) return;
+    let die = (_reason: string) => {};
+    const died = new Promise<string>((resolve) => {
+      die = resolve;
+    });
+    this.#access = { boot, runner: this.#createRunner(boot, died), die };
+    this.share(this.#isShared);
+    this.#restWhenIdle();
+  }
+
+  /** Whether another process may run commands too. */
+  share(isShared: boolean): void {
+    this.#isShared = isShared;
+    this.#unshare();
+    this.#unshare = (isShared && this.#access?.runner?.share()) || (() => {});
+  }
+
+  /** Ends the commands of this process, and its connection; the next record that is followed makes another. */
+  async close(): Promise<void> {
+    if (this.#resting) clearInterval(this.#resting);
+    const runner = this.#access?.runner;
+    this.#access = null;
+    await runner?.close();
+  }
+
+  #end(reason: string): void {
+    const { runner, die } = this.#access as Access;
+    this.#access = null;
+    die(reason.replace(/\.$/, ""));
+    if (this.#resting) clearInterval(this.#resting);
+    void runner?.close();
+  }
+
+  #createRunner({ sshPort, hostKey, report }: Boot, died: Promise<string>): CommandRunner | null {
+    if (sshPort === null || hostKey === null) return null;
+    const { id, sshUser, sshKeyPath } = this.#spec;
+    return createCommandRunner({
+      vmId: id,
+      died,
+      isPaused: this.#isPaused,
+      early: null,
+      target: async () => {
+        const key =
+          sshKeyPath === null ? await ensureClientKey(this.#state) : await readClientKey(sshKeyPath);
+        return {
+          host: "127.0.0.1",
+          port: sshPort,
+          user: sshUser,
+          privateKey: key.privateKey,
+          hostKey: parseHostKey(hostKey).publicBlob,
+          emulated: report.accelerator === "tcg",
+        };
+      },
+    });
+  }
+
+  #restWhenIdle(): void {
+    const runner = this.#access?.runner;
+    const { idleTimeoutMs } = this.#spec;
+    if (!runner || idleTimeoutMs === null) return;
+    const restMs = Math.max(25, idleTimeoutMs / RESTS);
+    this.#resting = setInterval(() => {
+      if (runner.idleMs >= restMs) void runner.rest();
+    }, restMs);
+    this.#resting.unref();
+  }
+}

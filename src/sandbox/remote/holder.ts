@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { OperationTimeoutError, SmolVMError } from "../../errors.ts";
+import { connectTo } from "../../host/local-socket.ts";
+import { readTail } from "../../state/bounded-log.ts";
+import type { MachinePaths, StatePaths } from "../../state/paths.ts";
+import { bounded } from "../../util/bounded.ts";
+import { HolderConnection, type News } from "./connection.ts";
+import { PROTOCOL } from "./protocol.ts";
+import { spawnSupervisor } from "./spawn-supervisor.ts";
+
+/** How long a holder may take to say how the machine stands. It does nothing else first. */
+const GREETING_MS = 10_000;
+/** Of several who start a supervisor at once, the others find the one that was first within this. */
+const OBTAIN_MS = 20_000;
+const RETRY_MS = 50;
+
+/**
+ * A connection to whoever holds the machine, after its first record has been heard; null where nobody does. SmolVMError
+ * "UNRESPONSIVE" where somebody does who says nothing.
+ */
+export async function connectHolder(
+  paths: MachinePaths,
+  onNews: (news: News) => void,
+): Promise<HolderConnection | null> {
+  const socket = await connectTo(paths.control).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return null;
+    throw error;
+  });
+  return socket && greeted((hear) => new HolderConnection(socket, hear), onNews);
+}
+
+/** The same, but where nobody holds the machine a supervisor is started. */
+export async function obtainHolder(
+  state: StatePaths,
+  name: string,
+  paths: MachinePaths,
+  onNews: (news: News) => void,
+): Promise<HolderConnection> {
+  for (const endMs = performance.now() + OBTAIN_MS; performance.now() < endMs; await sleep(RETRY_MS)) {
+    const found = await connectHolder(paths, onNews);
+    if (found) return found;
+    const socket = await spawnSupervisor(state, name, paths);
+    const started = await greeted((hear) => new HolderConnection(socket, hear), onNews);
+    if (started) return started;
+  }
+  throw new SmolVMError("SUPERVISOR", `The process that is to hold machine "${name}" does not start.`, {
+    remediation: `See what it said: ${paths.logs.supervisor.now}`,
+    details: { output: await readTail(paths.logs.supervisor.now) },
+  });
+}
+
+/** Null where the other end hangs up, or says that another one holds the machine. */
+async function greeted(
+  open: (onNews: (news: News) => void) => HolderConnection,
+  onNews: (news: News) => void,
+): Promise<HolderConnection | null> {
+  let greet = (_isHolder: boolean) => {};
+  const greeting = new Promise<boolean>((resolve) => {
+    greet = resolve;
+  });
+  let fail = (_error: Error) => {};
+  const failure = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  const connection = open((news) => {
+    if (news.kind === "elsewhere") return greet(false);
+    if (news.kind === "record" && news.protocol !== PROTOCOL) return fail(otherVersion(news.protocol));
+    onNews(news);
+    if (news.kind === "record") greet(true);
+  });
+  void connection.closed.then(() => greet(false));
+  const bounds = { operation: "Asking the process that holds the machine", timeoutMs: GREETING_MS };
+  try {
+    if (await bounded(Promise.race([greeting, failure]), bounds)) return connection;
+  } catch (cause) {
+    connection.close();
+    if (!(cause instanceof OperationTimeoutError)) throw cause;
+    throw new SmolVMError("UNRESPONSIVE", "The process that holds the machine does not answer.", {
+      remediation: "Look whether it was stopped by a signal; smolvm ls shows its pid.",
+      cause,
+    });
+  }
+  connection.close();
+  return null;
+}
+
+function otherVersion(protocol: number): SmolVMError {
+  return new SmolVMError(
+    "OTHER_VERSION",
+    `The machine is held by another version of smolvm: it speaks protocol ${protocol}, this one ${PROTOCOL}.`,
+    { remediation: "Stop the machine with that version; then this one can start it." },
+  );
+}

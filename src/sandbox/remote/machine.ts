@@ -1,0 +1,293 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { OperationTimeoutError } from "../../errors.ts";
+import { isAlive, type ProcessIdentity } from "../../host/process-identity.ts";
+import { claimMachineFolder, findMachine, isBad } from "../../state/machine-folder.ts";
+import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
+import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
+import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
+import { bounded } from "../../util/bounded.ts";
+import type { CopyOptions } from "../copy.ts";
+import type { Handle, Reached } from "../handle.ts";
+import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
+import { isHeld } from "../leftovers.ts";
+import type { Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
+import { findSelf } from "../setup.ts";
+import { type CopyCallOptions, parseSnapshotCall, type SnapshotInfo } from "../snapshots.ts";
+import type { MachineSpec } from "../spec.ts";
+import { parseStart } from "../start.ts";
+import { type Phase, StatusCell } from "../status.ts";
+import { parseStop } from "../stop.ts";
+import { type HolderConnection, HolderGoneError, type News } from "./connection.ts";
+import { GuestAccess } from "./guest-access.ts";
+import { connectHolder, obtainHolder } from "./holder.ts";
+import type { Operation } from "./protocol.ts";
+import { removeUnheld } from "./unheld.ts";
+
+type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
+
+/** What a call to the holder may take beyond what was asked for: then it does not answer. */
+const GRACE_MS = 15_000;
+const DESCRIBE_MS = 5_000;
+/** A supervisor ends as soon as it has said goodbye. */
+const END_MS = 5_000;
+
+/** A machine that another process holds, or nobody at the moment: a persistent one, or an ephemeral one of another program. */
+export class RemoteMachine implements Handle {
+  readonly spec: MachineSpec;
+  readonly state: StatePaths;
+  readonly status: StatusCell;
+  readonly logger: Logger;
+  readonly #surroundings: Surroundings;
+  readonly #guest: GuestAccess;
+  #record: MachineRecord;
+  #paths: MachinePaths | null;
+  /** What its first start goes on with. */
+  #origin: SavedMachine | null;
+  #holder: HolderConnection | null = null;
+  #connecting: Promise<HolderConnection | null> | null = null;
+  #starting: Promise<void> | null = null;
+
+  constructor(
+    record: MachineRecord,
+    paths: MachinePaths | null,
+    { surroundings = {}, origin = null }: { surroundings?: Surroundings; origin?: SavedMachine | null } = {},
+  ) {
+    this.spec = record.spec;
+    this.state = statePaths();
+    this.status = new StatusCell(record.spec.name);
+    this.logger = surroundings.logger ?? {};
+    this.#surroundings = surroundings;
+    this.#guest = new GuestAccess(this.spec, this.state, () => this.status.phase === "paused");
+    this.#record = record;
+    this.#paths = paths;
+    this.#origin = origin;
+  }
+
+  get paths(): MachinePaths | null {
+    return this.#paths;
+  }
+
+  /** Finds out how the machine stands, from its holder where it has one. */
+  async look(): Promise<this> {
+    if ((await this.#connect()) === null) await this.#lookAtFiles();
+    return this;
+  }
+
+  start(options: StartOptions): Promise<void> {
+    this.#starting ??= this.#start(options).finally(() => {
+      this.#starting = null;
+    });
+    return this.#starting;
+  }
+
+  async stop(options: StopOptions): Promise<void> {
+    const timeoutMs = parseStop(options);
+    await this.settled();
+    if (this.#paths === null && !this.#isGone) return;
+    if (this.#isGone) throw this.status.refusal("stop");
+    // Where nobody holds it, there is nothing to stop but a mishap to be noted as over.
+    const holder = (await this.#connect()) ?? (this.status.phase === "error" ? await this.#obtain() : null);
+    if (holder) await this.#call(holder, "stop", { timeoutMs }, timeoutMs + GRACE_MS);
+  }
+
+  async pause(): Promise<void> {
+    await this.#ask("pause");
+  }
+
+  async resume(): Promise<void> {
+    await this.#ask("resume");
+  }
+
+  async remove(): Promise<void> {
+    if (this.#isGone) return;
+    const { spec, state } = this;
+    if (this.#paths !== null) {
+      const holder = await this.#connect().catch(() => null);
+      if (holder) await this.#call(holder, "remove", {}, GRACE_MS).catch(unlessSilent);
+      holder?.close();
+      await removeUnheld(state, spec.name, spec.id);
+      if (spec.persistent) await waitForEnd(this.#record.owner);
+    }
+    this.#follow("deleted", "");
+  }
+
+  async describe(): Promise<VMInfo> {
+    const holder = this.#paths && (await this.#connect().catch(() => null));
+    const said = holder && (await this.#call(holder, "describe", {}, DESCRIBE_MS).catch(() => null));
+    if (said) return said as VMInfo;
+    if (this.#paths !== null) await this.#lookAtFiles();
+    if (this.#paths !== null)
+      return describeStored({ name: this.spec.name, paths: this.#paths, record: this.#record });
+    const { status, reason } = this.status.shown;
+    const seen = { status, reason: reason ?? "", figures: null };
+    return describeRecord(this.#record, seen, { folder: null, diskBytes: 0 });
+  }
+
+  async settled(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    if (this.#holder === null && this.#paths !== null && !this.#isGone) await this.look();
+  }
+
+  reach(verb: string): Reached {
+    const { reached } = this.#guest;
+    if (reached === null) throw this.status.refusal(verb);
+    return reached;
+  }
+
+  async snapshot(wanted: string | undefined, options: CopyCallOptions): Promise<SnapshotInfo> {
+    const { name, timeoutMs, signal } = parseSnapshotCall(wanted, options);
+    const answer = await this.#ask("snapshot", { name, timeoutMs }, timeoutMs + GRACE_MS, signal);
+    return answer as SnapshotInfo;
+  }
+
+  async copy(verb: string, { timeoutMs, signal }: CopyOptions): Promise<SavedMachine> {
+    return decodeSavedMachine(await this.#ask("copy", { verb, timeoutMs }, timeoutMs + GRACE_MS, signal));
+  }
+
+  async close(): Promise<void> {
+    await this.#guest.close();
+    this.#holder?.close();
+  }
+
+  get #isGone(): boolean {
+    return this.status.phase === "deleted";
+  }
+
+  async #start(options: StartOptions): Promise<void> {
+    const { timeoutMs, signals } = parseStart(options, this.#surroundings);
+    if (this.#isGone) throw this.status.refusal("start");
+    const signal = AbortSignal.any(signals);
+    const onProgress = options.onProgress ?? this.#surroundings.onProgress;
+    if (this.#paths === null) await this.#claim();
+    const origin = this.#origin;
+    try {
+      const holder = (await this.#connect()) ?? (await this.#obtain());
+      await holder.call(
+        "start",
+        { timeoutMs, ...(origin && { origin }) },
+        { signal, onProgress: onProgress as never },
+      );
+    } catch (error) {
+      if (!this.#record.wasBooted) await this.#unclaim();
+      throw error;
+    }
+  }
+
+  /** From now on the name is this machine's. Until it has been up once, it goes with this process. */
+  async #claim(): Promise<void> {
+    const status = { phase: "created", reason: "", since: new Date().toISOString() } as const;
+    this.#record = { ...this.#record, status, owner: await findSelf() };
+    this.#paths = await claimMachineFolder(this.state, this.#record);
+  }
+
+  /** A machine that has never been up leaves nothing. */
+  async #unclaim(): Promise<void> {
+    this.#holder?.close();
+    await removeUnheld(this.state, this.spec.name, this.spec.id).catch((error) =>
+      this.logger.warn?.(String(error)),
+    );
+    this.#paths = null;
+    this.#follow("created", "");
+  }
+
+  /** Something that only a machine can do that is up, or about to be. */
+  async #ask(
+    operation: "pause" | "resume" | "snapshot" | "copy",
+    args: object = {},
+    timeoutMs = GRACE_MS,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    await this.settled();
+    const holder = this.#paths && !this.#isGone ? await this.#connect() : null;
+    if (!holder) throw this.status.refusal(operation === "copy" ? "fork" : operation);
+    return await this.#call(holder, operation, args, timeoutMs, signal);
+  }
+
+  /** The way to the holder; null where there is none. */
+  async #connect(): Promise<HolderConnection | null> {
+    if (this.#holder?.isOpen) return this.#holder;
+    const { paths } = this;
+    if (paths === null) return null;
+    this.#connecting ??= connectHolder(paths, (news) => this.#hear(news))
+      .then((holder) => this.#keep(holder))
+      .finally(() => {
+        this.#connecting = null;
+      });
+    return this.#connecting;
+  }
+
+  /** The same, but a supervisor is started where there is none. */
+  async #obtain(): Promise<HolderConnection> {
+    const { paths, spec, state } = this;
+    if (paths === null || !spec.persistent) throw this.status.refusal("start");
+    const holder = await obtainHolder(state, spec.name, paths, (news) => this.#hear(news));
+    return this.#keep(holder);
+  }
+
+  #keep<T extends HolderConnection | null>(holder: T): T {
+    if (holder === null) return holder;
+    this.#holder = holder;
+    void holder.closed.then(async () => {
+      if (this.#holder !== holder) return;
+      this.#holder = null;
+      if (!this.#isGone) await this.#lookAtFiles();
+    });
+    return holder;
+  }
+
+  async #call(
+    holder: HolderConnection,
+    operation: Operation,
+    args: object,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    const asking = holder.call(operation, args, { signal });
+    return bounded(asking, {
+      operation: `Asking the process that holds machine "${this.spec.name}"`,
+      timeoutMs,
+    });
+  }
+
+  #hear(news: News): void {
+    if (news.kind === "shared") this.#guest.share(news.others);
+    if (news.kind === "deleted") this.#follow("deleted", news.reason);
+    if (news.kind !== "record") return;
+    const record = parseMachineRecord(news.record);
+    if (record.spec.id !== this.spec.id) return;
+    this.#record = record;
+    const { phase, reason, since } = record.status;
+    this.#follow(phase, reason, since);
+  }
+
+  /** What the files tell, held against what lives. */
+  async #lookAtFiles(): Promise<void> {
+    const found = await findMachine(this.state, this.spec.name);
+    if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
+      return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
+    this.#record = found.record;
+    const { status, reason } = await observe(found.record);
+    const isOver = !found.record.spec.persistent && status === "error" && !(await isHeld(found.record));
+    this.#follow(isOver ? "deleted" : status, reason);
+  }
+
+  #follow(phase: Phase, reason: string, since = new Date().toISOString()): void {
+    if (phase === "deleted") this.#paths = null;
+    const isUp = phase === "running" || phase === "paused";
+    this.#guest.follow(
+      isUp ? this.#record.boot : null,
+      reason || (phase === "deleted" ? "the machine was deleted" : ""),
+    );
+    this.status.follow(phase, reason, since);
+  }
+}
+
+/** Who does not answer is dealt with in another way. */
+function unlessSilent(error: unknown): void {
+  if (!(error instanceof HolderGoneError || error instanceof OperationTimeoutError)) throw error;
+}
+
+async function waitForEnd(process: ProcessIdentity | null): Promise<void> {
+  for (const endMs = Date.now() + END_MS; process && (await isAlive(process)) && Date.now() < endMs; )
+    await sleep(10);
+}

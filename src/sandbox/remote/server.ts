@@ -1,0 +1,147 @@
+import { rm } from "node:fs/promises";
+import type { Server, Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { listenAt } from "../../host/local-socket.ts";
+import { bounded } from "../../util/bounded.ts";
+import type { Machine } from "../machine.ts";
+import { recordOf } from "../record-keeper.ts";
+import { encodeError } from "./errors.ts";
+import { operations } from "./operations.ts";
+import { onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
+
+/** How long another user of the machine may take to hear of a new one. Who does not hear it is not listening any more. */
+const HEARD_MS = 1_000;
+/** How long the last answers may take once the machine is gone. */
+const FAREWELL_MS = 2_000;
+
+interface Client {
+  readonly socket: Socket;
+  readonly calls: Map<number, AbortController>;
+  /** Folders of copies that it has not yet removed. */
+  readonly copies: Set<string>;
+  readonly waitsFor: Map<number, () => void>;
+}
+
+/** Lets other processes use a machine that this one holds. */
+export class MachineServer {
+  readonly #machine: Machine;
+  readonly #clients = new Set<Client>();
+  readonly #onLeave: () => void;
+  #server: Server | null = null;
+  #lastId = 0;
+  #unshare = () => {};
+
+  /** `onLeave` hears when a client has gone and all that it had asked for is over. */
+  constructor(machine: Machine, onLeave: () => void = () => {}) {
+    this.#machine = machine;
+    this.#onLeave = onLeave;
+    machine.records.onRecord((record) => this.#tellAll({ kind: "record", protocol: PROTOCOL, record }));
+    machine.status.onChange(() => {
+      if (machine.status.phase === "deleted") void this.#sayGoodbye();
+      if (machine.status.phase === "running") this.#share();
+    });
+  }
+
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
+  async listen(): Promise<void> {
+    const { folder } = this.#machine;
+    if (folder === null) return;
+    this.#server = await listenAt(folder.control, (socket) => void this.admit(socket));
+  }
+
+  /** Whoever uses the machine already hears of it before the newcomer can run anything. */
+  async admit(socket: Socket): Promise<void> {
+    const client: Client = { socket, calls: new Map(), copies: new Set(), waitsFor: new Map() };
+    const others = [...this.#clients];
+    this.#clients.add(client);
+    socket.unref();
+    onRequest(socket, (request) => void this.#hear(client, request));
+    socket.once("close", () => void this.#leave(client));
+    this.#share();
+    await Promise.all(others.map((other) => this.#tellShared(other, true)));
+    await this.#tellShared(client, this.#isShared(client));
+    send(socket, { kind: "record", protocol: PROTOCOL, record: await recordOf(this.#machine) });
+  }
+
+  /** Nobody else is let in, and those who are here are hung up on. */
+  async close(): Promise<void> {
+    this.#server?.close();
+    for (const { socket } of this.#clients) socket.end();
+    if (this.#machine.folder) await rm(this.#machine.folder.control, { force: true });
+  }
+
+  /** After the last answer. */
+  async #sayGoodbye(): Promise<void> {
+    this.#tellAll({ kind: "deleted", reason: this.#machine.status.reason });
+    await this.#machine.removing?.catch(() => {});
+    const isBusy = () => [...this.#clients].some(({ calls }) => calls.size > 0);
+    for (const endMs = Date.now() + FAREWELL_MS; isBusy() && Date.now() < endMs; ) await sleep(5);
+    await this.close();
+  }
+
+  /** The program that made an ephemeral machine may run commands itself; a supervisor never does. */
+  #isShared(client: Client): boolean {
+    return !this.#machine.spec.persistent || [...this.#clients].some((each) => each !== client);
+  }
+
+  #share(): void {
+    this.#unshare();
+    this.#unshare = () => {};
+    if (this.#clients.size > 0) this.#unshare = this.#machine.booted?.runner?.share() ?? (() => {});
+  }
+
+  async #tellShared(client: Client, others: boolean): Promise<void> {
+    const id = ++this.#lastId;
+    const heard = new Promise<void>((resolve) => client.waitsFor.set(id, resolve));
+    send(client.socket, { kind: "shared", id, others });
+    await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => client.socket.destroy());
+  }
+
+  #tellAll(reply: Reply): void {
+    for (const { socket } of this.#clients) send(socket, reply);
+  }
+
+  async #hear(client: Client, request: Request): Promise<void> {
+    if (request.kind === "cancel") return client.calls.get(request.id)?.abort();
+    if (request.kind === "heard") {
+      client.waitsFor.get(request.id)?.();
+      client.waitsFor.delete(request.id);
+      return;
+    }
+    const { id, operation, args } = request;
+    const abort = new AbortController();
+    client.calls.set(id, abort);
+    const { socket } = client;
+    socket.ref(); // whoever holds the machine is not to end amid this
+    try {
+      const value = await operations[operation](this.#machine, args, {
+        signal: abort.signal,
+        onProgress: (progress) => send(socket, { kind: "progress", id, progress }),
+        keepCopy: (folder) => client.copies.add(folder),
+      });
+      await this.#machine.records.settled(); // the caller is to see first what has changed
+      send(socket, { kind: "result", id, value });
+    } catch (error) {
+      await this.#machine.records.settled();
+      send(socket, { kind: "error", id, error: encodeError(error) });
+    } finally {
+      client.calls.delete(id);
+      if (client.calls.size === 0) socket.unref();
+    }
+  }
+
+  /** What it had asked for has nobody to answer to any more. */
+  async #leave(client: Client): Promise<void> {
+    for (const abort of client.calls.values()) abort.abort();
+    for (const heard of client.waitsFor.values()) heard();
+    while (client.calls.size > 0) await sleep(10);
+    for (const folder of client.copies) await rm(folder, { recursive: true, force: true }).catch(() => {});
+    this.#clients.delete(client);
+    this.#share();
+    for (const other of this.#clients) void this.#tellShared(other, this.#isShared(other));
+    this.#onLeave();
+  }
+}

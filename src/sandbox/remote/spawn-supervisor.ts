@@ -1,0 +1,23 @@
+import type { Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import { spawnDetached } from "../../host/detached-process.ts";
+import { neededVariables } from "../../host/environment.ts";
+import type { MachinePaths, StatePaths } from "../../state/paths.ts";
+
+const HERE = fileURLToPath(import.meta.url);
+/** From its sources, which Node 20 can't run, the library uses what was built of them. */
+const PROGRAM = fileURLToPath(new URL("supervisor-main.js", import.meta.url));
+const MAIN = HERE.endsWith(".ts") ? PROGRAM.replace("/src/sandbox/", "/dist/sandbox/") : PROGRAM;
+
+/** Starts the process that holds a persistent machine from now on, and gives the way to it. */
+export async function spawnSupervisor(
+  state: StatePaths,
+  name: string,
+  { logs }: MachinePaths,
+): Promise<Socket> {
+  const { channel } = await spawnDetached([process.execPath, MAIN, name], {
+    env: { ...neededVariables(process.env, /^SMOLVM_/), SMOLVM_HOME: state.home },
+    outputPath: logs.supervisor.now,
+  });
+  return channel;
+}

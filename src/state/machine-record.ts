@@ -1,0 +1,139 @@
+import * as v from "valibot";
+import { ProcessIdentitySchema } from "../host/process-identity.ts";
+
+/** To be raised when records are written in another way. One that is newer than this is left alone. */
+export const RECORD_FORMAT = 1;
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(1));
+const milliseconds = v.nullable(v.pipe(v.number(), v.minValue(0)));
+const strings = v.pipe(v.record(v.string(), v.string()), v.readonly());
+const publicKey = v.nullable(v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/)));
+
+const SourceSchema = v.variant("kind", [
+  v.strictObject({ kind: v.literal("image"), name: v.string() }),
+  v.strictObject({
+    kind: v.literal("own"),
+    kernelPath: v.string(),
+    initrdPath: v.nullable(v.string()),
+    rootfsPath: v.string(),
+    bootArgs: v.string(),
+  }),
+]);
+
+/** What a machine is to be: complete, checked, and never changed. */
+const MachineSpecSchema = v.strictObject({
+  id: v.string(),
+  name: v.string(),
+  source: v.pipe(SourceSchema, v.readonly()),
+  memoryMib: count,
+  cpus: count,
+  diskMib: count,
+  env: strings,
+  network: v.picklist(["open", "off"]),
+  ports: v.pipe(
+    v.array(v.pipe(v.strictObject({ guest: count, host: v.nullable(count) }), v.readonly())),
+    v.readonly(),
+  ),
+  labels: strings,
+  persistent: v.boolean(),
+  template: v.picklist(["auto", "off"]),
+  accelerator: v.picklist(["auto", "kvm", "hvf", "tcg"]),
+  sshUser: v.string(),
+  sshKeyPath: v.nullable(v.string()),
+  /** For how long it may run after each start, and for how long nobody needs to be connected to it. Null: without an end. */
+  ttlMs: milliseconds,
+  idleTimeoutMs: milliseconds,
+  /** What its QEMU may take of the host. Null: no limit but the machine's own shape. */
+  hostLimits: v.pipe(
+    v.strictObject({ memoryMib: v.nullable(count), cpus: v.nullable(v.pipe(v.number(), v.gtValue(0))) }),
+    v.readonly(),
+  ),
+});
+
+const BootReportSchema = v.strictObject({
+  accelerator: v.picklist(["kvm", "hvf", "tcg"]),
+  acceleratorReason: v.string(),
+  startedAt: v.pipe(v.string(), v.isoTimestamp()),
+  /** "template": started as a clone of a saved machine; "snapshot": restored from one, or a fork; "cold": booted. */
+  way: v.picklist(["template", "snapshot", "cold"]),
+  /** Why it was booted: for a person; "" where it was not. */
+  wayReason: v.string(),
+  phases: v.pipe(
+    v.array(v.pipe(v.strictObject({ name: v.string(), ms: v.number() }), v.readonly())),
+    v.readonly(),
+  ),
+});
+
+const BootSchema = v.strictObject({
+  qemu: ProcessIdentitySchema,
+  /** The port of 127.0.0.1 that leads to its SSH server, and the key that this shows. Null: it has none. */
+  sshPort: v.nullable(count),
+  hostKey: publicKey,
+  /** The folder by which its QEMU is limited. Null: none. */
+  cgroup: v.nullable(v.string()),
+  report: v.pipe(BootReportSchema, v.readonly()),
+});
+
+const StatusSchema = v.strictObject({
+  phase: v.picklist(["created", "starting", "running", "paused", "stopping", "stopped", "error"]),
+  /** Why it is in "error", or was stopped by itself; "" where there is nothing to say. */
+  reason: v.string(),
+  since: v.pipe(v.string(), v.isoTimestamp()),
+});
+
+const MachineRecordSchema = v.strictObject({
+  formatVersion: v.literal(RECORD_FORMAT),
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  spec: v.pipe(MachineSpecSchema, v.readonly()),
+  /** 32 hexadecimal digits, the same at every start. */
+  machineId: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+  /** The private key of its SSH server in dropbear's form, base64. Null before its first cold boot. */
+  hostKey: v.nullable(v.string()),
+  wasBooted: v.boolean(),
+  status: v.pipe(StatusSchema, v.readonly()),
+  /** The process that holds it: its creator, or its supervisor. Null: nobody. */
+  owner: v.nullable(ProcessIdentitySchema),
+  /** Null where it doesn't run. */
+  boot: v.nullable(v.pipe(BootSchema, v.readonly())),
+});
+
+export type MachineSpec = Readonly<v.InferOutput<typeof MachineSpecSchema>>;
+export type ImageSource = MachineSpec["source"];
+export type PortSpec = MachineSpec["ports"][number];
+/** What a boot went through. Times in milliseconds. */
+export type BootReport = Readonly<v.InferOutput<typeof BootReportSchema>>;
+/** What is kept of a machine, as `machine.json` in its folder. */
+export type MachineRecord = Readonly<v.InferOutput<typeof MachineRecordSchema>>;
+
+/** A record that was written by a later version of this program: to be left alone. */
+export class NewerFormatError extends Error {
+  override readonly name = "NewerFormatError";
+}
+
+/** Throws an error that says what is wrong with it, to go after "it"; NewerFormatError for one of a later version. */
+export function decodeMachineRecord(text: string): MachineRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new Error("its record is no JSON", { cause });
+  }
+  return parseMachineRecord(value);
+}
+
+/** The same for one that has been read already. */
+export function parseMachineRecord(value: unknown): MachineRecord {
+  const format = Object(value).formatVersion as unknown;
+  if (typeof format === "number" && format > RECORD_FORMAT)
+    throw new NewerFormatError(
+      `its record has format ${format}, and this version of smolvm knows ${RECORD_FORMAT}`,
+    );
+  const decoded = v.safeParse(MachineRecordSchema, value);
+  if (decoded.success) return decoded.output;
+  const [issue] = decoded.issues;
+  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+}
+
+export function encodeMachineRecord(record: MachineRecord): string {
+  return `${JSON.stringify(record, null, 1)}\n`;
+}
