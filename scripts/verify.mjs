@@ -9,8 +9,8 @@ import { heading, setUp, tryRun } from "./setup.mjs";
 /** Scripts of package.json. */
 const CHECKS = ["lint", "typecheck", "check-unused", "check-package", "check-package-types"];
 
-// The tests of `sshCommands` paste its strings into a shell.
-await setUp(["ssh"]);
+// The tests of `sshCommands` paste its strings into a shell, and those of the guardian have its script read by a linter.
+await setUp(["ssh", "shellcheck"]);
 const failedChecks = CHECKS.filter((name) => {
   heading(`Checking: ${name}`);
   return tryRun("npm", ["run", "--silent", name]) !== 0;

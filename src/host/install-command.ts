@@ -61,6 +61,14 @@ const PACKAGES: Readonly<Record<string, Packages>> = {
     apk: "openssh-client",
     brew: "openssh",
   },
+  // Not for machines: `npm run verify` reads our own scripts with it.
+  shellcheck: {
+    apt: "shellcheck",
+    dnf: "ShellCheck",
+    pacman: "shellcheck",
+    apk: "shellcheck",
+    brew: "shellcheck",
+  },
   rsync: { apt: "rsync", dnf: "rsync", pacman: "rsync", apk: "rsync", brew: "rsync" },
 };
 
