@@ -105,7 +105,7 @@ async function cloneTemplate(
   } catch (error) {
     await runner?.close();
     await qemu?.kill();
-    throw (await damage) ?? error; // QEMU knows less of what is wrong with the file
+    throw (await damage) ?? (await changeOf(template)) ?? error; // QEMU knows less of what is wrong with the files
   } finally {
     await saved.close();
   }
@@ -122,6 +122,14 @@ async function copyDisk(
   requireContent("disk", content, record.disk);
   await writeFile(folder.disk, content, { mode: 0o600, flag: "wx" });
   return [overlayOn(base, [folder.disk])];
+}
+
+/** What has become of its memory since it was found to be sound. */
+async function changeOf({ paths, record }: Template): Promise<unknown> {
+  return requireUntouched(paths.memory, record.memory).then(
+    () => undefined,
+    (error) => error,
+  );
 }
 
 /** While QEMU starts. By place, because QEMU reads the same open file from where it stands. */

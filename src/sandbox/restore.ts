@@ -1,4 +1,4 @@
-import { open, rm } from "node:fs/promises";
+import { type FileHandle, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
@@ -12,7 +12,12 @@ import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
 import { diskLayer, type MachinePaths, type StatePaths } from "../state/paths.ts";
-import { requireSavedMemory, requireSavedState, type SavedMachine } from "../state/snapshots.ts";
+import {
+  openSavedState,
+  requireSavedMemory,
+  requireSavedState,
+  type SavedMachine,
+} from "../state/snapshots.ts";
 import { acceleratorFor } from "./accelerator.ts";
 import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
@@ -83,7 +88,7 @@ export async function startRestored(
   const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
   void preloadSsh();
   const folder = await claimFolder(machine);
-  const saved = await open(paths.state, "r");
+  const saved = await openSavedState(origin);
   let qemu: QemuMachine | undefined;
   let runner: CommandRunner | undefined;
   try {
@@ -122,6 +127,7 @@ export async function startRestored(
   } catch (error) {
     await runner?.close();
     await qemu?.kill();
+    await requireSavedMemory(origin); // QEMU knows less of what is wrong with the file
     throw error;
   } finally {
     await saved.close();
@@ -150,7 +156,7 @@ async function takeDisk(
 }
 
 /** By place: QEMU reads the same open file from where it stands. */
-async function readWhole(file: Awaited<ReturnType<typeof open>>): Promise<Buffer> {
+async function readWhole(file: FileHandle): Promise<Buffer> {
   const content = Buffer.alloc((await file.stat()).size + 1);
   const { bytesRead } = await file.read(content, 0, content.length, 0);
   return content.subarray(0, bytesRead);

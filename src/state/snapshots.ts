@@ -1,4 +1,15 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as v from "valibot";
 import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
@@ -101,10 +112,7 @@ export async function getSnapshot(state: StatePaths, name: string): Promise<Save
   const paths = savedMachinePaths(snapshotFolder(state, name), "snapshot");
   const text = await readFile(paths.record, "utf8").catch(async () => {
     if (await exists(paths.folder)) throw damaged(name, new Error("its record is missing"));
-    throw new SnapshotNotFoundError(`There is no snapshot "${name}".`, {
-      remediation: "List those that there are: smolvm snapshot ls",
-      details: { name },
-    });
+    throw notFound(name);
   });
   try {
     const record = decodeSnapshotRecord(text);
@@ -120,12 +128,17 @@ export async function getSnapshot(state: StatePaths, name: string): Promise<Save
   }
 }
 
+/** For QEMU to read from. Closing it is the caller's. */
+export async function openSavedState({ record, paths }: SavedMachine): Promise<FileHandle> {
+  return open(paths.state, "r").catch((error) =>
+    explain(record, paths, new Error(`its state can't be read: ${error.message}`)),
+  );
+}
+
 /** The same for its memory, once it is in use: what was put in its place meanwhile would be found out by nobody else. */
 export async function requireSavedMemory({ record, paths }: SavedMachine): Promise<void> {
   if (record === null) return;
-  await requireUntouched(paths.memory, record.memory).catch((error) => {
-    throw damaged(record.name, error);
-  });
+  await requireUntouched(paths.memory, record.memory).catch((error) => explain(record, paths, error));
 }
 
 /** SmolVMError "SNAPSHOT_DAMAGED" where the state is not what was saved. */
@@ -167,7 +180,7 @@ export async function removeSnapshot(state: StatePaths, name: string): Promise<v
     await rename(snapshotFolder(state, name), doomed);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw new SnapshotNotFoundError(`There is no snapshot "${name}".`, { details: { name } });
+    throw notFound(name);
   } finally {
     await rm(doomed, { recursive: true, force: true });
   }
@@ -202,6 +215,23 @@ async function isAbandoned(folder: string): Promise<boolean> {
     const found = await stat(folder).catch(() => undefined);
     return found !== undefined && Date.now() - found.ctimeMs > DRAFT_GRACE_MS;
   }
+}
+
+/** Files go with their snapshot when it is deleted: that is no damage. */
+async function explain(
+  record: SnapshotRecord | null,
+  { folder }: SavedMachinePaths,
+  error: unknown,
+): Promise<never> {
+  if (record === null) throw error;
+  throw (await exists(folder)) ? damaged(record.name, error) : notFound(record.name);
+}
+
+function notFound(name: string): SnapshotNotFoundError {
+  return new SnapshotNotFoundError(`There is no snapshot "${name}".`, {
+    remediation: "List those that there are: smolvm snapshot ls",
+    details: { name },
+  });
 }
 
 function damaged(name: string, cause: unknown): SmolVMError {

@@ -25,12 +25,12 @@ beforeEach(async () => {
   home = await useOwnHome();
 });
 afterEach(async () => {
+  await using _ = home;
   expect(home.machines()).toEqual([]);
   await eventually(
     () => home.templates().others.length === 0,
     `nothing half made is left: ${home.templates().others}`,
   );
-  await home[Symbol.asyncDispose]();
 });
 
 /** Starts a machine, asks it something, and tells which way it started and what was warned of. */
@@ -122,6 +122,12 @@ describe("a template that is damaged", () => {
       const used = await useOne();
       expect(used.way).toBe("cold");
       expect(used.warnings).toMatch(/its memory was changed or replaced/);
+      wrapper.before("");
+      await useOne(); // it is made anew
+      wrapper.before(`touch '${mine}'; exit 1`);
+      const refused = await useOne();
+      expect(refused.way).toBe("cold");
+      expect(refused.warnings).toMatch(/its memory was changed or replaced/);
     } finally {
       process.env.PATH = path;
     }

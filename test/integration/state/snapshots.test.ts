@@ -11,6 +11,7 @@ import {
   collectDrafts,
   getSnapshot,
   listStoredSnapshots,
+  openSavedState,
   openSnapshotDraft,
   publishSnapshot,
   removeSnapshot,
@@ -110,6 +111,15 @@ describe("a snapshot that was published", () => {
     await requireSavedMemory(saved);
     await appendFile(saved.paths.memory, "x");
     await expect(requireSavedMemory(saved)).rejects.toMatchObject({ code: "SNAPSHOT_DAMAGED" });
+    await rm(saved.paths.state);
+    await expect(openSavedState(saved)).rejects.toThrow(/"one" is damaged: .*state/);
+  });
+
+  it("is not damaged but gone where it was deleted while it was in use", async () => {
+    const saved = await publishSnapshot(state, await makeDraft(), "one");
+    await removeSnapshot(state, "one");
+    await expect(requireSavedMemory(saved)).rejects.toBeInstanceOf(SnapshotNotFoundError);
+    await expect(openSavedState(saved)).rejects.toBeInstanceOf(SnapshotNotFoundError);
   });
 });
 
