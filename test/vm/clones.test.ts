@@ -11,9 +11,9 @@ beforeAll(async () => {
   home = await useOwnHome();
 });
 afterAll(async () => {
+  await using _ = home;
   expect(home.machines()).toEqual([]);
   expect(home.templates().others).toEqual([]);
-  await home[Symbol.asyncDispose]();
 });
 
 const DEBIAN = { ...CLONE, image: "debian" } as const;

@@ -23,6 +23,7 @@ import {
 import { diskLayer, savedMachinePaths, snapshotFolder } from "../../src/state/paths.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
+import { clearAfterFailures } from "../support/own-machines.ts";
 import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
 
 let home: OwnHome;
@@ -30,10 +31,12 @@ beforeEach(async () => {
   home = await useOwnHome();
 });
 afterEach(async () => {
+  await using _ = home;
   expect(home.machines()).toEqual([]);
   expect(drafts()).toEqual([]);
-  await home[Symbol.asyncDispose]();
 });
+/** Whatever outlives no scope goes through this. */
+const own = clearAfterFailures();
 
 const inSnapshots = () => (existsSync(home.state.snapshots) ? readdirSync(home.state.snapshots) : []);
 const drafts = () => inSnapshots().filter((name) => name.startsWith("."));
@@ -202,7 +205,7 @@ describe("a program that is killed", () => {
         `nothing is left (${what})`,
       );
       if (!isPublished()) continue;
-      const copy = await SmolVM.restore("of-the-dead");
+      const copy = await own(SmolVM.restore("of-the-dead"));
       expect((await copy.run("cat /root/mark")).output).toBe("here");
       await copy.delete();
       await SmolVM.deleteSnapshot("of-the-dead");
@@ -230,7 +233,7 @@ describe("a machine", () => {
         /did not finish within|could not be saved/,
       );
       expect(vm.status).toBe("running");
-      const [copy] = await vm.fork();
+      const [copy] = await own(vm.fork());
       expect((await copy?.run("echo alive"))?.output).toBe("alive");
       await copy?.delete();
       await vm.stop();
@@ -241,7 +244,7 @@ describe("a machine", () => {
 
   it("that is deleted while it is copied is gone, and so is the copy", async () => {
     for (const afterMs of [50, 200, 400]) {
-      const vm = await SmolVM.create(named());
+      const vm = await own(SmolVM.create(named()));
       const failure = vm.snapshot("cut").then(
         () => SmolVM.deleteSnapshot("cut"),
         (error) => error,

@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { existsSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
+import { clearAfterFailures } from "../support/own-machines.ts";
 import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
 
 let home: OwnHome;
@@ -9,17 +10,22 @@ beforeAll(async () => {
   home = await useOwnHome();
 });
 afterAll(async () => {
+  await using _ = home;
   expect(home.machines()).toEqual([]);
   expect(await SmolVM.listSnapshots()).toEqual([]);
-  await home[Symbol.asyncDispose]();
 });
 
-const COUNT = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.02; done";
+/** Whatever is made here goes through this. */
+const own = clearAfterFailures();
+
+/** By a rename: whoever reads it sees a whole number at any moment. */
+const COUNT = "i=0; while :; do i=$((i+1)); echo $i >/tmp/next; mv /tmp/next /tmp/count; sleep 0.02; done";
 const DEBIAN = { ...CLONE, image: "debian" };
 
-/** A command that goes on until the machine goes, whatever becomes of it. */
-function runOn(vm: SmolVM, command: string): void {
+/** A command that goes on until the machine goes, whatever becomes of it. It has begun when it has written that file. */
+async function runOn(vm: SmolVM, command: string, writes: string): Promise<void> {
   vm.run(command, { shell: "raw", timeout: null }).catch(() => {});
+  await vm.run(`until [ -s ${writes} ]; do sleep 0.05; done`, { check: true });
 }
 
 const read = async (vm: SmolVM, command: string) => (await vm.run(command, { check: true })).output;
@@ -55,10 +61,10 @@ describe("a snapshot of a machine at work", () => {
       });
       // Each line goes to the memory and to the disk, and stays there.
       const both = "echo $i >>/run/log; echo $i >>/root/log; sync /root/log";
-      runOn(vm, `i=0; until [ -e /run/stop ]; do i=$((i+1)); ${both}; done; echo >/run/stopped`);
-      await sleep(500);
+      const logging = `i=0; until [ -e /run/stop ]; do i=$((i+1)); ${both}; done; echo >/run/stopped`;
+      await runOn(vm, logging, "/root/log");
       await vm.snapshot("moment");
-      const copy = await SmolVM.restore("moment");
+      const copy = await own(SmolVM.restore("moment"));
       await vm.run("rm /root/data; echo lost >/root/sum; sync", { check: true });
       await copy.run("touch /run/stop; until [ -e /run/stopped ]; do sleep 0.05; done", { check: true });
       // Nothing that is in memory hides what the disk holds.
@@ -82,7 +88,7 @@ describe("a snapshot of a machine at work", () => {
       await vm.pause();
       expect((await vm.snapshot("still")).pauseMs).toBe(0);
       expect(vm.status).toBe("paused");
-      const copy = await SmolVM.restore("still");
+      const copy = await own(SmolVM.restore("still"));
       expect(copy.status).toBe("running");
       expect(await read(copy, "cat /tmp/mark")).toBe("kept");
       await vm.resume();
@@ -94,7 +100,10 @@ describe("a snapshot of a machine at work", () => {
   it("waits for the one that is being taken, as do pause and stop", () =>
     SmolVM.use(named(), async (vm) => {
       const both = Promise.all([vm.snapshot("first"), vm.snapshot("second")]);
-      await sleep(100);
+      await eventually(
+        () => existsSync(home.state.snapshots) && readdirSync(home.state.snapshots).length > 0,
+        "one is being taken",
+      );
       await vm.pause();
       // It pauses between the two or after both.
       expect(Math.max(...(await both).map(({ pauseMs }) => pauseMs))).toBeGreaterThan(0);
@@ -107,13 +116,13 @@ describe("a snapshot of a machine at work", () => {
 
 describe("machines restored from one snapshot", () => {
   it("go on side by side, when their source and the snapshot are gone, each for itself", async () => {
-    const vm = await SmolVM.create({ ...DEBIAN, ...{ name: "source", labels: { of: "source" } } });
+    const vm = await own(SmolVM.create({ ...DEBIAN, name: "source", labels: { of: "source" } }));
     await vm.run("echo shared >/root/mark; echo shared >/run/mark", { check: true });
-    runOn(vm, COUNT);
+    await runOn(vm, COUNT, "/tmp/count");
     await vm.snapshot("many");
     await vm.delete();
     const copies = await Promise.all(
-      ["a", "b", "c"].map((name) => SmolVM.restore("many", { name, env: { WHO: name } })),
+      ["a", "b", "c"].map((name) => own(SmolVM.restore("many", { name, env: { WHO: name } }))),
     );
     await SmolVM.deleteSnapshot("many");
     const seen = await Promise.all(
@@ -132,9 +141,8 @@ describe("machines restored from one snapshot", () => {
     const counts = async () =>
       Promise.all(copies.map(async (copy) => Number(await read(copy, "cat /tmp/count"))));
     const before = await counts();
-    await sleep(300);
-    for (const [index, count] of (await counts()).entries())
-      expect(count).toBeGreaterThan(before[index] ?? 0);
+    const goOn = async () => (await counts()).every((count, index) => count > (before[index] ?? 0));
+    await eventually(goOn, "the program of the source goes on in each of them");
     await Promise.all(
       copies.map((copy) => copy.run(`echo ${copy.name} >/root/mark; echo ${copy.name} >/run/mark`)),
     );
@@ -152,7 +160,7 @@ describe("machines restored from one snapshot", () => {
       const made: SmolVM[] = [];
       for (let depth = 1; depth <= 3; depth++) {
         await source.run(`echo ${depth} >/root/at-${depth}; sync`, { check: true });
-        const [copy] = await source.fork({ name: `layer-${depth}` });
+        const [copy] = await own(source.fork({ name: `layer-${depth}` }));
         if (!copy) throw new Error("there is no fork");
         made.push(copy);
         await source.run(`echo later >/root/at-${depth}`, { check: true });
@@ -168,12 +176,14 @@ describe("machines restored from one snapshot", () => {
 
   it("have the right time after any time, and no process of the source's connections", () =>
     SmolVM.use(named(), async (vm) => {
-      runOn(vm, COUNT);
+      await runOn(vm, COUNT, "/tmp/count");
       await vm.run("date -s 2020-01-01", { check: true });
-      const [copy] = await vm.fork();
+      const [copy] = await own(vm.fork());
       if (!copy) throw new Error("there is no fork");
-      const apart = Math.abs(Number(await read(copy, "date +%s")) - Date.now() / 1000);
-      expect(apart).toBeLessThan(2);
+      const before = Date.now() / 1000;
+      const seen = Number(await read(copy, "date +%s"));
+      expect(seen).toBeGreaterThan(before - 2); // `date` cuts the fraction off
+      expect(seen).toBeLessThan(Date.now() / 1000 + 1);
       const sessions = await read(copy, "ps | grep -c '[d]ropbear.* -2 '");
       expect(sessions).toBe("1");
       await copy.delete();
@@ -187,7 +197,7 @@ describe("forks", () => {
     (image) =>
       SmolVM.use({ ...CLONE, image, name: "root" }, async (vm) => {
         const ask = async (moment: string, running: string) => {
-          const [fork] = await vm.fork();
+          const [fork] = await own(vm.fork());
           if (!fork) throw new Error("there is no fork");
           const script =
             "echo $HOSTNAME $(hostname) $WHAT $(wc -l </sys/fs/cgroup/smolvm/background/cgroup.procs)";
@@ -204,8 +214,7 @@ describe("forks", () => {
         await ask("fresh", "0");
         await vm.setEnvVars({ WHAT: "changed" });
         await ask("changed", "0");
-        const sleeping = vm.run("exec sleep 1000", { shell: "raw", timeout: null });
-        sleeping.catch(() => {});
+        await runOn(vm, "echo begun >/run/begun; exec sleep 1000", "/run/begun");
         await vm.setEnvVars({ WHAT: "busy" });
         await ask("busy", "1");
         expect(await read(vm, "echo $WHAT")).toBe("busy");
@@ -215,7 +224,7 @@ describe("forks", () => {
   it("are named, differ in what makes a machine one, and leave no snapshot", () =>
     SmolVM.use(named(), async (vm) => {
       await vm.run("echo same >/tmp/mark");
-      const forks = await vm.fork({ count: 3, name: "leaf" });
+      const forks = await own(vm.fork({ count: 3, name: "leaf" }));
       const seen = await Promise.all(
         forks.map((fork) =>
           read(fork, "hostname; cat /tmp/mark /etc/machine-id; head -c 16 /dev/urandom | md5sum"),
