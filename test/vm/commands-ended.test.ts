@@ -91,6 +91,29 @@ describe("a timeout", () => {
     expect(performance.now() - began).toBeGreaterThan(990);
   });
 
+  it("comes at most a second late, an abort at once, and with them the end of the whole tree", async () => {
+    const tree = "(setsid sleep 4911 &); trap '' TERM; sleep 4911; sleep 4911";
+    const [late, slow]: [number[], number[]] = [[], []];
+    for (let n = 0; n < 3; n++) {
+      const beganMs = performance.now();
+      await expect(vm.run(tree, { timeout: 1 })).rejects.toThrow(OperationTimeoutError);
+      late.push(performance.now() - beganMs - 1000);
+      expect(await countProcesses(vm, "sleep 4911")).toBe(0);
+      const abort = new AbortController();
+      const run = vm.run(`echo begun; ${tree}`, { signal: abort.signal });
+      const aborted = expect(run).rejects.toThrow(OperationAbortedError);
+      await untilPrinted(run, "begun");
+      const abortedMs = performance.now();
+      abort.abort();
+      await aborted;
+      slow.push(performance.now() - abortedMs);
+      expect(await countProcesses(vm, "sleep 4911")).toBe(0);
+    }
+    // The computer may have had something else to do for a moment.
+    expect(Math.min(...late)).toBeLessThan(1000);
+    expect(Math.min(...slow)).toBeLessThan(500);
+  });
+
   it("does not come where there is none, nor is it the next command's", async () => {
     // Both are held in the guest too: the second would die by the deadline of the first.
     expect((await vm.run("sleep 0.6; echo first", { timeout: 1, stdin: "x" })).output).toBe("first");
