@@ -36,9 +36,10 @@ describe("a snapshot of a machine at work", () => {
     SmolVM.use(named(), async (vm) => {
       const lines: string[] = [];
       const counting = vm.run("for i in $(seq 1 400); do echo $i; sleep 0.005; done; echo no >&2; exit 7", {
+        timeout: 100, // it stands still meanwhile, and the computer may be busy
         onStdout: (text) => lines.push(text),
       });
-      const echoing = vm.run("cat", { stdin: "pipe" });
+      const echoing = vm.run("cat", { stdin: "pipe", timeout: 100 });
       echoing.stdin?.write("before\n");
       await eventually(() => lines.length > 3, "it counts");
       const info = await vm.snapshot("busy");
@@ -66,7 +67,8 @@ describe("a snapshot of a machine at work", () => {
       await vm.snapshot("moment");
       const copy = await own(SmolVM.restore("moment"));
       await vm.run("rm /root/data; echo lost >/root/sum; sync", { check: true });
-      await copy.run("touch /run/stop; until [ -e /run/stopped ]; do sleep 0.05; done", { check: true });
+      const stop = "touch /run/stop; until [ -e /run/stopped ]; do sleep 0.05; done";
+      await copy.run(stop, { check: true, timeout: 100 });
       // Nothing that is in memory hides what the disk holds.
       await copy.run("sync; echo 3 >/proc/sys/vm/drop_caches; cp /run/log /root/log-of-memory", {
         check: true,
