@@ -116,10 +116,10 @@ describe("a timeout", () => {
 
   it("does not come where there is none, nor is it the next command's", async () => {
     // Both are held in the guest too: the second would die by the deadline of the first.
-    expect((await vm.run("sleep 0.6; echo first", { timeout: 1, stdin: "x" })).output).toBe("first");
-    expect((await vm.run("sleep 5; echo second", { timeout: null })).output).toBe("second");
-    expect((await vm.run("sleep 0.6; echo third", { timeout: "1s" })).output).toBe("third");
-    expect((await vm.run("sleep 5; echo fourth")).output).toBe("fourth");
+    expect((await vm.run("sleep 0.6; echo first", { timeout: 3, stdin: "x" })).output).toBe("first");
+    expect((await vm.run("sleep 6; echo second", { timeout: null })).output).toBe("second");
+    expect((await vm.run("sleep 0.6; echo third", { timeout: "3s" })).output).toBe("third");
+    expect((await vm.run("sleep 6; echo fourth")).output).toBe("fourth");
   });
 
   it("ends what was started with & as well, where it is the command that is late", async () => {
