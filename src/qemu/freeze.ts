@@ -12,17 +12,15 @@ export interface DiskFreezer {
 let opened = 0;
 
 /** Opening takes longest, so it is done while the guest runs. */
-export async function prepareFreeze(qmp: QmpClient, top: string, overlayPath: string): Promise<DiskFreezer> {
+export async function prepareFreeze(
+  qmp: QmpClient,
+  top: string,
+  overlay: { readonly path: string; readonly durable: boolean },
+): Promise<DiskFreezer> {
   opened += 1;
   const name = `layer${opened}`;
   let isInUse = false;
-  const disk = {
-    path: overlayPath,
-    format: "qcow2",
-    readOnly: false,
-    durable: false,
-    backing: null,
-  } as const;
+  const disk = { ...overlay, format: "qcow2", readOnly: false, backing: null } as const;
   await qmp.execute("blockdev-add", diskNode(disk, name));
   return {
     async freeze() {

@@ -92,8 +92,8 @@ export class QemuMachine {
   }
 
   /** Opens an empty overlay for the guest's first disk; nothing is written to it until the disk is frozen. */
-  async prepareFreeze(overlayPath: string): Promise<DiskFreezer> {
-    const freezer = await prepareFreeze(this.qmp, this.#top, overlayPath);
+  async prepareFreeze(overlayPath: string, durable: boolean): Promise<DiskFreezer> {
+    const freezer = await prepareFreeze(this.qmp, this.#top, { path: overlayPath, durable });
     const freeze = async () => {
       this.#top = await freezer.freeze();
       return this.#top;

@@ -73,7 +73,7 @@ async function cloneTemplate(
   let runner: CommandRunner | undefined;
   let damage: Promise<unknown> = Promise.resolve(undefined);
   try {
-    const disks = await copyDisk(template, setup.files.disk, folder);
+    const disks = await copyDisk(template, setup.files.disk, folder, spec.persistent);
     clock.mark("disk");
     const memoryFile = { path: template.paths.memory, shared: false };
     const checked = checkState(saved, template);
@@ -116,12 +116,13 @@ async function copyDisk(
   { paths, record }: Template,
   base: BaseDisk | null,
   folder: MachinePaths,
+  durable: boolean,
 ): Promise<readonly MachineDisk[]> {
   if (base === null || record.disk === null) return [];
   const content = await readFile(paths.disk);
   requireContent("disk", content, record.disk);
   await writeFile(folder.disk, content, { mode: 0o600, flag: "wx" });
-  return [overlayOn(base, [folder.disk])];
+  return [overlayOn(base, [folder.disk], durable)];
 }
 
 /** What has become of its memory since it was found to be sound. */

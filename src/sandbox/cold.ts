@@ -31,7 +31,7 @@ export async function bootCold(
   const seed = { hostname: spec.name, machineId, authorizedKey: key.publicLine, hostKey: hostKey.dropbear };
   const [initramfs, disks] = await Promise.all([
     seededInitramfs(files, folder.initramfs, seed),
-    ownDisks(files.disk, folder.folder, spec.diskMib),
+    ownDisks(files.disk, folder.folder, spec.diskMib, spec.persistent),
   ]);
   clock.mark("disk");
   const description = describe(spec, setup, { name: spec.name, initramfs, disks, memoryFile: null });
@@ -115,12 +115,13 @@ export async function ownDisks(
   base: BaseDisk | null,
   folder: string,
   sizeMib: number,
+  durable: boolean,
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
   const layers = await listLayers(folder);
   const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
-  if (layers.length > 0) return [overlayOn(lowest, layers)];
+  if (layers.length > 0) return [overlayOn(lowest, layers, durable)];
   const path = diskLayer(folder, 0);
   await createOverlay({ base: base.path, baseFormat: base.format, path, sizeMib });
-  return [overlayOn(base, [path])];
+  return [overlayOn(base, [path], durable)];
 }

@@ -120,7 +120,7 @@ async function copyFrozen(
   await createOverlay({ base: top, baseFormat: "qcow2", path, sizeMib: spec.diskMib });
   let isFrozen = false;
   try {
-    const freezer = await source.prepareFreeze(path);
+    const freezer = await source.prepareFreeze(path, spec.persistent);
     try {
       const atPause = async () => {
         note();

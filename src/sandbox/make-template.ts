@@ -73,7 +73,7 @@ async function bootForSaving(
   const description = describe(spec, setup, {
     name: "smolvm-template",
     initramfs,
-    disks: await ownDisks(files.disk, draft.folder, spec.diskMib),
+    disks: await ownDisks(files.disk, draft.folder, spec.diskMib, false),
     memoryFile: { path: draft.memory, shared: true },
   });
   const launch = { state, qemu, ephemeralFolder: draft.folder };

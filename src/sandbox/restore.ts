@@ -93,7 +93,7 @@ export async function startRestored(
   let runner: CommandRunner | undefined;
   try {
     requireSavedState(origin, await readWhole(saved));
-    const disks = await takeDisk(origin, setup.files.disk, folder, spec.diskMib);
+    const disks = await takeDisk(origin, setup.files.disk, folder, spec);
     clock.mark("disk");
     const memoryFile = { path: paths.memory, shared: false };
     const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
@@ -145,14 +145,15 @@ async function takeDisk(
   { paths }: SavedMachine,
   base: BaseDisk | null,
   { folder }: MachinePaths,
-  sizeMib: number,
+  { diskMib: sizeMib, persistent }: MachineSpec,
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
   const layers = await shareDisk(paths.folder, folder);
   const top = diskLayer(folder, layers.length);
   await rm(top, { force: true });
   await createOverlay({ base: layers.at(-1) ?? "", baseFormat: "qcow2", path: top, sizeMib });
-  return [overlayOn({ ...base, path: (await findBase(folder)) ?? base.path }, [...layers, top])];
+  const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
+  return [overlayOn(lowest, [...layers, top], persistent)];
 }
 
 /** By place: QEMU reads the same open file from where it stands. */

@@ -77,11 +77,14 @@ export function describe(
   };
 }
 
-/** A machine's disk: files that lie one on the other, the lowest of them on the disk it started from. */
-export function overlayOn(base: BaseDisk, layers: readonly string[]): MachineDisk {
+/**
+ * A machine's disk: files that lie one on the other, the lowest of them on the disk it started from. `durable`: what the guest
+ * has synced outlives a crash of the host; nobody would look for what an ephemeral machine had.
+ */
+export function overlayOn(base: BaseDisk, layers: readonly string[], durable: boolean): MachineDisk {
   let backing: DiskLayer = { path: base.path, format: base.format };
   for (const path of layers.slice(0, -1)) backing = { path, format: "qcow2", backing };
-  return { path: layers.at(-1) ?? "", format: "qcow2", readOnly: false, durable: false, backing };
+  return { path: layers.at(-1) ?? "", format: "qcow2", readOnly: false, durable, backing };
 }
 
 /** What a machine's QEMU is launched with, whichever way it starts. */

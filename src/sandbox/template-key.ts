@@ -59,6 +59,6 @@ function namelessFiles({ files }: Setup) {
     name: "clone",
     initramfs: "initramfs",
     memoryFile: { path: "memory", shared: true },
-    disks: files.disk ? [overlayOn({ ...files.disk, path: "base" }, ["disk"])] : [],
+    disks: files.disk ? [overlayOn({ ...files.disk, path: "base" }, ["disk"], false)] : [],
   };
 }
