@@ -42,7 +42,7 @@ export function runnerFor(
 ): CommandRunner {
   return createCommandRunner({
     vmId: to.vmId,
-    died: qemu.exited.then(({ reason }) => reason),
+    died: qemu.exited.then(({ reason }) => reason.replace(/\.$/, "")),
     isPaused: to.isPaused,
     early: to.early,
     target: async () => ({
