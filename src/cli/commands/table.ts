@@ -6,6 +6,38 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "run a command in a fresh machine that is gone afterwards",
     load: async () => (await import("./run.ts")).run,
   },
+  create: {
+    summary: "make a machine that stays, and start it",
+    load: async () => (await import("./create.ts")).create,
+  },
+  ls: {
+    summary: "list machines",
+    load: async () => (await import("./ls.ts")).ls,
+  },
+  inspect: {
+    summary: "show all that is known of machines",
+    load: async () => (await import("./inspect.ts")).inspect,
+  },
+  start: {
+    summary: "start stopped machines, with the disk they had",
+    load: async () => (await import("./power.ts")).start,
+  },
+  stop: {
+    summary: "shut machines down and keep their disks",
+    load: async () => (await import("./power.ts")).stop,
+  },
+  pause: {
+    summary: "let machines stand still, with all their memory",
+    load: async () => (await import("./power.ts")).pause,
+  },
+  resume: {
+    summary: "let paused machines go on",
+    load: async () => (await import("./power.ts")).resume,
+  },
+  rm: {
+    summary: "remove machines, and their disks with them",
+    load: async () => (await import("./power.ts")).rm,
+  },
   image: {
     summary: "build, list, inspect and remove images",
     load: async () => (await import("./image.ts")).image,
