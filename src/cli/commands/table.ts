@@ -18,6 +18,22 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "show all that is known of machines",
     load: async () => (await import("./inspect.ts")).inspect,
   },
+  exec: {
+    summary: "run a command in a machine that runs",
+    load: async () => (await import("./exec.ts")).exec,
+  },
+  shell: {
+    summary: "open a shell in a machine that runs",
+    load: async () => (await import("./exec.ts")).shell,
+  },
+  env: {
+    summary: "list, set and unset the environment variables of a machine",
+    load: async () => (await import("./env.ts")).env,
+  },
+  logs: {
+    summary: "show what a machine's console or QEMU said",
+    load: async () => (await import("./logs.ts")).logs,
+  },
   start: {
     summary: "start stopped machines, with the disk they had",
     load: async () => (await import("./power.ts")).start,
@@ -42,8 +58,16 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "build, list, inspect and remove images",
     load: async () => (await import("./image.ts")).image,
   },
+  "ssh-config": {
+    summary: "show how plain ssh, scp, rsync and editors reach machines by name",
+    load: async () => (await import("./ssh-config.ts")).sshConfig,
+  },
   doctor: {
     summary: "check this host: QEMU, acceleration, images, disk space",
     load: async () => (await import("./doctor.ts")).doctor,
+  },
+  prune: {
+    summary: "remove what killed programs left behind",
+    load: async () => (await import("./prune.ts")).prune,
   },
 };
