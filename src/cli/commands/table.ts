@@ -54,6 +54,18 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "remove machines, and their disks with them",
     load: async () => (await import("./power.ts")).rm,
   },
+  snapshot: {
+    summary: "save running machines; list and remove what was saved",
+    load: async () => (await import("./snapshot.ts")).snapshot,
+  },
+  restore: {
+    summary: "make a machine that goes on where a snapshot was taken",
+    load: async () => (await import("./copies.ts")).restore,
+  },
+  fork: {
+    summary: "make running copies of a running machine, which goes on",
+    load: async () => (await import("./copies.ts")).fork,
+  },
   image: {
     summary: "build, list, inspect and remove images",
     load: async () => (await import("./image.ts")).image,
