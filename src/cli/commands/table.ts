@@ -82,4 +82,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "remove what killed programs left behind",
     load: async () => (await import("./prune.ts")).prune,
   },
+  completion: {
+    summary: "print what makes a shell complete smolvm's commands and names",
+    load: async () => (await import("./completion.ts")).completion,
+  },
 };
