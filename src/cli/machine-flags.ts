@@ -21,8 +21,6 @@ export interface ShapeFlags {
   readonly network?: "open" | "off";
   readonly accelerator?: "auto" | "kvm" | "hvf" | "tcg";
   readonly template?: "auto" | "off";
-  readonly hostMemory?: number;
-  readonly hostCpus?: number;
 }
 
 /** The flags of every command from which a machine comes, be it new or restored. */
@@ -32,6 +30,8 @@ export interface LifeFlags {
   readonly port?: readonly Forward[];
   readonly ttl?: number | string;
   readonly idleTimeout?: number | string;
+  readonly hostMemory?: number;
+  readonly hostCpus?: number;
 }
 
 export const envFlag: Flag = {
@@ -69,16 +69,6 @@ export const shapeFlags: readonly Flag[] = [
     description: "off: boot cold; auto: start from a memory snapshot where there is one (default: auto)",
     choices: ["auto", "off"],
   },
-  {
-    flags: "--host-memory <size>",
-    description: "the most memory that its QEMU may take of this host: 1G (default: no limit)",
-    parse: parseMib,
-  },
-  {
-    flags: "--host-cpus <count>",
-    description: "how many of this host's processors it may keep busy: 0.5, 2 (default: no limit)",
-    parse: parseCpuShare,
-  },
 ];
 
 export const lifeFlags: readonly Flag[] = [
@@ -95,36 +85,38 @@ export const lifeFlags: readonly Flag[] = [
   },
   {
     flags: "--ttl <duration>",
-    description: "end it after this time, whoever is there: 30m, 8h (default: never)",
+    description: "for how long it may run after each start: 30m, 8h; then it is stopped (default: no end)",
     parse: parseDuration,
   },
   {
     flags: "--idle-timeout <duration>",
-    description: "end it when nothing was done with it for this time: 30m (default: never)",
+    description: "the same for how long it may run with nobody connected to it: 30m (default: no end)",
     parse: parseDuration,
+  },
+  {
+    flags: "--host-memory <size>",
+    description: "the most memory that its QEMU may take of this host: 1G (default: no limit)",
+    parse: parseMib,
+  },
+  {
+    flags: "--host-cpus <count>",
+    description: "how many of this host's processors it may keep busy: 0.5, 2 (default: no limit)",
+    parse: parseCpuShare,
   },
 ];
 
 /** The library's options for what those flags say. */
-export function shapeOptions(flags: ShapeFlags) {
-  const { image, network, accelerator, template } = flags;
-  const limits = withoutUndefined({ memoryMib: flags.hostMemory, cpus: flags.hostCpus });
-  return withoutUndefined({
-    image,
-    memSizeMib: flags.memory,
-    vcpuCount: flags.cpus,
-    diskSizeMib: flags.disk,
-    network,
-    accelerator,
-    template,
-    hostLimits: Object.keys(limits).length > 0 ? limits : undefined,
-  });
+export function shapeOptions({ image, memory, cpus, disk, network, accelerator, template }: ShapeFlags) {
+  const size = { memSizeMib: memory, vcpuCount: cpus, diskSizeMib: disk };
+  return withoutUndefined({ image, ...size, network, accelerator, template });
 }
 
 export function lifeOptions(flags: LifeFlags, { signal, progress }: Context) {
   const { env, label, port, ttl, idleTimeout } = flags;
+  const limits = withoutUndefined({ memoryMib: flags.hostMemory, cpus: flags.hostCpus });
+  const hostLimits = Object.keys(limits).length > 0 ? limits : undefined;
   return {
-    ...withoutUndefined({ env, labels: label, ports: port, ttl, idleTimeout }),
+    ...withoutUndefined({ env, labels: label, ports: port, ttl, idleTimeout, hostLimits }),
     signal,
     onProgress: (event: Parameters<typeof describeProgress>[0]) => progress.show(describeProgress(event)),
   };

@@ -1,14 +1,6 @@
 import type { Machine } from "./api.ts";
 import type { Context } from "./command.ts";
 
-/** What a person types where the library's own advice is a call. */
-const REMEDIES: Readonly<Partial<Record<Machine["status"], string>>> = {
-  created: "start",
-  stopped: "start",
-  error: "start",
-  paused: "resume",
-};
-
 /** Finds the machine, does `body` with it and closes the connections; the machine stays. */
 export async function withMachine<T>(
   name: string,
@@ -19,9 +11,13 @@ export async function withMachine<T>(
   try {
     return await body(vm);
   } catch (error) {
-    const remedy = REMEDIES[vm.status];
-    if (!(error instanceof api.VMStateError) || remedy === undefined) throw error;
-    if (error.remediation?.startsWith("smolvm ")) throw error;
-    throw new api.VMStateError(error.message, { remediation: `smolvm ${remedy} ${vm.name}`, cause: error });
+    throw adviseInWordsOfTheShell(error, vm.name);
   }
+}
+
+/** What the library advises is a call; a person types a command. */
+function adviseInWordsOfTheShell(error: unknown, name: string): unknown {
+  if (!(error instanceof Error && "remediation" in error)) return error;
+  const [, verb] = /\bcall (start|stop|resume)\(\)/i.exec(String(error.remediation)) ?? [];
+  return verb === undefined ? error : Object.assign(error, { remediation: `smolvm ${verb} ${name}` });
 }

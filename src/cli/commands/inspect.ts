@@ -24,10 +24,10 @@ function formatMachine(machine: MachineInfo): string {
     ["status", machine.statusReason === null ? machine.status : `${machine.status}: ${machine.statusReason}`],
     ["kind", machine.persistent ? "persistent" : "ephemeral"],
     ["image", machine.image],
-    ["memory", withUse(formatMib(machine.memSizeMib), machine.memoryBytes, "taken of this host")],
-    ["cpus", machine.vcpuCount],
+    ["memory", withUse(machine.memSizeMib, machine.memoryBytes)],
+    ["cpus", machine.vcpuCount || null],
     ["cpu time", machine.cpuSeconds === null ? null : `${machine.cpuSeconds.toFixed(1)} s`],
-    ["disk", withUse(formatMib(machine.diskSizeMib), machine.diskBytes, "taken of this host")],
+    ["disk", withUse(machine.diskSizeMib, machine.diskBytes)],
     ["network", machine.network],
     ["labels", formatLabels(machine.labels)],
     ["created", machine.createdAt],
@@ -41,11 +41,13 @@ function formatMachine(machine: MachineInfo): string {
     ["folder", machine.folder],
     ["boot", formatBoot(machine.boot)],
   ];
-  return formatFields(fields.filter(([, value]) => value !== null));
+  return formatFields(fields.filter(([, value]) => value !== null && value !== ""));
 }
 
-function withUse(size: string, bytes: number | null, of: string): string {
-  return bytes === null ? size : `${size}, ${formatBytes(bytes)} ${of}`;
+/** Null where the machine's record can't be read. */
+function withUse(mib: number, bytes: number | null): string | null {
+  if (mib === 0) return null;
+  return bytes === null ? formatMib(mib) : `${formatMib(mib)}, ${formatBytes(bytes)} taken of this host`;
 }
 
 function formatSeconds(seconds: number | null): string | null {

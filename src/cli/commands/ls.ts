@@ -43,15 +43,16 @@ function isThere({ status }: MachineInfo): boolean {
 
 const HEAD = ["NAME", "STATUS", "IMAGE", "MEMORY", "CPUS", "UPTIME", "DISK", "KIND"];
 
-/** Why a machine is in error is in a column of its own, where there is such a machine. */
+/** Why a machine is in error, or was stopped by itself, is in a column of its own, where there is such a machine. */
 function formatMachines(machines: readonly MachineInfo[]): string {
   const hasReason = machines.some(({ statusReason }) => statusReason !== null);
   const rows = machines.map((machine) => [
     machine.name,
     machine.status,
     machine.image ?? "-",
-    formatMib(machine.memSizeMib),
-    String(machine.vcpuCount),
+    // Of a machine whose record can't be read nothing is known.
+    machine.memSizeMib > 0 ? formatMib(machine.memSizeMib) : "-",
+    machine.vcpuCount > 0 ? String(machine.vcpuCount) : "-",
     machine.uptimeSeconds === null ? "-" : formatDuration(machine.uptimeSeconds),
     formatBytes(machine.diskBytes),
     machine.persistent ? "persistent" : "ephemeral",

@@ -79,7 +79,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./doctor.ts")).doctor,
   },
   prune: {
-    summary: "remove what killed programs left behind",
+    summary: "remove what nobody needs any more",
     load: async () => (await import("./prune.ts")).prune,
   },
   completion: {

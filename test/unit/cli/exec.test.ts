@@ -58,7 +58,7 @@ describe("smolvm exec", () => {
 
   it("tells how to start a machine that does not run", async () => {
     const run = () => {
-      throw new VMStateError("Machine web is stopped.", { remediation: "start()" });
+      throw new VMStateError("Machine web is stopped.", { remediation: "Call start() first." });
     };
     const library = fakeMachines([{ status: "stopped" }], { more: { run } });
     const { status, err } = await performWith(library, ["exec", "web", "x"]);

@@ -11,6 +11,7 @@ const damaged = {
   name: "old",
   status: "error",
   statusReason: "Its record can't be read.",
+  ...{ image: null, memSizeMib: 0, vcpuCount: 0, diskSizeMib: 0, createdAt: "", id: "", sshPort: null },
   uptimeSeconds: null,
 } as const;
 
@@ -34,7 +35,7 @@ describe("smolvm ls", () => {
       [
         "NAME  STATUS   IMAGE   MEMORY   CPUS  UPTIME  DISK    KIND        REASON",
         "web   running  debian  512 MiB  1     2h 5m   37 MiB  persistent",
-        "old   error    debian  512 MiB  1     -       37 MiB  persistent  Its record can't be read.",
+        "old   error    -       -        -     -       37 MiB  persistent  Its record can't be read.",
         "",
       ].join("\n"),
     );
@@ -140,6 +141,7 @@ describe("smolvm inspect", () => {
   it("says why a machine is in error", async () => {
     const { out } = await performWith(fakeMachines([damaged]), ["inspect", "old"]);
     expect(out).toMatch(/^status: +error: Its record can't be read\.$/m);
+    expect(out).not.toMatch(/^(id|created|cpus|memory):/m);
   });
 
   it("is one document, and tells what it did not find beside what it found", async () => {

@@ -156,16 +156,22 @@ describe("several machines of which some fail", () => {
 });
 
 describe("a machine in a state in which the command makes no sense", () => {
-  const stateError = new VMStateError("Machine web does not run.", { remediation: "Call start() first." });
   it.each([
-    ["stopped", "smolvm start web"],
-    ["created", "smolvm start web"],
-    ["error", "smolvm start web"],
-    ["paused", "smolvm resume web"],
-    ["starting", "Call start() first."],
-  ] as const)("that is %s is told the command that helps: %s", async (status, remedy) => {
-    const library = fakeMachines([{ status }], { broken: { pause: stateError } });
-    const { err, status: exit } = await performWith(library, ["pause", "web"]);
-    expect({ exit, err }).toEqual({ exit: 125, err: `smolvm: Machine web does not run.\n  ${remedy}\n` });
+    ["Call start() first.", "smolvm start web"],
+    ["Call start() to boot it again with its disk, or delete() to remove it.", "smolvm start web"],
+    ["Wait for stop() to finish, then call start().", "smolvm start web"],
+    ["Call resume() first.", "smolvm resume web"],
+    ["Call stop() first.", "smolvm stop web"],
+    ["Wait for start() to finish.", "Wait for start() to finish."],
+    ["Free some space.", "Free some space."],
+  ])("is told %j as %j", async (remediation, remedy) => {
+    const broken = { pause: new VMStateError("Machine web does not run.", { remediation }) };
+    const { err, status } = await performWith(fakeMachines([{}], { broken }), ["pause", "web"]);
+    expect({ status, err }).toEqual({ status: 125, err: `smolvm: Machine web does not run.\n  ${remedy}\n` });
+  });
+
+  it("is told no remedy where there is none", async () => {
+    const library = fakeMachines([{}], { broken: { pause: new VMStateError("It does not run.") } });
+    expect((await performWith(library, ["pause", "web"])).err).toBe("smolvm: It does not run.\n");
   });
 });
