@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { VMStateError } from "../../../src/errors.ts";
+import { runCli } from "../../../src/cli/cli.ts";
+import { OperationAbortedError, VMStateError } from "../../../src/errors.ts";
+import { fakeIo } from "../../setup/fake-io.ts";
 import { fakeMachines, performWith } from "../../support/fake-machines.ts";
 
 const anySignal = expect.any(AbortSignal);
@@ -146,6 +148,20 @@ describe("several machines of which some fail", () => {
       remediation: "Did you mean web?",
     };
     expect(JSON.parse(out)).toEqual({ error, failures: [{ name: "nope", ...error }], stopped: ["web"] });
+  });
+
+  it("are left alone from Ctrl-C on", async () => {
+    const asked: string[] = [];
+    const stop = async () => {
+      asked.push("stop");
+      io.interrupt("SIGINT");
+      throw new OperationAbortedError("stop");
+    };
+    const { api } = fakeMachines([{}, { name: "db" }], { more: { stop } });
+    const io = fakeIo(api);
+    expect(await runCli(["stop", "web", "db"], io)).toBe(130);
+    expect(asked).toEqual(["stop"]);
+    expect(io.out() + io.err()).toBe("");
   });
 
   it("a single one that fails is an error as everywhere", async () => {
