@@ -29,6 +29,11 @@ async function statusOf(name: string): Promise<string> {
   return (await json("inspect", name)).machines[0].status;
 }
 
+function parentOf(pid: number): number {
+  const [, rest = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+  return Number(rest.split(" ")[1]);
+}
+
 beforeAll(async () => {
   for (const name of ["tiny", "debian"]) await smolvm("image", "build", name);
   expect(await smolvm("create", web, ...TINY, "--label", "test=cli")).toBe(`${web}\n`);
@@ -219,7 +224,7 @@ describe("the end", () => {
     expect((await runCli(["inspect", web])).status).toBe(125);
   });
 
-  it("of what a killed smolvm left behind is prune", async () => {
+  it("of what a smolvm left behind that was killed with all that would clean up is prune", async () => {
     const name = called("orphan");
     const { folder } = machinePaths(statePaths(), name);
     const { child, untilPrinted, ended } = startCli([
@@ -232,8 +237,11 @@ describe("the end", () => {
     ]);
     await untilPrinted("up");
     const { pid } = (await json("inspect", name)).machines[0];
+    const guardian = parentOf(pid);
+    process.kill(guardian, "SIGSTOP");
     child.kill("SIGKILL");
     await ended;
+    process.kill(guardian, "SIGKILL");
     await eventually(() => !existsSync(`/proc/${pid}`), "its QEMU has ended", 5_000);
     const before = await json("prune", "--dry-run");
     expect(before.items.map((item: { name: string }) => item.name)).toContain(name);
