@@ -7,8 +7,12 @@ export interface CommandSpec<Flags extends object = object> {
   readonly summary: string;
   /** What `--help` opens with; `summary` where absent. */
   readonly description?: string;
-  /** Operands in commander's notation, such as `["[command...]", "what to run"]`. */
-  readonly operands?: readonly (readonly [notation: string, meaning: string])[];
+  /** Operands in commander's notation, such as `["[command...]", "what to run"]`, and what a shell completes them with. */
+  readonly operands?: readonly (readonly [
+    notation: string,
+    meaning: string,
+    completes?: Names | readonly string[],
+  ])[];
   readonly flags?: readonly Flag[];
   readonly examples: readonly (readonly [line: string, meaning: string])[];
   /** What `--help` ends with. */
@@ -18,11 +22,16 @@ export interface CommandSpec<Flags extends object = object> {
   act(operands: readonly string[], flags: Flags, context: Context): Promise<Outcome>;
 }
 
+/** What a word names; shells complete it. */
+export type Names = "machine" | "snapshot" | "image";
+
 /** Commands below a word, such as `image ls`. */
 export interface CommandGroup {
   readonly summary: string;
   readonly description?: string;
   readonly commands: Readonly<Record<string, CommandSpec>>;
+  /** Which of them is meant where none is named: `env web` is `env ls web`. */
+  readonly usual?: string;
 }
 
 /** A row of the table of commands: the file is loaded when the command is named. */
@@ -36,6 +45,8 @@ export interface Flag {
   readonly flags: string;
   readonly description: string;
   readonly choices?: readonly string[];
+  /** What its value names. */
+  readonly names?: Names;
   /** Throws UsageError where the text can't be meant. `previous`: what earlier uses of the flag came to. */
   parse?(text: string, previous: unknown): unknown;
 }

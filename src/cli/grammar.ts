@@ -83,9 +83,13 @@ function define(name: string, entry: CommandSpec | CommandGroup, written: Writte
     .summary(entry.summary)
     .description(entry.description ?? entry.summary);
   if (isGroup(entry)) {
-    for (const [child, spec] of Object.entries(entry.commands))
-      command.addCommand(define(child, spec, written, choose));
-    return command;
+    const children = Object.entries(entry.commands);
+    for (const [child, spec] of children)
+      command.addCommand(define(child, spec, written, choose), { isDefault: child === entry.usual });
+    return command.addHelpText(
+      "after",
+      formatExamples({ examples: children.flatMap(([, { examples }]) => examples) }),
+    );
   }
   for (const [notation, meaning] of entry.operands ?? []) command.argument(notation, meaning);
   for (const flag of entry.flags ?? []) command.addOption(toOption(flag));
@@ -111,7 +115,7 @@ function asInvalidArgument<T>(parse: () => T): T {
   }
 }
 
-function formatExamples({ examples, notes }: CommandSpec): string {
+function formatExamples({ examples, notes }: Pick<CommandSpec, "examples" | "notes">): string {
   const lines = examples.map(([line, meaning]) => `  $ ${line}\n      ${meaning}`);
   return `\nExamples:\n${lines.join("\n")}${notes ? `\n\n${notes}` : ""}`;
 }

@@ -20,8 +20,41 @@ export function formatBytes(bytes: number): string {
   return `${power > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${UNITS[power]}`;
 }
 
+/** A machine's memory or disk, which are whole MiB. */
+export function formatMib(mib: number): string {
+  return formatBytes(mib * 1024 ** 2);
+}
+
+/** "45s", "12m", "2h 5m", "3d 4h": the two largest units are enough. */
+export function formatDuration(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  if (minutes === 0) return `${Math.floor(seconds)}s`;
+  if (hours === 0) return `${minutes}m`;
+  if (hours < 24) return `${hours}h ${minutes % 60}m`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** A word as a POSIX shell would have to be given it. */
+export function quoteForShell(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is terminals' language
+const COLORS = /(\u001b\[[\d;]{0,40}m)/;
+
+/** A line that a guest wrote, for the user's terminal: of what would steer the terminal only colours are left. */
+export function tameLine(line: string): string {
+  const [first = "", ...rest] = line.split(COLORS);
+  const tamed = [first, ...rest].map((part, index) =>
+    index % 2 === 1 ? part : part.replaceAll(/[^\P{Cc}\t]/gu, ""),
+  );
+  return rest.length > 0 ? `${tamed.join("")}\u001b[0m` : tamed.join("");
+}
+
 function formatRow(row: readonly string[], widths: readonly number[]): string {
   return row
     .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-    .join("  ");
+    .join("  ")
+    .trimEnd();
 }

@@ -18,7 +18,7 @@ const SECONDS_PER: Readonly<Record<string, number>> = { ms: 0.001, s: 1, "": 1, 
 const MOST_SECONDS = 86_400;
 
 /** The library's notation: "30s", "500ms", "5m"; a bare number is seconds. Checked here, where no machine has been started yet. */
-export function parseTimeout(text: string): number | string {
+export function parseDuration(text: string): number | string {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text);
   const seconds = Number(match?.[1]) * (SECONDS_PER[match?.[2] ?? ""] ?? Number.NaN);
   if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
@@ -39,4 +39,39 @@ export function parseEnv(
   if (name === "") throw new UsageError("Give NAME=VALUE, or NAME for the value it has here.");
   if (value === undefined) throw new UsageError(`${name} is not set here. Give ${name}=VALUE.`);
   return { ...(previous as Record<string, string> | undefined), [name]: value };
+}
+
+/** "KEY=VALUE", joined to the labels before it. The library checks what they may hold. */
+export function parseLabel(text: string, previous: unknown): Readonly<Record<string, string>> {
+  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new UsageError("Give KEY=VALUE.");
+  return { ...(previous as Record<string, string> | undefined), [key]: value };
+}
+
+/** A port of the guest, and the one of this host that leads there; without it a free one is taken. */
+export interface Forward {
+  readonly guest: number;
+  readonly host?: number;
+}
+
+/** "HOST:GUEST" or "GUEST", joined to the ports before it. */
+export function parseForward(text: string, previous: unknown): readonly Forward[] {
+  const match = /^(?:(\d{1,5}):)?(\d{1,5})$/.exec(text);
+  const [host, guest] = [match?.[1], match?.[2]].map((port) =>
+    port === undefined ? undefined : Number(port),
+  );
+  if (!isPort(guest) || !(host === undefined || isPort(host)))
+    throw new UsageError("Give HOST:GUEST or GUEST, ports from 1 to 65535: 8080:80, or 80.");
+  return [...((previous as Forward[] | undefined) ?? []), { guest, ...(host !== undefined && { host }) }];
+}
+
+function isPort(port: number | undefined): port is number {
+  return port !== undefined && port >= 1 && port <= 65_535;
+}
+
+/** How many processors, in parts too. */
+export function parseCpuShare(text: string): number {
+  if (!/^\d+(?:\.\d+)?$/.test(text) || Number(text) === 0)
+    throw new UsageError("Give a number above 0: 0.5, 2.");
+  return Number(text);
 }

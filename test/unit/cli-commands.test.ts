@@ -1,68 +1,25 @@
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../src/cli/cli.ts";
 import { fakeIo } from "../setup/fake-io.ts";
-
-const result = {
-  command: "x",
-  exitCode: 0,
-  signal: null,
-  stdout: "out",
-  stderr: "err",
-  stdoutBytes: Buffer.from("out"),
-  stderrBytes: Buffer.from("err"),
-  ok: true,
-  output: "out",
-  truncated: { stdout: false, stderr: false },
-  durationMs: 1,
-  timing: { queueMs: 0, connectMs: 0, firstByteMs: 1 },
-};
-
-const chunks = [
-  { stream: "stdout", bytes: Buffer.from("out") },
-  { stream: "stderr", bytes: Buffer.from("err") },
-];
-
-interface Asked {
-  readonly machine: Record<string, unknown>;
-  readonly command: unknown;
-  readonly options: Record<string, unknown> & { readonly stdin?: AsyncIterable<Buffer> };
-  input: string;
-  isIterated: boolean;
-}
-
-/** A library that writes down what it is asked and answers with `exitCode`. */
-function recordingApi(exitCode = 0) {
-  const asked: Asked[] = [];
-  const run = (machine: Asked["machine"], command: unknown, options: Asked["options"]) => {
-    const call: Asked = { machine, command, options, input: "", isIterated: false };
-    asked.push(call);
-    const ended = (async () => {
-      for await (const chunk of options.stdin ?? []) call.input += chunk;
-      return { ...result, exitCode, ok: exitCode === 0 };
-    })();
-    const iterate = async function* () {
-      call.isIterated = true;
-      yield* chunks;
-    };
-    return Object.assign(ended, { [Symbol.asyncIterator]: iterate });
-  };
-  const SmolVM = {
-    use: (machine: Asked["machine"], body: (vm: object) => Promise<unknown>) =>
-      body({ run: (command: unknown, options: Asked["options"]) => run(machine, command, options) }),
-  };
-  return { SmolVM, asked };
-}
+import { commandResult, recordingRun } from "../support/fake-commands.ts";
 
 async function perform(
   argv: string[],
   { exitCode = 0, input, isTTY = false }: { exitCode?: number; input?: string; isTTY?: boolean } = {},
 ) {
-  const { SmolVM, asked } = recordingApi(exitCode);
+  const { run, asked } = recordingRun(exitCode);
+  let machine: Record<string, unknown> = {};
+  const SmolVM = {
+    use: (options: typeof machine, body: (vm: object) => Promise<unknown>) => {
+      machine = options;
+      return body({ run });
+    },
+  };
   const io = fakeIo({ SmolVM }, { isTTY, ...(input === undefined ? {} : { input }) });
   const status = await runCli(argv, io);
   const [call] = asked;
   if (!call) throw new Error(`nothing was run: ${io.err()}`);
-  return { status, out: io.out(), err: io.err(), ...call };
+  return { status, out: io.out(), err: io.err(), machine, ...call };
 }
 
 describe("smolvm run", () => {
@@ -102,6 +59,23 @@ describe("smolvm run", () => {
     expect(options).toMatchObject({ timeout: "5s", shell: "raw" });
   });
 
+  it("takes the flags of machines that stay, too, but is gone afterwards all the same", async () => {
+    const flags =
+      "--name job --label a=1 --port 8080:80 --ttl 1h --idle-timeout 5m --host-cpus 1 --user bob --cwd /srv";
+    const { machine, options } = await perform(["run", ...flags.split(" "), "x"]);
+    expect(machine).toEqual({
+      name: "job",
+      labels: { a: "1" },
+      ports: [{ guest: 80, host: 8080 }],
+      ttl: "1h",
+      idleTimeout: "5m",
+      hostLimits: { cpus: 1 },
+      signal: expect.any(AbortSignal),
+      onProgress: expect.any(Function),
+    });
+    expect(options).toMatchObject({ user: "bob", cwd: "/srv" });
+  });
+
   it("passes standard input on where it is no terminal", async () => {
     expect((await perform(["run", "cat"], { input: "hello" })).input).toBe("hello");
     expect((await perform(["run", "cat"], { isTTY: true })).options.stdin).toBeUndefined();
@@ -109,7 +83,7 @@ describe("smolvm run", () => {
 
   it("--json is the result as one document, nothing streamed, and the guest's status still", async () => {
     const { status, out, err, isIterated } = await perform(["run", "--json", "x"], { exitCode: 3 });
-    const { stdoutBytes: _out, stderrBytes: _err, ...document } = result;
+    const { stdoutBytes: _out, stderrBytes: _err, ...document } = commandResult;
     expect(JSON.parse(out)).toEqual({ ...document, exitCode: 3, ok: false });
     expect({ status, err }).toEqual({ status: 3, err: "" });
     expect(isIterated).toBe(false);

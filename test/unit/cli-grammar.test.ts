@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { isGroup } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands/table.ts";
 import { parseCommandLine } from "../../src/cli/grammar.ts";
 
@@ -20,6 +21,16 @@ async function answer(...argv: string[]): Promise<string> {
   const found = await parse(...argv);
   if (found.kind !== "answer") throw new Error(`${argv.join(" ")}: ${JSON.stringify(found)}`);
   return found.text;
+}
+
+async function everyCommand(): Promise<string[][]> {
+  const found: string[][] = [];
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const loaded = await entry.load();
+    if (isGroup(loaded)) found.push(...Object.keys(loaded.commands).map((child) => [name, child]));
+    else found.push([name]);
+  }
+  return found;
 }
 
 describe("the words of the guest's command", () => {
@@ -84,9 +95,30 @@ describe("flags", () => {
     [["run", "-t", "-i", "--escape", "off", "sh"], { interactive: true, tty: true, escape: "off" }],
     [["run", "--interactive", "cat", "-t"], { interactive: true }],
     [["image", "build", "--rebuild"], { rebuild: true }],
+    [["ls", "-aq"], { all: true, quiet: true }],
+    [["logs", "-f", "--tail", "20", "web"], { follow: true, tail: 20 }],
+    [["rm", "web", "-f"], { force: true }],
   ];
   it.each(cases)("%j means %j", async (argv, flags) => {
     expect((await parsed(...argv)).flags).toEqual(flags);
+  });
+
+  const meant: readonly (readonly [argv: string[], operands: string[], summary: RegExp])[] = [
+    [["env", "web"], ["web"], /^list the variables/],
+    [["env", "ls", "ls"], ["ls"], /^list the variables/],
+    [["env", "--json", "web"], ["web"], /^list the variables/],
+    [["env", "set", "web", "A=1"], ["web", "A=1"], /^set variables/],
+    [["snapshot", "web"], ["web"], /^save a running machine/],
+    [["snapshot", "web", "before"], ["web", "before"], /^save a running machine/],
+    [["snapshot", "create", "ls"], ["ls"], /^save a running machine/],
+    [["snapshot", "ls"], [], /^list the snapshots/],
+    [["snapshot", "rm", "a", "b"], ["a", "b"], /^remove snapshots/],
+  ];
+  it.each(meant)("%j is the command for %j that says %s of itself", async (argv, operands, summary) => {
+    const found = await parsed(...argv);
+    expect(found.operands).toEqual(operands);
+    expect(found.spec.summary).toMatch(summary);
+    expect(found.json).toBe(argv.includes("--json"));
   });
 
   it("--json is heard before and after the command's name, and not behind --", async () => {
@@ -128,6 +160,13 @@ describe("wrong usage", () => {
     [["image", "inspect"], /missing required argument 'name'/],
     [["image", "ls", "extra"], /too many arguments/],
     [["doctor", "extra"], /too many arguments/],
+    [["sotp", "web"], /unknown command 'sotp'.*Did you mean stop\?/],
+    [["create", "web", "--lable", "a=b"], /unknown option '--lable'.*Did you mean --label\?/],
+    [["env"], /missing required argument 'name'/],
+    [["env", "set", "web"], /missing required argument 'NAME/],
+    [["snapshot", "ls", "extra"], /too many arguments/],
+    [["logs", "--source", "kernel", "web"], /Allowed choices are console, qemu/],
+    [["completion"], /missing required argument 'shell'/],
   ];
   it.each(cases)("%j is refused and says why", async (argv, message) => {
     expect((await misuse(...argv)).message).toMatch(message);
@@ -152,14 +191,18 @@ describe("help", () => {
     expect(text).toContain("124 timeout");
   });
 
-  it.each([["run"], ["doctor"], ["image", "build"], ["image", "ls"], ["image", "inspect"], ["image", "rm"]])(
-    "of %s %s has examples",
-    async (...words) => {
-      const text = await answer(...words.filter(Boolean), "--help");
-      expect(text).toMatch(/Examples:\n {2}\$ smolvm /);
+  it("of each command has examples of it, and --json", async () => {
+    for (const words of await everyCommand()) {
+      const text = await answer(...words, "--help");
+      expect(text).toMatch(new RegExp(`Examples:(\n.*)*\n {2}\\$ .*smolvm ${words[0]} `));
       expect(text).toContain("--json");
-    },
-  );
+    }
+  });
+
+  it("of a group shows the examples of its commands", async () => {
+    for (const words of [["env"], ["image"], ["snapshot"]])
+      expect(await answer(...words, "--help")).toMatch(/Commands:[\s\S]*Examples:\n {2}\$ smolvm /);
+  });
 
   it("is the same by `help run` and `run --help`", async () => {
     expect(await answer("help", "run")).toBe(await answer("run", "--help"));
@@ -185,6 +228,9 @@ it("any line of words is understood or refused, and never crashes (seeded)", asy
     "rm",
     "build",
     "doctor",
+    "exec",
+    "env",
+    "snapshot",
     "help",
     "--",
     "--json",

@@ -1,8 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/cli/command.ts";
 import { describeProgress } from "../../src/cli/progress.ts";
-import { formatBytes, formatFields, formatTable } from "../../src/cli/text.ts";
-import { parseCount, parseEnv, parseMib, parseTimeout } from "../../src/cli/values.ts";
+import {
+  formatBytes,
+  formatDuration,
+  formatFields,
+  formatTable,
+  quoteForShell,
+  tameLine,
+} from "../../src/cli/text.ts";
+import { parseCount, parseDuration, parseEnv, parseMib } from "../../src/cli/values.ts";
 
 describe("text for people", () => {
   it.each([
@@ -16,6 +23,41 @@ describe("text for people", () => {
     [3 * 1024 ** 6, "3145728 TiB"],
   ])("%i bytes are %s", (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text);
+  });
+
+  it.each([
+    [0, "0s"],
+    [59.9, "59s"],
+    [60, "1m"],
+    [3599, "59m"],
+    [3600, "1h 0m"],
+    [86_399, "23h 59m"],
+    [86_400, "1d 0h"],
+    [90_000 * 10, "10d 10h"],
+  ])("%f seconds are %s", (seconds, text) => {
+    expect(formatDuration(seconds)).toBe(text);
+  });
+
+  it.each([
+    ["plain-1.0/x:y@z,w=%+", "plain-1.0/x:y@z,w=%+"],
+    ["", "''"],
+    ["two words", "'two words'"],
+    ["it's", "'it'\\''s'"],
+    ["$HOME`x`\n", "'$HOME`x`\n'"],
+    ["é", "'é'"],
+    ["~", "'~'"],
+  ])("a shell is given %j as %s", (text, quoted) => {
+    expect(quoteForShell(text)).toBe(quoted);
+  });
+
+  it.each([
+    ["plain\ttext é", "plain\ttext é"],
+    ["\u001b[31mred", "\u001b[31mred\u001b[0m"],
+    ["\u001b[1;32mOK\u001b[0m", "\u001b[1;32mOK\u001b[0m\u001b[0m"],
+    ["\u001b[2J\u001b]0;title\u0007x\r\u009b1m", "[2J]0;titlex1m"],
+    ["", ""],
+  ])("a guest's line %j is shown as %j", (line, tamed) => {
+    expect(tameLine(line)).toBe(tamed);
   });
 
   it("a table's columns are as wide as their widest cell", () => {
@@ -75,13 +117,13 @@ describe("values of flags", () => {
   });
 
   it("a timeout without a unit is seconds, and one with a unit is the library's to read", () => {
-    expect(["90", "0.5", "5m", "500ms"].map(parseTimeout)).toEqual([90, 0.5, "5m", "500ms"]);
+    expect(["90", "0.5", "5m", "500ms"].map(parseDuration)).toEqual([90, 0.5, "5m", "500ms"]);
   });
 
   it.each(["", "soon", "0", "0s", "-1", "5 m", "1e3", "86401", "25h", "1d"])(
     "the timeout %j is refused",
     (text) => {
-      expect(() => parseTimeout(text)).toThrow(UsageError);
+      expect(() => parseDuration(text)).toThrow(UsageError);
     },
   );
 

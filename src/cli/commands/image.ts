@@ -1,10 +1,11 @@
 import type { CommandGroup, CommandSpec, Context } from "../command.ts";
+import { doEach } from "../each.ts";
 import { describeProgress } from "../progress.ts";
 import { formatBytes, formatFields, formatTable } from "../text.ts";
 
 const build: CommandSpec<{ readonly rebuild?: boolean }> = {
   summary: "build an image, or say that it is there",
-  operands: [["[name]", "debian (default) or tiny"]],
+  operands: [["[name]", "debian (default) or tiny", "image"]],
   flags: [{ flags: "--rebuild", description: "build it again, from the packages the mirror has now" }],
   examples: [
     ["smolvm image build", "the image that machines start from by default"],
@@ -37,7 +38,7 @@ const ls: CommandSpec = {
 
 const inspect: CommandSpec = {
   summary: "show what an image is made of and where its files are",
-  operands: [["<name>", "the image"]],
+  operands: [["<name>", "the image", "image"]],
   examples: [
     ["smolvm image inspect debian --json | jq -r .image.kernelPath", "its kernel, for use elsewhere"],
   ],
@@ -49,12 +50,9 @@ const inspect: CommandSpec = {
 
 const rm: CommandSpec = {
   summary: "remove images",
-  operands: [["<names...>", "the images"]],
+  operands: [["<names...>", "the images", "image"]],
   examples: [["smolvm image rm debian", "it is built again when it is next needed"]],
-  async act(names, _flags, { api }) {
-    for (const name of names) await api.deleteImage(name);
-    return { document: { removed: names }, text: names.join("\n") };
-  },
+  act: (names, _flags, context) => doEach(names, context, "removed", (name) => context.api.deleteImage(name)),
 };
 
 export const image: CommandGroup = {

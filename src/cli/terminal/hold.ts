@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import type { Api } from "../api.ts";
+import type { Machine } from "../api.ts";
 import { type Context, type Flag, type Outcome, UsageError } from "../command.ts";
 import { STATUS } from "../failure.ts";
 import type { Io } from "../io.ts";
@@ -7,7 +7,7 @@ import { filterEscapes } from "./escape.ts";
 import { watchScreen } from "./screen.ts";
 
 /** A terminal of the guest, with a shell or a command in it. */
-type Shell = Awaited<ReturnType<InstanceType<Api["SmolVM"]>["shell"]>>;
+type Shell = Awaited<ReturnType<Machine["shell"]>>;
 
 /** The flags of every command that can hold a terminal. */
 export interface TerminalFlags {
@@ -15,6 +15,12 @@ export interface TerminalFlags {
   readonly tty?: boolean;
   readonly escape?: "on" | "off";
 }
+
+export const escapeFlag: Flag = {
+  flags: "--escape <use>",
+  description: "in a terminal: off: Ctrl-] and ~. go to the guest too, and don't leave (default: on)",
+  choices: ["on", "off"],
+};
 
 export const terminalFlags: readonly Flag[] = [
   {
@@ -25,23 +31,20 @@ export const terminalFlags: readonly Flag[] = [
     flags: "-t, --tty",
     description: "run in a terminal; with -i it is yours: Ctrl-C and all other keys go to the guest",
   },
-  {
-    flags: "--escape <use>",
-    description: "with -it: off: Ctrl-] and ~. go to the guest too, and don't leave (default: on)",
-    choices: ["on", "off"],
-  },
+  escapeFlag,
 ];
 
 /** Refuses what can't be meant, before a machine is started for it. */
-export function checkTerminal({ tty }: TerminalFlags, { io, json }: Context): void {
-  if (!tty) return;
+export function checkTerminal({ tty }: TerminalFlags, context: Context): void {
+  if (tty) requireTerminal("--tty", "Leave out -t; -i passes it on.", context);
+}
+
+/** `what` takes the user's terminal; `otherwise` is what helps where there is none. */
+export function requireTerminal(what: string, otherwise: string, { io, json }: Context): void {
   if (json)
-    throw new UsageError("--json has one document on stdout, where --tty has a terminal. Leave one out.");
-  if (!io.stdin.isTTY) {
-    throw new UsageError(
-      "--tty needs a terminal, and standard input is none. Leave out -t; -i passes it on.",
-    );
-  }
+    throw new UsageError(`--json has one document on stdout, where ${what} has a terminal. Leave one out.`);
+  if (!io.stdin.isTTY)
+    throw new UsageError(`${what} needs a terminal, and standard input is none. ${otherwise}`);
 }
 
 /** What the guest is to know of the user's terminal. */

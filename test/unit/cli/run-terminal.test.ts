@@ -1,53 +1,9 @@
-import { type Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../../src/cli/cli.ts";
 import { CommandOutcomeUnknownError } from "../../../src/errors.ts";
-import { attachStreams } from "../../../src/sandbox/attach.ts";
 import { type FakeIo, fakeIo } from "../../setup/fake-io.ts";
-
-/** A machine whose terminal ends as it is told to. */
-function machineWithShell() {
-  const typed: Buffer[] = [];
-  const input = new Writable({
-    write(chunk, _encoding, done) {
-      typed.push(chunk);
-      done();
-    },
-  });
-  let exit: (exitCode: number) => void = () => {};
-  let fail: (error: unknown) => void = () => {};
-  const exited = new Promise<{ exitCode: number; signal: null }>((resolve, reject) => {
-    exit = (exitCode) => resolve({ exitCode, signal: null });
-    fail = reject;
-  });
-  const attachment = attachStreams(
-    input,
-    () => {},
-    () => {},
-  );
-  exited.finally(attachment.end).catch(() => {});
-  const asked: Record<string, unknown>[] = [];
-  const seen = { isAttached: false, isClosed: false };
-  const shell = {
-    exited,
-    attach: (...streams: Parameters<typeof attachment.attach>) => {
-      seen.isAttached = true;
-      return attachment.attach(...streams);
-    },
-    close: async () => {
-      seen.isClosed = true;
-    },
-  };
-  const vm = {
-    shell: async (options: Record<string, unknown>) => {
-      asked.push(options);
-      return shell;
-    },
-  };
-  const SmolVM = { use: (_machine: object, body: (machine: object) => Promise<unknown>) => body(vm) };
-  const prints = (text: string) => attachment.take("stdout", Buffer.from(text));
-  return { SmolVM, asked, seen, prints, exit, fail, typed: () => Buffer.concat(typed).toString() };
-}
+import { machineWithShell } from "../../support/fake-commands.ts";
 
 /** `smolvm run` with this terminal; `during` happens as soon as it is attached. */
 async function hold(

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { fakeMachines, performWith } from "../../support/fake-machines.ts";
+
+const perform = (argv: readonly string[], options: Parameters<typeof performWith>[2] = {}) =>
+  performWith(fakeMachines(), argv, options);
+
+describe("smolvm env", () => {
+  it.each([[["env", "web"]], [["env", "ls", "web"]]])(
+    "%j prints lines that a shell reads back",
+    async (argv) => {
+      expect((await perform(argv)).out).toBe("A=1\nGREETING='it'\\''s me\n'\n");
+    },
+  );
+
+  it("prints nothing where none is set", async () => {
+    const library = fakeMachines([{}], { more: { listEnvVars: async () => ({}) } });
+    expect(await performWith(library, ["env", "web"])).toMatchObject({ status: 0, out: "", err: "" });
+  });
+
+  const cases: readonly (readonly [argv: string[], calls: unknown[][], out: string])[] = [
+    [
+      ["set", "web", "A=1", "B=x y"],
+      [["setEnvVars", "web", { A: "1", B: "x y" }, { merge: true }]],
+      "A\nB\n",
+    ],
+    [["set", "--replace", "web", "A="], [["setEnvVars", "web", { A: "" }, { merge: false }]], "A\nB\n"],
+    [["set", "web", "TOKEN"], [["setEnvVars", "web", { TOKEN: "secret" }, { merge: true }]], "A\nB\n"],
+    [["unset", "web", "A", "C"], [["unsetEnvVars", "web", ["A", "C"]]], "A\n"],
+  ];
+  it.each(cases)("env %j does %j and prints %j", async (argv, calls, out) => {
+    const ended = await perform(["env", ...argv], { env: { TOKEN: "secret" } });
+    expect(ended).toMatchObject({ status: 0, calls, out });
+  });
+
+  it("a variable that is not set here is refused, and nothing is set", async () => {
+    const { status, err, all } = await perform(["env", "set", "web", "A=1", "NOPE"]);
+    expect({ status, all }).toEqual({ status: 2, all: [] });
+    expect(err).toContain("NOPE is not set here");
+  });
+
+  it.each([
+    [["ls", "web"], { env: { A: "1", GREETING: "it's me\n" } }],
+    [["set", "web", "A=1"], { names: ["A", "B"] }],
+    [["unset", "web", "A"], { removed: { A: "1" } }],
+  ])("env --json %j is %j", async (argv, document) => {
+    expect(JSON.parse((await perform(["env", "--json", ...argv])).out)).toEqual(document);
+  });
+});
+
+describe("smolvm logs", () => {
+  const anySignal = expect.any(AbortSignal);
+
+  it.each([
+    [[], {}],
+    [["-f"], { follow: true }],
+    [["--follow", "--tail", "20"], { follow: true, tail: 20 }],
+    [["--tail", "0", "--source", "qemu"], { tail: 0, source: "qemu" }],
+  ])("%j asks for %j", async (argv, options) => {
+    const { calls } = await perform(["logs", ...argv, "web"]);
+    expect(calls).toEqual([["logs", "web", { ...options, signal: anySignal }]]);
+  });
+
+  it("prints the lines as they are, but on a terminal nothing that would steer it", async () => {
+    expect((await perform(["logs", "web"])).out).toBe("one\n\u001b[31mtwo\u001b[2J\n");
+    expect((await perform(["logs", "web"], { isTTY: true })).out).toBe("one\n\u001b[31mtwo[2J\u001b[0m\n");
+  });
+
+  it("--json is one document, so it does not go with -f", async () => {
+    const { out } = await perform(["logs", "--json", "web"]);
+    expect(JSON.parse(out)).toEqual({ source: "console", lines: ["one", "\u001b[31mtwo\u001b[2J"] });
+    const refused = await perform(["logs", "--json", "-f", "web"]);
+    expect({ status: refused.status, all: refused.all }).toEqual({ status: 2, all: [] });
+  });
+});
+
+describe("smolvm ssh-config", () => {
+  const withInclude = () => {
+    const library = fakeMachines();
+    return { ...library, api: { ...library.api, sshConfigInclude: () => "Include /home/vms/*/ssh_config" } };
+  };
+
+  it("of a machine is its block and nothing else", async () => {
+    expect((await perform(["ssh-config", "web"])).out).toBe("Host web\n  Port 2222\n");
+    expect(JSON.parse((await perform(["ssh-config", "web", "--json"])).out)).toEqual({
+      config: "Host web\n  Port 2222\n",
+    });
+  });
+
+  it("without a machine is the line for all, below comments that say where it belongs", async () => {
+    const { out } = await performWith(withInclude(), ["ssh-config"]);
+    const lines = out.trimEnd().split("\n");
+    expect(lines.at(-1)).toBe("Include /home/vms/*/ssh_config");
+    expect(lines.slice(0, -1).every((line) => line.startsWith("# "))).toBe(true);
+    expect(out).toContain("~/.ssh/config");
+    const json = await performWith(withInclude(), ["ssh-config", "--json"]);
+    expect(JSON.parse(json.out)).toEqual({ config: "Include /home/vms/*/ssh_config" });
+  });
+});
