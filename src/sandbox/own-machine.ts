@@ -26,7 +26,11 @@ export function ownMachine(machine: Machine): Handle {
     get paths() {
       return machine.folder;
     },
-    start: (options) => startMachine(machine, options),
+    async start(options) {
+      await startMachine(machine, options);
+      // Who hears from this program that the machine is up is to find it so.
+      await Promise.all([machine.records.settled(), listening]);
+    },
     stop: (options) => stopMachine(machine, options),
     pause: () => pauseMachine(machine),
     resume: () => resumeMachine(machine),
@@ -41,15 +45,13 @@ export function ownMachine(machine: Machine): Handle {
     copy: (verb, options) => copyMachine(machine, verb, options),
     close: async () => {},
   };
-  let server: MachineServer | null = null;
+  let listening: Promise<void> | null = null;
   machine.status.onChange(() => {
     const { phase } = machine.status;
     if (phase === "starting") held.set(machine.spec.id, handle);
     if (phase === "created" || phase === "deleted") held.delete(machine.spec.id);
-    if (phase !== "running" || server !== null) return;
-    // Other processes can do without, and nobody has to wait for it.
-    server = new MachineServer(machine);
-    server
+    if (phase !== "running" || listening !== null) return;
+    listening = new MachineServer(machine)
       .listen()
       .catch((error) =>
         machine.surroundings.logger.warn?.(

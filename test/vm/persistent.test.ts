@@ -66,7 +66,7 @@ describe("a persistent machine", () => {
     expect(vm.status).toBe("running");
     const pid = await ownerOf(vm);
     await vm.delete();
-    expect(isAlive(pid)).toBe(false);
+    await eventually(() => !isAlive(pid), "its supervisor is gone");
     expect(vm.status).toBe("stopped");
     await expect(vm.run("true")).rejects.toThrow(VMStateError);
   });

@@ -5,7 +5,6 @@ import { claimMachineFolder, findMachine, isBad } from "../../state/machine-fold
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
-import { bounded } from "../../util/bounded.ts";
 import type { CopyOptions } from "../copy.ts";
 import type { Handle, Reached } from "../handle.ts";
 import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
@@ -19,14 +18,15 @@ import { type Phase, StatusCell } from "../status.ts";
 import { parseStop } from "../stop.ts";
 import { type HolderConnection, HolderGoneError, type News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
-import { connectHolder, obtainHolder } from "./holder.ts";
-import type { Operation } from "./protocol.ts";
+import { HolderLink } from "./holder-link.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
 
 /** What a call to the holder may take beyond what was asked for: then it does not answer. */
 const GRACE_MS = 15_000;
+const FIRST_START_MS = 120_000;
+const LOOK_AGAIN_MS = 25;
 const DESCRIBE_MS = 5_000;
 /** A supervisor ends as soon as it has said goodbye. */
 const END_MS = 5_000;
@@ -43,8 +43,7 @@ export class RemoteMachine implements Handle {
   #paths: MachinePaths | null;
   /** What its first start goes on with. */
   #origin: SavedMachine | null;
-  #holder: HolderConnection | null = null;
-  #connecting: Promise<HolderConnection | null> | null = null;
+  readonly #link: HolderLink;
   #starting: Promise<void> | null = null;
 
   constructor(
@@ -58,6 +57,12 @@ export class RemoteMachine implements Handle {
     this.logger = surroundings.logger ?? {};
     this.#surroundings = surroundings;
     this.#guest = new GuestAccess(this.spec, this.state, () => this.status.phase === "paused");
+    this.#link = new HolderLink({
+      spec: this.spec,
+      state: this.state,
+      onNews: (news) => this.#hear(news),
+      onLost: () => void this.#lookUntilOver().catch(() => {}),
+    });
     this.#record = record;
     this.#paths = paths;
     this.#origin = origin;
@@ -69,7 +74,7 @@ export class RemoteMachine implements Handle {
 
   /** Finds out how the machine stands, from its holder where it has one. */
   async look(): Promise<this> {
-    if ((await this.#connect()) === null) await this.#lookAtFiles();
+    if ((await this.#link.connect(this.#paths)) === null) await this.#lookAtFiles();
     return this;
   }
 
@@ -83,11 +88,13 @@ export class RemoteMachine implements Handle {
   async stop(options: StopOptions): Promise<void> {
     const timeoutMs = parseStop(options);
     await this.settled();
-    if (this.#paths === null && !this.#isGone) return;
+    const paths = this.#paths;
     if (this.#isGone) throw this.status.refusal("stop");
+    if (paths === null) return;
     // Where nobody holds it, there is nothing to stop but a mishap to be noted as over.
-    const holder = (await this.#connect()) ?? (this.status.phase === "error" ? await this.#obtain() : null);
-    if (holder) await this.#call(holder, "stop", { timeoutMs }, timeoutMs + GRACE_MS);
+    const holder =
+      this.status.phase === "error" ? await this.#link.obtain(paths) : await this.#link.connect(paths);
+    if (holder) await this.#link.call(holder, "stop", { timeoutMs }, timeoutMs + GRACE_MS);
   }
 
   async pause(): Promise<void> {
@@ -102,8 +109,8 @@ export class RemoteMachine implements Handle {
     if (this.#isGone) return;
     const { spec, state } = this;
     if (this.#paths !== null) {
-      const holder = await this.#connect().catch(() => null);
-      if (holder) await this.#call(holder, "remove", {}, GRACE_MS).catch(unlessSilent);
+      const holder = await this.#link.connect(this.#paths).catch(() => null);
+      if (holder) await this.#link.call(holder, "remove", {}, GRACE_MS).catch(unlessSilent);
       holder?.close();
       await removeUnheld(state, spec.name, spec.id);
       if (spec.persistent) await waitForEnd(this.#record.owner);
@@ -112,8 +119,8 @@ export class RemoteMachine implements Handle {
   }
 
   async describe(): Promise<VMInfo> {
-    const holder = this.#paths && (await this.#connect().catch(() => null));
-    const said = holder && (await this.#call(holder, "describe", {}, DESCRIBE_MS).catch(() => null));
+    const holder = this.#paths && (await this.#link.connect(this.#paths).catch(() => null));
+    const said = holder && (await this.#link.call(holder, "describe", {}, DESCRIBE_MS).catch(() => null));
     if (said) return said as VMInfo;
     if (this.#paths !== null) await this.#lookAtFiles();
     if (this.#paths !== null)
@@ -125,7 +132,11 @@ export class RemoteMachine implements Handle {
 
   async settled(): Promise<void> {
     await this.#starting?.catch(() => {});
-    if (this.#holder === null && this.#paths !== null && !this.#isGone) await this.look();
+    if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
+    await this.look();
+    // Whoever holds it lets nobody in before it is up for the first time.
+    for (const endMs = Date.now() + FIRST_START_MS; this.#isComingUp && Date.now() < endMs; await this.look())
+      await sleep(LOOK_AGAIN_MS);
   }
 
   reach(verb: string): Reached {
@@ -146,7 +157,11 @@ export class RemoteMachine implements Handle {
 
   async close(): Promise<void> {
     await this.#guest.close();
-    this.#holder?.close();
+    this.#link.close();
+  }
+
+  get #isComingUp(): boolean {
+    return !this.#link.isOpen && this.status.phase === "starting";
   }
 
   get #isGone(): boolean {
@@ -158,10 +173,10 @@ export class RemoteMachine implements Handle {
     if (this.#isGone) throw this.status.refusal("start");
     const signal = AbortSignal.any(signals);
     const onProgress = options.onProgress ?? this.#surroundings.onProgress;
-    if (this.#paths === null) await this.#claim();
+    const paths = this.#paths ?? (await this.#claim());
     const origin = this.#origin;
     try {
-      const holder = (await this.#connect()) ?? (await this.#obtain());
+      const holder = await this.#obtain(paths);
       await holder.call(
         "start",
         { timeoutMs, ...(origin && { origin }) },
@@ -173,16 +188,24 @@ export class RemoteMachine implements Handle {
     }
   }
 
+  async #obtain(paths: MachinePaths): Promise<HolderConnection> {
+    if (this.spec.persistent) return this.#link.obtain(paths);
+    const holder = await this.#link.connect(paths);
+    if (holder) return holder;
+    throw this.status.refusal("start"); // its program has ended, and so has the machine
+  }
+
   /** From now on the name is this machine's. Until it has been up once, it goes with this process. */
-  async #claim(): Promise<void> {
+  async #claim(): Promise<MachinePaths> {
     const status = { phase: "created", reason: "", since: new Date().toISOString() } as const;
     this.#record = { ...this.#record, status, owner: await findSelf() };
     this.#paths = await claimMachineFolder(this.state, this.#record);
+    return this.#paths;
   }
 
   /** A machine that has never been up leaves nothing. */
   async #unclaim(): Promise<void> {
-    this.#holder?.close();
+    this.#link.close();
     await removeUnheld(this.state, this.spec.name, this.spec.id).catch((error) =>
       this.logger.warn?.(String(error)),
     );
@@ -198,55 +221,9 @@ export class RemoteMachine implements Handle {
     signal?: AbortSignal,
   ): Promise<unknown> {
     await this.settled();
-    const holder = this.#paths && !this.#isGone ? await this.#connect() : null;
+    const holder = this.#paths && !this.#isGone ? await this.#link.connect(this.#paths) : null;
     if (!holder) throw this.status.refusal(operation === "copy" ? "fork" : operation);
-    return await this.#call(holder, operation, args, timeoutMs, signal);
-  }
-
-  /** The way to the holder; null where there is none. */
-  async #connect(): Promise<HolderConnection | null> {
-    if (this.#holder?.isOpen) return this.#holder;
-    const { paths } = this;
-    if (paths === null) return null;
-    this.#connecting ??= connectHolder(paths, (news) => this.#hear(news))
-      .then((holder) => this.#keep(holder))
-      .finally(() => {
-        this.#connecting = null;
-      });
-    return this.#connecting;
-  }
-
-  /** The same, but a supervisor is started where there is none. */
-  async #obtain(): Promise<HolderConnection> {
-    const { paths, spec, state } = this;
-    if (paths === null || !spec.persistent) throw this.status.refusal("start");
-    const holder = await obtainHolder(state, spec.name, paths, (news) => this.#hear(news));
-    return this.#keep(holder);
-  }
-
-  #keep<T extends HolderConnection | null>(holder: T): T {
-    if (holder === null) return holder;
-    this.#holder = holder;
-    void holder.closed.then(async () => {
-      if (this.#holder !== holder) return;
-      this.#holder = null;
-      if (!this.#isGone) await this.#lookAtFiles();
-    });
-    return holder;
-  }
-
-  async #call(
-    holder: HolderConnection,
-    operation: Operation,
-    args: object,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
-    const asking = holder.call(operation, args, { signal });
-    return bounded(asking, {
-      operation: `Asking the process that holds machine "${this.spec.name}"`,
-      timeoutMs,
-    });
+    return await this.#link.call(holder, operation, args, timeoutMs, signal);
   }
 
   #hear(news: News): void {
@@ -258,6 +235,14 @@ export class RemoteMachine implements Handle {
     this.#record = record;
     const { phase, reason, since } = record.status;
     this.#follow(phase, reason, since);
+  }
+
+  /** The holder has hung up: what it writes down last may be still to come. */
+  async #lookUntilOver(): Promise<void> {
+    for (const endMs = Date.now() + END_MS; !this.#isGone && !this.#link.isOpen; await sleep(LOOK_AGAIN_MS)) {
+      await this.#lookAtFiles();
+      if (Date.now() > endMs || !(await isHeld(this.#record))) return;
+    }
   }
 
   /** What the files tell, held against what lives. */

@@ -70,4 +70,5 @@ async function shutDown(machine: Machine): Promise<void> {
   await stopMachine(machine, { timeout: SHUTDOWN_SECONDS }, "its supervisor was told to end").catch((error) =>
     machine.surroundings.logger.warn?.(String(error)),
   );
+  await machine.records.settled(); // who is connected is to hear of it
 }

@@ -1,0 +1,76 @@
+import type { MachinePaths, StatePaths } from "../../state/paths.ts";
+import { bounded } from "../../util/bounded.ts";
+import type { MachineSpec } from "../spec.ts";
+import type { HolderConnection, News } from "./connection.ts";
+import { connectHolder, obtainHolder } from "./holder.ts";
+import type { Operation } from "./protocol.ts";
+
+export interface HolderLinkOptions {
+  readonly spec: MachineSpec;
+  readonly state: StatePaths;
+  readonly onNews: (news: News) => void;
+  /** The holder has hung up, or ended. */
+  readonly onLost: () => void;
+}
+
+/** The one connection of a handle to whoever holds its machine: made when it is needed, made anew when it is lost. */
+export class HolderLink {
+  readonly #options: HolderLinkOptions;
+  #holder: HolderConnection | null = null;
+  #connecting: Promise<HolderConnection | null> | null = null;
+
+  constructor(options: HolderLinkOptions) {
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#holder?.isOpen ?? false;
+  }
+
+  /** Null where nobody holds the machine. SmolVMError "UNRESPONSIVE", "OTHER_VERSION". */
+  async connect(paths: MachinePaths | null): Promise<HolderConnection | null> {
+    if (this.#holder?.isOpen) return this.#holder;
+    if (paths === null) return null;
+    this.#connecting ??= connectHolder(paths, this.#options.onNews)
+      .then((holder) => holder && this.#keep(holder))
+      .finally(() => {
+        this.#connecting = null;
+      });
+    return this.#connecting;
+  }
+
+  /** The same, but a supervisor is started where nobody holds the machine. */
+  async obtain(paths: MachinePaths): Promise<HolderConnection> {
+    const { spec, state, onNews } = this.#options;
+    const found = await this.connect(paths);
+    return found ?? this.#keep(await obtainHolder(state, spec.name, paths, onNews));
+  }
+
+  /** What the holder answers, or throws; OperationTimeoutError where it does neither. */
+  async call(
+    holder: HolderConnection,
+    operation: Operation,
+    args: object,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
+    return bounded(holder.call(operation, args, { signal }), { operation: what, timeoutMs });
+  }
+
+  close(): void {
+    const holder = this.#holder;
+    this.#holder = null;
+    holder?.close();
+  }
+
+  #keep(holder: HolderConnection): HolderConnection {
+    this.#holder = holder;
+    void holder.closed.then(() => {
+      if (this.#holder !== holder) return;
+      this.#holder = null;
+      this.#options.onLost();
+    });
+    return holder;
+  }
+}
