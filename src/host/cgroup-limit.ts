@@ -33,8 +33,10 @@ export async function limitProcess(
   limits: Limits,
   places: CgroupPlaces = PLACES,
 ): Promise<string> {
-  const parent = await findParent(places);
-  await requireControllers(parent, limits);
+  const parent = await requireCgroups(
+    { memory: limits.memoryMib !== null, cpu: limits.cpus !== null },
+    places,
+  );
   const folder = join(parent, name);
   try {
     await mkdir(folder, { recursive: true });
@@ -78,11 +80,17 @@ async function findParent({ root, self }: CgroupPlaces): Promise<string> {
   }
 }
 
-async function requireControllers(parent: string, { memoryMib, cpus }: Limits): Promise<void> {
-  const wanted = [...(memoryMib === null ? [] : ["memory"]), ...(cpus === null ? [] : ["cpu"])];
+/** The cgroup in which new ones can be made that limit these; HostError where there is none. */
+export async function requireCgroups(
+  wants: { readonly memory: boolean; readonly cpu: boolean },
+  places: CgroupPlaces = PLACES,
+): Promise<string> {
+  const parent = await findParent(places);
+  const wanted = Object.entries(wants).flatMap(([name, isWanted]) => (isWanted ? [name] : []));
   const text = await readFile(join(parent, "cgroup.subtree_control"), "utf8").catch(() => "");
   const missing = wanted.filter((name) => !text.split(/\s+/).includes(name));
   if (missing.length > 0) throw refusal(`${parent} does not give on the controller ${missing.join(" and ")}`);
+  return parent;
 }
 
 function refusal(why: string): HostError {

@@ -1,5 +1,6 @@
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { SmolVMError } from "../errors.ts";
+import { requireCgroups } from "../host/cgroup-limit.ts";
 import { findTool, installHint, requireTool } from "../host/find-tool.ts";
 import { hostArch } from "../host/platform.ts";
 import { findQemu } from "../qemu/binary.ts";
@@ -7,6 +8,7 @@ import { quoteWord } from "../ssh/quote.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import { judgeAccelerators } from "./accelerator.ts";
 import { listImages } from "./images.ts";
+import { findLeftovers } from "./leftovers.ts";
 import { checkTemplates, listTemplates } from "./templates.ts";
 
 export interface DoctorCheck {
@@ -28,7 +30,7 @@ export interface DoctorReport {
 const GIB = 1024 ** 3;
 /** An image from scratch with its downloads, and a machine's disk beside it. */
 const WANTED_BYTES = 3 * GIB;
-const ADVICE = ["ssh", "templates"];
+const ADVICE = ["ssh", "templates", "leftovers", "host limits"];
 
 /** Looks at this host; tries the accelerators where an image is there to try them with. */
 export async function doctor(): Promise<DoctorReport> {
@@ -41,6 +43,8 @@ export async function doctor(): Promise<DoctorReport> {
     check("disk space", () => checkDiskSpace(state)),
     check("images", checkImages),
     check("templates", () => checkTemplateFiles(state)),
+    check("leftovers", () => checkLeftovers(state)),
+    check("host limits", checkHostLimits),
     check("ssh", checkSsh),
   ]);
   return { ok: checks.every(({ ok, name }) => ok || ADVICE.includes(name)), checks };
@@ -111,6 +115,21 @@ async function checkTemplateFiles(state: StatePaths): Promise<string> {
   if (templates.length === 0) return "none saved yet; the first machine of a kind saves one";
   const bytes = templates.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   return `${templates.length}, ${(bytes / GIB).toFixed(1)} GiB (${[...new Set(templates.map(({ image }) => image))].join(", ")})`;
+}
+
+async function checkLeftovers(state: StatePaths): Promise<string> {
+  const left = await findLeftovers(state);
+  if (left.length === 0) return "nothing is left of programs that died";
+  const bytes = left.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  throw new SmolVMError(
+    "LEFTOVERS",
+    `Programs that died left ${left.length} things (${(bytes / GIB).toFixed(1)} GiB).`,
+    { remediation: "smolvm prune" },
+  );
+}
+
+async function checkHostLimits(): Promise<string> {
+  return `hostLimits can be held: cgroups may be made in ${await requireCgroups({ memory: true, cpu: true })}`;
 }
 
 async function checkSsh(): Promise<string> {

@@ -1,7 +1,7 @@
-import { OperationAbortedError, SmolVMError } from "../errors.ts";
+import { OperationAbortedError } from "../errors.ts";
 import { statePaths } from "../state/paths.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
-import { findLeftovers, type Leftover } from "./leftovers.ts";
+import { findLeftovers } from "./leftovers.ts";
 import { parseSignal } from "./run-options.ts";
 
 export interface PruneOptions {
@@ -19,6 +19,8 @@ export interface PrunedItem {
   /** Why nobody needs it. */
   readonly reason: string;
   readonly removed: boolean;
+  /** Why it could not be removed; null where it was, or nothing was tried. */
+  readonly error: string | null;
 }
 
 export interface PruneReport {
@@ -28,7 +30,7 @@ export interface PruneReport {
 
 /**
  * Removes what programs that died left behind: ephemeral machines, processes, half-made files; and templates that nobody has used
- * for long. Nothing that lives and no persistent machine is touched. SmolVMError "PRUNE" where something could not be removed.
+ * for long. Nothing that lives and no persistent machine is touched. What can't be removed says why, and the others go all the same.
  */
 export async function prune(options: PruneOptions = {}): Promise<PruneReport> {
   checkOptionKeys(options, ["dryRun", "signal"], "prune()");
@@ -36,30 +38,18 @@ export async function prune(options: PruneOptions = {}): Promise<PruneReport> {
   if (typeof dryRun !== "boolean") throw refuse("dryRun", dryRun, "true or false");
   const signal = parseSignal(options.signal);
   const items: PrunedItem[] = [];
-  const failures: Error[] = [];
-  for (const leftover of await findLeftovers(statePaths())) {
+  for (const { remove, ...known } of await findLeftovers(statePaths())) {
     if (signal?.aborted) throw new OperationAbortedError("Pruning", undefined, { cause: signal.reason });
-    const failure = dryRun ? null : await tryToRemove(leftover);
-    if (failure) failures.push(failure);
-    const { remove: _, ...item } = leftover;
-    items.push({ ...item, removed: !dryRun && failure === null });
+    const error = dryRun ? null : await failureOf(remove());
+    items.push({ ...known, removed: !dryRun && error === null, error });
   }
-  if (failures.length > 0) throw pruneError(failures);
   const freedBytes = items.reduce((sum, { removed, sizeBytes }) => sum + (removed ? sizeBytes : 0), 0);
   return { items, freedBytes };
 }
 
-async function tryToRemove(leftover: Leftover): Promise<Error | null> {
-  return leftover.remove().then(
+async function failureOf(removing: Promise<void>): Promise<string | null> {
+  return removing.then(
     () => null,
-    (error: Error) => new Error(`${leftover.kind} ${leftover.name}: ${error.message}`, { cause: error }),
+    (error: Error) => error.message,
   );
-}
-
-function pruneError(failures: readonly Error[]): SmolVMError {
-  const what = failures.map(({ message }) => message).join("; ");
-  return new SmolVMError("PRUNE", `Not everything could be removed: ${what}.`, {
-    remediation: "Check who owns the files, and that their disk can be written to.",
-    cause: failures[0],
-  });
 }

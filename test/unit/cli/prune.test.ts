@@ -10,8 +10,17 @@ const items = [
     sizeBytes: 2 ** 20,
     reason: "its creator is gone",
     removed: true,
+    error: null,
   },
-  { kind: "socket", name: "s", path: null, sizeBytes: 0, reason: "nobody listens", removed: true },
+  {
+    kind: "socket",
+    name: "s",
+    path: null,
+    sizeBytes: 0,
+    reason: "nobody listens",
+    removed: true,
+    error: null,
+  },
 ];
 
 async function prune(argv: readonly string[], given: readonly object[] = items) {
@@ -52,6 +61,15 @@ it("prune --dry-run only says what would be", async () => {
 
 it("prune says so where there is nothing to remove", async () => {
   expect(await prune([], [])).toMatchObject({ status: 0, out: "There is nothing that nobody needs.\n" });
+});
+
+it("prune tells what could not be removed, and that is its status", async () => {
+  const [machine] = items;
+  const stuck = { ...machine, name: "stuck", removed: false, error: "EACCES: permission denied" };
+  const { status, out } = await prune([], [...items, stuck]);
+  expect(status).toBe(125);
+  expect(out).toContain("machine  stuck  1.0 MiB  could not be removed: EACCES: permission denied\n");
+  expect(out).toMatch(/\n1\.0 MiB freed\.\n$/);
 });
 
 it("prune --json is the library's report", async () => {
