@@ -66,7 +66,9 @@ export async function writeMachineRecord(paths: MachinePaths, record: MachineRec
 export async function findMachine(state: StatePaths, name: string): Promise<StoredMachine | undefined> {
   const paths = machinePaths(state, name);
   try {
-    return { name, paths, record: decodeMachineRecord(await readFile(paths.record, "utf8")) };
+    const record = decodeMachineRecord(await readFile(paths.record, "utf8"));
+    if (record.spec.name !== name) throw new Error(`its record is that of machine "${record.spec.name}"`);
+    return { name, paths, record };
   } catch (error) {
     if (!(await exists(paths.folder))) return undefined;
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
