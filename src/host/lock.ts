@@ -14,7 +14,9 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const RETRY_MS = 200;
+/** Most locks are held for a moment only; those that are not are looked at more and more seldom. */
+const FIRST_RETRY_MS = 5;
+const LAST_RETRY_MS = 200;
 /** Far longer than one attempt takes. */
 const TRYING_MS = 10_000;
 /** How often who does not wait tries: several find a dead holder at once, and one of them is the next one. */
@@ -26,11 +28,12 @@ const ATTEMPTS = 5;
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<() => Promise<void>> {
   const content = await describeHolder();
-  for (let waited = false; (await tryTake(path, content)) !== "taken"; ) {
+  let waited = false;
+  for (let retryMs = FIRST_RETRY_MS; (await tryTake(path, content)) !== "taken"; retryMs *= 2) {
     const holder = await readHolder(path);
     if (holder && !waited) options.onWait?.(holder);
     waited ||= holder !== undefined;
-    await sleep(RETRY_MS, undefined, { signal: options.signal }).catch(() => {
+    await sleep(Math.min(retryMs, LAST_RETRY_MS), undefined, { signal: options.signal }).catch(() => {
       throw new OperationAbortedError(options.operation, undefined, { cause: options.signal?.reason });
     });
   }
@@ -113,7 +116,13 @@ async function removeStale(path: string, seen: string, own: string): Promise<voi
 
 /** Whether a living process holds it. */
 export async function isLocked(path: string): Promise<boolean> {
-  return isHolding((await readText(path)) ?? "");
+  return (await findHolder(path)) !== undefined;
+}
+
+/** The living process that holds it. */
+export async function findHolder(path: string): Promise<ProcessIdentity | undefined> {
+  const holder = await readHolder(path);
+  return holder && (await isAlive(holder)) ? holder : undefined;
 }
 
 async function isHolding(text: string): Promise<boolean> {
