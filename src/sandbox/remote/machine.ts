@@ -182,7 +182,9 @@ export class RemoteMachine implements Handle {
 
   /** A machine that has never been up leaves nothing. */
   async #unclaim(): Promise<void> {
-    this.#holder?.close();
+    const holder = this.#holder;
+    this.#holder = null; // nothing is to be looked at any more where it has gone
+    holder?.close();
     await removeUnheld(this.state, this.spec.name, this.spec.id).catch((error) =>
       this.logger.warn?.(String(error)),
     );
@@ -208,7 +210,7 @@ export class RemoteMachine implements Handle {
     if (this.#holder?.isOpen) return this.#holder;
     const { paths } = this;
     if (paths === null) return null;
-    this.#connecting ??= connectHolder(paths, (news) => this.#hear(news))
+    this.#connecting ??= connectHolder(paths, this.spec.id, (news) => this.#hear(news))
       .then((holder) => this.#keep(holder))
       .finally(() => {
         this.#connecting = null;
@@ -218,9 +220,10 @@ export class RemoteMachine implements Handle {
 
   /** The same, but a supervisor is started where there is none. */
   async #obtain(): Promise<HolderConnection> {
+    await this.#lookAtFiles(); // the name may be another machine's by now
     const { paths, spec, state } = this;
     if (paths === null || !spec.persistent) throw this.status.refusal("start");
-    const holder = await obtainHolder(state, spec.name, paths, (news) => this.#hear(news));
+    const holder = await obtainHolder(state, spec, paths, (news) => this.#hear(news));
     return this.#keep(holder);
   }
 
@@ -253,16 +256,16 @@ export class RemoteMachine implements Handle {
     if (news.kind === "shared") this.#guest.share(news.others);
     if (news.kind === "deleted") this.#follow("deleted", news.reason);
     if (news.kind !== "record") return;
-    const record = parseMachineRecord(news.record);
-    if (record.spec.id !== this.spec.id) return;
-    this.#record = record;
-    const { phase, reason, since } = record.status;
+    this.#record = parseMachineRecord(news.record);
+    const { phase, reason, since } = this.#record.status;
     this.#follow(phase, reason, since);
   }
 
   /** What the files tell, held against what lives. */
   async #lookAtFiles(): Promise<void> {
+    const paths = this.#paths;
     const found = await findMachine(this.state, this.spec.name);
+    if (this.#paths !== paths) return;
     if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
       return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
     this.#record = found.record;
