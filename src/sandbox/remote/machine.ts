@@ -229,6 +229,10 @@ export class RemoteMachine implements Handle {
 
   #keep<T extends HolderConnection | null>(holder: T): T {
     if (holder === null) return holder;
+    if (this.#holder?.isOpen) {
+      holder.close(); // two looked at the same time, and one way is enough
+      return this.#holder as T;
+    }
     this.#holder = holder;
     void holder.closed.then(async () => {
       if (this.#holder !== holder) return;
