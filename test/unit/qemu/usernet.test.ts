@@ -60,7 +60,7 @@ describe("the connections into the guest in what `info usernet` prints", () => {
     "  TCP[ESTABLISHED]   27       127.0.0.1 46359       10.0.2.15    22     0     0\r\n" +
     FORWARDS;
   const line = (state: string, from: string, to: string) =>
-    `  TCP[${state}]`.padEnd(21) + `27       ${from}       ${to}     0     0\r\n`;
+    `${`  TCP[${state}]`.padEnd(21)}27       ${from}       ${to}     0     0\r\n`;
 
   it.each<[string, string, number]>([
     ["none", HEAD + FORWARDS, 0],
