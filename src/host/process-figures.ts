@@ -33,14 +33,14 @@ const PAGE_BYTES = 4096;
 export function parseProcFigures(stat: string, uptime: string): ProcessFigures | undefined {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state = ""] = fields;
-  const at = (index: number) => Number(fields[index]);
+  const at = (index: number) => toNumber(fields[index]);
   if (!/^[RSDTtIWPK]$/.test(state)) return undefined;
-  return {
+  return whole({
     cpuSeconds: (at(11) + at(12)) / TICKS_PER_SECOND,
-    ageSeconds: Math.max(0, Number(uptime.split(" ")[0]) - at(19) / TICKS_PER_SECOND),
+    ageSeconds: Math.max(0, toNumber(uptime.split(" ")[0]) - at(19) / TICKS_PER_SECOND),
     residentBytes: at(21) * PAGE_BYTES,
     isStopped: state === "T" || state === "t",
-  };
+  });
 }
 
 async function readFromPs(pid: number): Promise<ProcessFigures | undefined> {
@@ -53,18 +53,29 @@ async function readFromPs(pid: number): Promise<ProcessFigures | undefined> {
 
 /** From a line of `ps -o stat=,rss=,time=,etime=`: KiB, and times such as "1-02:03:04" or "3:04.05". */
 export function parsePsFigures(line: string): ProcessFigures | undefined {
-  const [state = "Z", kib, cpu = "", age = ""] = line.trim().split(/\s+/);
-  if (state.startsWith("Z")) return undefined;
-  return {
-    residentBytes: Number(kib) * 1024,
+  const [state = "", kib, cpu = "", age = ""] = line.trim().split(/\s+/);
+  if (!/^[A-Y]/.test(state)) return undefined;
+  return whole({
+    residentBytes: toNumber(kib) * 1024,
     cpuSeconds: parseClock(cpu),
     ageSeconds: parseClock(age),
     isStopped: state.startsWith("T"),
-  };
+  });
+}
+
+/** Undefined where a figure is none: the line was another one than it should be. */
+function whole(figures: ProcessFigures): ProcessFigures | undefined {
+  const { residentBytes, cpuSeconds, ageSeconds } = figures;
+  return [residentBytes, cpuSeconds, ageSeconds].every((each) => each >= 0) ? figures : undefined;
 }
 
 function parseClock(text: string): number {
   const [days, clock] = text.includes("-") ? text.split("-") : ["0", text];
-  const seconds = (clock ?? "").split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
-  return Number(days) * 86_400 + seconds;
+  const seconds = (clock ?? "").split(":").reduce((sum, part) => sum * 60 + toNumber(part), 0);
+  return toNumber(days) * 86_400 + seconds;
+}
+
+/** NaN for anything else: `Number` takes nothing for 0. */
+function toNumber(text = ""): number {
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
 }

@@ -42,14 +42,13 @@ export async function countConnections(qmp: QmpClient): Promise<number> {
 }
 
 /**
- * A connection that came through a forward has the guest's side first, as the forward itself has; one that the guest made has
- * its destination there.
+ * A connection that came through a forward goes between the same two ports as the forward itself; one that the guest made has
+ * its own port first, and that may be any.
  */
 export function parseConnections(text: string): number {
-  const forwarded = new Set(parseUsernet(text).map(({ hostPort }) => hostPort));
-  const line =
-    /^\s*TCP\[(?:ESTABLISHED|CLOSE_WAIT|FIN_WAIT_[12])\]\s+-?\d+\s+(\S+)\s+(\d+)\s+(\S+)\s+(\d+)\s/gm;
-  return [...text.matchAll(line)].filter(([, , port]) => forwarded.has(Number(port))).length;
+  const forwarded = new Set(parseUsernet(text).map(({ hostPort, guestPort }) => `${hostPort} ${guestPort}`));
+  const line = /^\s*TCP\[(?:ESTABLISHED|CLOSE_WAIT|FIN_WAIT_[12])\]\s+-?\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)\s/gm;
+  return [...text.matchAll(line)].filter(([, from, to]) => forwarded.has(`${from} ${to}`)).length;
 }
 
 /** Adds a forward; with host port 0 a free one is taken. Throws PortInUseError, NetworkError. */

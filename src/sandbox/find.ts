@@ -87,7 +87,8 @@ function newerFormat(name: string, problem: string): SmolVMError {
 function parseFilter(filter: ListFilter): (info: VMInfo) => boolean {
   checkOptionKeys(filter, ["labels", "status"], "list()");
   const { labels = {}, status } = filter;
-  if (typeof labels !== "object" || labels === null)
+  const isMap = typeof labels === "object" && labels !== null && !Array.isArray(labels);
+  if (!isMap || !Object.values(labels).every((value) => typeof value === "string"))
     throw refuse("labels", labels, "an object whose values are strings");
   const statuses = status === undefined ? STATUSES : [status].flat();
   for (const each of statuses)

@@ -1,5 +1,6 @@
-import { rm, rmdir } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename } from "node:path";
+import { isLocked } from "../host/lock.ts";
 import { endProcess, findOwned, type OwnedProcess } from "../host/owned-processes.ts";
 import { isAlive } from "../host/process-identity.ts";
 import {
@@ -8,7 +9,7 @@ import {
   isBad,
   listLeftFolders,
   listMachines,
-  removeMachineFolder,
+  removeAbandoned,
   type StoredMachine,
 } from "../state/machine-folder.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
@@ -77,21 +78,9 @@ async function leftMachine(state: StatePaths, { name, paths, record }: StoredMac
       ? "the process that it belonged to has ended"
       : "the process that made it ended before it was up",
     async remove() {
-      // Whoever looked at it first may have made room for another one of that name.
-      const now = await findMachine(state, name);
-      if (!now || !(await isAbandoned(now.record))) return;
-      await endProcessesOf(state, now);
-      await removeMachineFolder(state, paths);
+      await removeAbandoned(state, name); // unless another one has the name by now
     },
   };
-}
-
-/** Ends what runs of a machine whose holder is gone, and removes what the host's kernel holds of it. */
-export async function endProcessesOf(state: StatePaths, { paths, record }: StoredMachine): Promise<void> {
-  const boot = isBad(record) ? null : record.boot;
-  const owned = (await findOwned(state.machines)).filter(({ folder }) => folder === paths.folder);
-  for (const process of [...(boot ? [boot.qemu] : []), ...owned]) await endProcess(process);
-  if (boot?.cgroup) await rmdir(boot.cgroup).catch(() => {}); // its last process may be dying: `prune` comes again
 }
 
 /** A guardian, or a QEMU whose guardian was killed too. */
@@ -113,7 +102,8 @@ async function leftProcesses(state: StatePaths, abandoned: ReadonlySet<string | 
 async function isLeftProcess(state: StatePaths, { folder }: OwnedProcess): Promise<boolean> {
   const machine = await findMachine(state, basename(folder));
   if (!machine) return true;
-  return !isBad(machine.record) && !(await isHeld(machine.record));
+  // On a full disk a supervisor can't write down that it is there: its lock tells.
+  return !isBad(machine.record) && !(await isHeld(machine.record)) && !(await isLocked(machine.paths.lock));
 }
 
 /** Whether a living process answers for the machine. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LogPaths } from "../state/paths.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
+import { LineReader } from "./line-reader.ts";
 import { parseSignal } from "./run-options.ts";
 
 export interface LogsOptions {
@@ -17,6 +18,8 @@ export interface LogsOptions {
 }
 
 const LOOK_EVERY_MS = 100;
+/** How often it is asked whether the machine is still there, where nobody holds it who would tell. */
+const ASK_EVERY_MS = 1_000;
 
 /** The lines of a log without their ends, from the oldest; none of a machine that was never started. */
 export async function* readLogs(
@@ -26,15 +29,30 @@ export async function* readLogs(
   const { source, tail, follow, signal } = parseOptions(options);
   const paths = handle.paths?.logs[source];
   if (!paths) return;
-  const file = await open(paths.now, "r").catch(() => null);
+  const { file, older } = await openLog(paths);
   try {
-    const older = await readFile(paths.older, "utf8").catch(() => "");
+    const lines = new LineReader();
     const newer = file ? await readWhole(file) : Buffer.alloc(0);
-    const { lines, rest } = splitLines(older + newer.toString("utf8"));
-    const all = rest === "" || follow ? lines : [...lines, rest];
-    yield* all.slice(tail === null ? 0 : Math.max(0, all.length - tail)).map(clean);
-    if (follow) yield* followLog(handle, paths, { file, at: newer.length, rest }, signal);
+    const all = [...lines.take(older), ...lines.take(newer)];
+    if (!follow) all.push(...lines.end());
+    yield* all.slice(tail === null ? 0 : Math.max(0, all.length - tail));
+    if (follow) yield* followLog(handle, paths, { file, at: newer.length, lines }, signal);
   } finally {
+    await file?.close();
+  }
+}
+
+/** Of a machine that is being deleted there is no more to be had. */
+const ATTEMPTS = 20;
+
+/** Both files as they were at one moment, however often they are exchanged meanwhile. */
+async function openLog({ now, older }: LogPaths): Promise<{ file: FileHandle | null; older: Buffer }> {
+  for (let attempt = 1; ; attempt++) {
+    const file = await open(now, "r").catch(() => null);
+    const before = await readFile(older).catch(() => Buffer.alloc(0));
+    // While they are exchanged there is none that is the newer.
+    const found = await stat(now).catch(() => null);
+    if ((await file?.stat())?.ino === found?.ino || attempt === ATTEMPTS) return { file, older: before };
     await file?.close();
   }
 }
@@ -42,34 +60,35 @@ export async function* readLogs(
 interface Place {
   readonly file: FileHandle | null;
   readonly at: number;
-  readonly rest: string;
+  readonly lines: LineReader;
 }
 
 /** A log that is full gives its name to a new one: the rest of the old one is read first. */
 async function* followLog(
   handle: Handle,
   paths: LogPaths,
-  place: Place,
+  { lines, ...place }: Place,
   signal: AbortSignal | null,
 ): AsyncGenerator<string, void, void> {
-  let { file, at, rest } = place;
+  let { file, at } = place;
+  let askedMs = performance.now();
   const opened: FileHandle[] = [];
-  const decoder = new TextDecoder();
   try {
     while (!signal?.aborted) {
       const isOver = handle.status.phase === "deleted";
-      const bytes = file ? await readFrom(file, at) : Buffer.alloc(0);
-      at += bytes.length;
-      const split = splitLines(rest + decoder.decode(bytes, { stream: true }));
-      rest = split.rest;
-      yield* split.lines.map(clean);
-      if (bytes.length > 0) continue;
-      if (isOver) return;
       const next = await openIfOther(paths.now, file);
-      if (next) {
-        opened.push(next);
-        [file, at] = [next, 0];
-      } else await sleep(LOOK_EVERY_MS, undefined, signal ? { signal } : {}).catch(() => {});
+      if (next) opened.push(next);
+      // Nobody writes to a log any more when another one has its name.
+      for (let bytes = await readFrom(file, at); bytes.length > 0; bytes = await readFrom(file, at)) {
+        at += bytes.length;
+        yield* lines.take(bytes);
+      }
+      if (next) [file, at] = [next, 0];
+      else if (isOver) return yield* lines.end();
+      else await sleep(LOOK_EVERY_MS, undefined, signal ? { signal } : {}).catch(() => {});
+      if (performance.now() - askedMs < ASK_EVERY_MS) continue;
+      askedMs = performance.now();
+      void handle.settled().catch(() => {});
     }
   } finally {
     for (const each of opened) await each.close();
@@ -84,9 +103,9 @@ async function openIfOther(path: string, file: FileHandle | null): Promise<FileH
 
 const CHUNK_BYTES = 64 * 1024;
 
-async function readFrom(file: FileHandle, at: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(CHUNK_BYTES);
-  const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+async function readFrom(file: FileHandle | null, at: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(file ? CHUNK_BYTES : 0);
+  const { bytesRead } = file ? await file.read(buffer, 0, buffer.length, at) : { bytesRead: 0 };
   return buffer.subarray(0, bytesRead);
 }
 
@@ -95,16 +114,6 @@ async function readWhole(file: FileHandle): Promise<Buffer> {
   const buffer = Buffer.alloc(size);
   const { bytesRead } = await file.read(buffer, 0, size, 0);
   return buffer.subarray(0, bytesRead);
-}
-
-function splitLines(text: string): { readonly lines: string[]; readonly rest: string } {
-  const lines = text.split("\n");
-  return { rest: lines.pop() ?? "", lines };
-}
-
-/** A console ends its lines with a carriage return too. */
-function clean(line: string): string {
-  return line.replace(/\r+$/, "");
 }
 
 function parseOptions(options: LogsOptions) {

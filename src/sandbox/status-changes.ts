@@ -9,6 +9,8 @@ export interface StatusChangesOptions {
   signal?: AbortSignal;
 }
 
+const LOOK_EVERY_MS = 500;
+
 /** How the machine stands, and each change from now on, none left out; ends when the machine is deleted. Keeps the event loop alive while it is waited for. */
 export async function* statusChanges(
   handle: Handle,
@@ -30,14 +32,15 @@ export async function* statusChanges(
       const change = seen.shift();
       if (change) yield change;
       else if (handle.status.phase === "deleted") return;
-      else await untilCalled((resume) => (wake = resume));
+      else await untilCalled(handle, (resume) => (wake = resume));
     }
   } finally {
     for (const stop of stops) stop();
   }
 }
 
-async function untilCalled(register: (resume: () => void) => void): Promise<void> {
-  const keepAlive = setInterval(() => {}, 2 ** 30);
+/** Where nobody holds the machine there is nobody to tell of a change: then it is looked for. */
+async function untilCalled(handle: Handle, register: (resume: () => void) => void): Promise<void> {
+  const keepAlive = setInterval(() => void handle.settled().catch(() => {}), LOOK_EVERY_MS);
   await new Promise<void>(register).finally(() => clearInterval(keepAlive));
 }

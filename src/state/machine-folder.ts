@@ -1,7 +1,9 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
+import { acquireLock } from "../host/lock.ts";
 import { isAlive } from "../host/process-identity.ts";
+import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
   encodeMachineRecord,
@@ -66,7 +68,9 @@ export async function writeMachineRecord(paths: MachinePaths, record: MachineRec
 export async function findMachine(state: StatePaths, name: string): Promise<StoredMachine | undefined> {
   const paths = machinePaths(state, name);
   try {
-    return { name, paths, record: decodeMachineRecord(await readFile(paths.record, "utf8")) };
+    const record = decodeMachineRecord(await readFile(paths.record, "utf8"));
+    if (record.spec.name !== name) throw new Error(`its record is that of machine "${record.spec.name}"`);
+    return { name, paths, record };
   } catch (error) {
     if (!(await exists(paths.folder))) return undefined;
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
@@ -107,6 +111,34 @@ export async function isAbandoned(record: MachineRecord | BadRecord): Promise<bo
   return record.owner === null || !(await isAlive(record.owner));
 }
 
+/** What a dead holder left is removed within this, its QEMU too. */
+const TAKEOVER_MS = 20_000;
+
+/** Does what removes machines that nobody holds, one after the other for each name, so that a slow one never takes away what has the name next. */
+export async function withTakeover<T>(state: StatePaths, name: string, work: () => Promise<T>): Promise<T> {
+  const release = await acquireLock(machinePaths(state, name).takeover, {
+    operation: `Waiting for another process to remove what is left of machine "${name}"`,
+    signal: AbortSignal.timeout(TAKEOVER_MS),
+  });
+  try {
+    return await work();
+  } finally {
+    await release();
+  }
+}
+
+/** Removes an abandoned machine, and what runs of it. False where there is one by that name that is not abandoned. */
+export async function removeAbandoned(state: StatePaths, name: string): Promise<boolean> {
+  return withTakeover(state, name, async () => {
+    const found = await findMachine(state, name);
+    if (!found) return true;
+    if (!(await isAbandoned(found.record))) return false;
+    await endProcessesOf(state, found);
+    await removeMachineFolder(state, found.paths);
+    return true;
+  });
+}
+
 /** A draft without a record is younger than this while its maker is still writing it. */
 const DRAFT_GRACE_MS = 60_000;
 
@@ -140,10 +172,7 @@ async function publish(state: StatePaths, draft: string, paths: MachinePaths, na
       return await rename(draft, paths.folder);
     } catch (error) {
       if (!isTaken(error)) throw stateFolderError(paths.folder, error);
-      const found = await findMachine(state, name);
-      if (attempt > 0 || (found && !(await isAbandoned(found.record))))
-        throw alreadyExists(name, paths.folder);
-      await removeMachineFolder(state, paths);
+      if (attempt > 0 || !(await removeAbandoned(state, name))) throw alreadyExists(name, paths.folder);
     }
   }
 }

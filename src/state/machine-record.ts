@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProcessIdentitySchema } from "../host/process-identity.ts";
+import { canonicalJson } from "../util/canonical-json.ts";
 
 /** To be raised when records are written in another way. One that is newer than this is left alone. */
 export const RECORD_FORMAT = 1;
@@ -118,10 +120,14 @@ export function decodeMachineRecord(text: string): MachineRecord {
   } catch (cause) {
     throw new Error("its record is no JSON", { cause });
   }
-  return parseMachineRecord(value);
+  const { checksum, ...rest } = Object(value) as Record<string, unknown>;
+  const record = parseMachineRecord(checksum === undefined ? value : rest);
+  if (checksum !== checksumOf(record))
+    throw new Error("its record is bad: it was changed since it was written: its checksum is another one");
+  return record;
 }
 
-/** The same for one that has been read already. */
+/** The same for one that another process has sent. */
 export function parseMachineRecord(value: unknown): MachineRecord {
   const format = Object(value).formatVersion as unknown;
   if (typeof format === "number" && format > RECORD_FORMAT)
@@ -134,6 +140,11 @@ export function parseMachineRecord(value: unknown): MachineRecord {
   throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
 }
 
+/** With a checksum: of a disk that lies, or a hand that slips, any value could come that is allowed and wrong. */
 export function encodeMachineRecord(record: MachineRecord): string {
-  return `${JSON.stringify(record, null, 1)}\n`;
+  return `${JSON.stringify({ ...record, checksum: checksumOf(record) }, null, 1)}\n`;
+}
+
+function checksumOf(record: MachineRecord): string {
+  return createHash("sha256").update(canonicalJson(record)).digest("hex");
 }

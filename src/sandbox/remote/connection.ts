@@ -28,13 +28,13 @@ export class HolderConnection {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
 
-  /** `onNews` hears what nobody has asked for. */
+  /** `onNews` hears what nobody has asked for; where it throws, the connection is closed. */
   constructor(socket: Socket, onNews: (news: News) => void) {
     this.#socket = socket;
     socket.unref();
     onReply(socket, (reply) => {
       if (reply.kind === "result" || reply.kind === "error" || reply.kind === "progress") this.#answer(reply);
-      else onNews(reply);
+      else this.#tell(reply, onNews);
       if (reply.kind === "shared") send(socket, { kind: "heard", id: reply.id });
     });
     this.closed = new Promise((resolve) => {
@@ -75,6 +75,15 @@ export class HolderConnection {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** A holder whose news can't be made sense of is as good as none. */
+  #tell(news: News, onNews: (news: News) => void): void {
+    try {
+      onNews(news);
+    } catch {
+      this.close();
+    }
   }
 
   #answer(reply: Extract<Reply, { kind: "result" | "error" | "progress" }>): void {

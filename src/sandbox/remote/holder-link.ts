@@ -31,7 +31,7 @@ export class HolderLink {
   async connect(paths: MachinePaths | null): Promise<HolderConnection | null> {
     if (this.#holder?.isOpen) return this.#holder;
     if (paths === null) return null;
-    this.#connecting ??= connectHolder(paths, this.#options.onNews)
+    this.#connecting ??= connectHolder(paths, this.#options.spec.id, this.#options.onNews)
       .then((holder) => holder && this.#keep(holder))
       .finally(() => {
         this.#connecting = null;
@@ -43,7 +43,7 @@ export class HolderLink {
   async obtain(paths: MachinePaths): Promise<HolderConnection> {
     const { spec, state, onNews } = this.#options;
     const found = await this.connect(paths);
-    return found ?? this.#keep(await obtainHolder(state, spec.name, paths, onNews));
+    return found ?? this.#keep(await obtainHolder(state, spec, paths, onNews));
   }
 
   /** What the holder answers, or throws; OperationTimeoutError where it does neither. */
@@ -65,6 +65,10 @@ export class HolderLink {
   }
 
   #keep(holder: HolderConnection): HolderConnection {
+    if (this.#holder?.isOpen) {
+      holder.close(); // two looked at the same time, and one way is enough
+      return this.#holder;
+    }
     this.#holder = holder;
     void holder.closed.then(() => {
       if (this.#holder !== holder) return;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OperationTimeoutError, SmolVMError } from "../../errors.ts";
 import { connectTo } from "../../host/local-socket.ts";
 import { readTail } from "../../state/bounded-log.ts";
+import type { MachineSpec } from "../../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
 import { HolderConnection, type News } from "./connection.ts";
@@ -15,32 +16,33 @@ const OBTAIN_MS = 20_000;
 const RETRY_MS = 50;
 
 /**
- * A connection to whoever holds the machine, after its first record has been heard; null where nobody does. SmolVMError
- * "UNRESPONSIVE" where somebody does who says nothing.
+ * A connection to whoever holds the machine with that id, after its first record has been heard; null where nobody does, or
+ * another machine has the name by now. SmolVMError "UNRESPONSIVE" where somebody does who says nothing.
  */
 export async function connectHolder(
   paths: MachinePaths,
+  id: string,
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
   const socket = await connectTo(paths.control).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return null;
     throw error;
   });
-  return socket && greeted((hear) => new HolderConnection(socket, hear), onNews);
+  return socket && greeted((hear) => new HolderConnection(socket, hear), id, onNews);
 }
 
 /** The same, but where nobody holds the machine a supervisor is started. */
 export async function obtainHolder(
   state: StatePaths,
-  name: string,
+  { name, id }: MachineSpec,
   paths: MachinePaths,
   onNews: (news: News) => void,
 ): Promise<HolderConnection> {
   for (const endMs = performance.now() + OBTAIN_MS; performance.now() < endMs; await sleep(RETRY_MS)) {
-    const found = await connectHolder(paths, onNews);
+    const found = await connectHolder(paths, id, onNews);
     if (found) return found;
     const socket = await spawnSupervisor(state, name, paths);
-    const started = await greeted((hear) => new HolderConnection(socket, hear), onNews);
+    const started = await greeted((hear) => new HolderConnection(socket, hear), id, onNews);
     if (started) return started;
   }
   throw new SmolVMError("SUPERVISOR", `The process that is to hold machine "${name}" does not start.`, {
@@ -49,9 +51,10 @@ export async function obtainHolder(
   });
 }
 
-/** Null where the other end hangs up, or says that another one holds the machine. */
+/** Null where the other end hangs up, holds another machine, or says that another one holds this. */
 async function greeted(
   open: (onNews: (news: News) => void) => HolderConnection,
+  id: string,
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
   let greet = (_isHolder: boolean) => {};
@@ -64,9 +67,20 @@ async function greeted(
   });
   const connection = open((news) => {
     if (news.kind === "elsewhere") return greet(false);
-    if (news.kind === "record" && news.protocol !== PROTOCOL) return fail(otherVersion(news.protocol));
-    onNews(news);
-    if (news.kind === "record") greet(true);
+    if (news.kind !== "record") return onNews(news);
+    if (news.protocol !== PROTOCOL)
+      return fail(otherVersion(`it speaks protocol ${news.protocol}, this one ${PROTOCOL}`));
+    if (idIn(news.record) !== id) {
+      greet(false);
+      throw new Error("it holds another machine");
+    }
+    try {
+      onNews(news);
+    } catch (error) {
+      fail(otherVersion((error as Error).message));
+      throw error;
+    }
+    greet(true);
   });
   void connection.closed.then(() => greet(false));
   const bounds = { operation: "Asking the process that holds the machine", timeoutMs: GREETING_MS };
@@ -84,10 +98,12 @@ async function greeted(
   return null;
 }
 
-function otherVersion(protocol: number): SmolVMError {
-  return new SmolVMError(
-    "OTHER_VERSION",
-    `The machine is held by another version of smolvm: it speaks protocol ${protocol}, this one ${PROTOCOL}.`,
-    { remediation: "Stop the machine with that version; then this one can start it." },
-  );
+function idIn(record: unknown): unknown {
+  return Object(Object(record).spec).id;
+}
+
+function otherVersion(how: string): SmolVMError {
+  return new SmolVMError("OTHER_VERSION", `The machine is held by another version of smolvm: ${how}.`, {
+    remediation: "Stop the machine with that version; then this one can start it.",
+  });
 }

@@ -189,6 +189,8 @@ export class RemoteMachine implements Handle {
   }
 
   async #obtain(paths: MachinePaths): Promise<HolderConnection> {
+    await this.#lookAtFiles(); // the name may be another machine's by now
+    if (this.#paths === null) throw this.status.refusal("start");
     if (this.spec.persistent) return this.#link.obtain(paths);
     const holder = await this.#link.connect(paths);
     if (holder) return holder;
@@ -230,10 +232,8 @@ export class RemoteMachine implements Handle {
     if (news.kind === "shared") this.#guest.share(news.others);
     if (news.kind === "deleted") this.#follow("deleted", news.reason);
     if (news.kind !== "record") return;
-    const record = parseMachineRecord(news.record);
-    if (record.spec.id !== this.spec.id) return;
-    this.#record = record;
-    const { phase, reason, since } = record.status;
+    this.#record = parseMachineRecord(news.record);
+    const { phase, reason, since } = this.#record.status;
     this.#follow(phase, reason, since);
   }
 
@@ -247,7 +247,9 @@ export class RemoteMachine implements Handle {
 
   /** What the files tell, held against what lives. */
   async #lookAtFiles(): Promise<void> {
+    const paths = this.#paths;
     const found = await findMachine(this.state, this.spec.name);
+    if (this.#paths !== paths) return;
     if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
       return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
     this.#record = found.record;

@@ -62,6 +62,7 @@ function onMessage<T>(
   listener: (message: T) => void,
 ): void {
   const hear = (line: Buffer, cut: boolean) => {
+    if (socket.destroyed) return;
     const message = cut ? undefined : parse(line, schema);
     if (message === undefined) socket.destroy();
     else listener(message);

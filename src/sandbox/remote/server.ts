@@ -20,6 +20,8 @@ interface Client {
   /** Folders of copies that it has not yet removed. */
   readonly copies: Set<string>;
   readonly waitsFor: Map<number, () => void>;
+  /** It has its first record; until then it hears of no other. */
+  isGreeted: boolean;
 }
 
 /** Lets other processes use a machine that this one holds. */
@@ -29,13 +31,18 @@ export class MachineServer {
   readonly #onLeave: () => void;
   #server: Server | null = null;
   #lastId = 0;
+  /** How many records have been told. */
+  #told = 0;
   #unshare = () => {};
 
   /** `onLeave` hears when a client has gone and all that it had asked for is over. */
   constructor(machine: Machine, onLeave: () => void = () => {}) {
     this.#machine = machine;
     this.#onLeave = onLeave;
-    machine.records.onRecord((record) => this.#tellAll({ kind: "record", protocol: PROTOCOL, record }));
+    machine.records.onRecord((record) => {
+      this.#told++;
+      this.#tellAll({ kind: "record", protocol: PROTOCOL, record }, ({ isGreeted }) => isGreeted);
+    });
     machine.status.onChange(() => {
       if (machine.status.phase === "deleted") void this.#sayGoodbye();
       if (machine.status.phase === "running") this.#share();
@@ -54,7 +61,8 @@ export class MachineServer {
 
   /** Whoever uses the machine already hears of it before the newcomer can run anything. */
   async admit(socket: Socket): Promise<void> {
-    const client: Client = { socket, calls: new Map(), copies: new Set(), waitsFor: new Map() };
+    const [calls, copies, waitsFor] = [new Map(), new Set<string>(), new Map()];
+    const client: Client = { socket, calls, copies, waitsFor, isGreeted: false };
     const others = [...this.#clients];
     this.#clients.add(client);
     socket.unref();
@@ -63,7 +71,18 @@ export class MachineServer {
     this.#share();
     await Promise.all(others.map((other) => this.#tellShared(other, true)));
     await this.#tellShared(client, this.#isShared(client));
-    send(socket, { kind: "record", protocol: PROTOCOL, record: await recordOf(this.#machine) });
+    await this.#greet(client);
+  }
+
+  /** With a record that is not older than what the others have been told meanwhile. */
+  async #greet(client: Client): Promise<void> {
+    for (let told = -1; told !== this.#told; ) {
+      told = this.#told;
+      const record = await recordOf(this.#machine);
+      if (told !== this.#told) continue;
+      send(client.socket, { kind: "record", protocol: PROTOCOL, record });
+      client.isGreeted = true;
+    }
   }
 
   /** Nobody else is let in, and those who are here are hung up on. */
@@ -94,14 +113,15 @@ export class MachineServer {
   }
 
   async #tellShared(client: Client, others: boolean): Promise<void> {
+    if (!client.socket.writable) return;
     const id = ++this.#lastId;
     const heard = new Promise<void>((resolve) => client.waitsFor.set(id, resolve));
     send(client.socket, { kind: "shared", id, others });
     await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => client.socket.destroy());
   }
 
-  #tellAll(reply: Reply): void {
-    for (const { socket } of this.#clients) send(socket, reply);
+  #tellAll(reply: Reply, isMeant: (client: Client) => boolean = () => true): void {
+    for (const client of this.#clients) if (isMeant(client)) send(client.socket, reply);
   }
 
   async #hear(client: Client, request: Request): Promise<void> {

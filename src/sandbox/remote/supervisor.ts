@@ -1,8 +1,8 @@
 import { Socket } from "node:net";
 import { tryLock } from "../../host/lock.ts";
 import { findMachine, isBad } from "../../state/machine-folder.ts";
+import { endProcessesOf } from "../../state/machine-processes.ts";
 import { machinePaths, statePaths } from "../../state/paths.ts";
-import { endProcessesOf } from "../leftovers.ts";
 import type { Machine } from "../machine.ts";
 import { recordedMachine } from "../new-machine.ts";
 import { findSelf } from "../setup.ts";

@@ -1,35 +1,45 @@
-import { SmolVMError } from "../../errors.ts";
-import { tryLock } from "../../host/lock.ts";
+import { SmolVMError, VMStateError } from "../../errors.ts";
+import { findHolder, tryLock } from "../../host/lock.ts";
 import { endProcess } from "../../host/owned-processes.ts";
-import { findMachine, isBad, removeMachineFolder, type StoredMachine } from "../../state/machine-folder.ts";
+import type { ProcessIdentity } from "../../host/process-identity.ts";
+import {
+  findMachine,
+  isBad,
+  removeMachineFolder,
+  type StoredMachine,
+  withTakeover,
+} from "../../state/machine-folder.ts";
+import { endProcessesOf } from "../../state/machine-processes.ts";
 import type { StatePaths } from "../../state/paths.ts";
-import { endProcessesOf, isHeld } from "../leftovers.ts";
+import { isHeld } from "../leftovers.ts";
 
 /**
  * Removes a machine to whose holder there is no way: nobody holds it, or its supervisor does not answer and is ended. SmolVMError
- * "UNRESPONSIVE" where it belongs to a program that lives: that is not ours to end.
+ * "UNRESPONSIVE" where it belongs to a program that lives: that is not ours to end. One that is gone, or another one that has its
+ * name by now, is fine.
  */
 export async function removeUnheld(state: StatePaths, name: string, id: string): Promise<void> {
-  const found = await findMachine(state, name);
-  if (!found || (!isBad(found.record) && found.record.spec.id !== id)) return;
-  await endHolder(found);
-  const release =
-    isBad(found.record) || found.record.spec.persistent ? await tryLock(found.paths.lock) : async () => {};
-  if (!release) {
-    throw new SmolVMError(
-      "VM_STATE",
-      `Machine "${name}" is being started by another process at this moment.`,
-      {
-        remediation: "Try again.",
-      },
-    );
-  }
-  await endProcessesOf(state, found);
-  await removeMachineFolder(state, found.paths);
+  if (!(await findThis(state, name, id))) return;
+  await withTakeover(state, name, async () => {
+    const found = await findThis(state, name, id);
+    if (!found) return;
+    await endHolder(found);
+    if (isBad(found.record) || found.record.spec.persistent) await requireFree(found);
+    await endProcessesOf(state, found);
+    await removeMachineFolder(state, found.paths);
+  });
 }
 
-async function endHolder({ name, record }: StoredMachine): Promise<void> {
-  if (isBad(record) || record.owner === null || !(await isHeld(record))) return;
+async function findThis(state: StatePaths, name: string, id: string): Promise<StoredMachine | undefined> {
+  const found = await findMachine(state, name);
+  if (!found) return undefined;
+  const isThis = isBad(found.record) ? !found.record.isNewer : found.record.spec.id === id;
+  return isThis ? found : undefined;
+}
+
+async function endHolder({ name, paths, record }: StoredMachine): Promise<void> {
+  if (isBad(record)) return endIfAny(await findHolder(paths.lock));
+  if (record.owner === null || !(await isHeld(record))) return;
   const { pid } = record.owner;
   if (!record.spec.persistent) {
     throw new SmolVMError(
@@ -42,4 +52,16 @@ async function endHolder({ name, record }: StoredMachine): Promise<void> {
     );
   }
   await endProcess(record.owner);
+}
+
+async function endIfAny(holder: ProcessIdentity | undefined): Promise<void> {
+  if (holder) await endProcess(holder);
+}
+
+/** Goes with the folder. */
+async function requireFree({ name, paths }: StoredMachine): Promise<void> {
+  if (await tryLock(paths.lock)) return;
+  throw new VMStateError(`Machine "${name}" is being started by another process at this moment.`, {
+    remediation: "Try again.",
+  });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Forward, parseUsernet } from "../../../src/qemu/usernet.ts";
+import { type Forward, parseConnections, parseUsernet } from "../../../src/qemu/usernet.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 const HEAD =
@@ -46,5 +46,52 @@ describe("the forwards in what `info usernet` prints", () => {
       const text = `${HEAD}${noise.replaceAll("TCP", "")}\r\n${lines.join("\r\n")}\r\n`;
       expect(parseUsernet(text), `seed ${seed}, round ${round}`).toEqual(expected);
     }
+  });
+});
+
+describe("the connections into the guest in what `info usernet` prints", () => {
+  const FORWARDS =
+    "  TCP[HOST_FORWARD]  26       127.0.0.1 36511       10.0.2.15    80     0     0\r\n" +
+    "  TCP[HOST_FORWARD]   5       127.0.0.1 46359       10.0.2.15    22     0     0\r\n";
+  /** As QEMU 7.2 prints it where the guest has made one, and one has come by SSH. */
+  const BOTH =
+    HEAD +
+    "  TCP[ESTABLISHED]   28       10.0.2.15 43990        10.0.2.2 45355     0     0\r\n" +
+    "  TCP[ESTABLISHED]   27       127.0.0.1 46359       10.0.2.15    22     0     0\r\n" +
+    FORWARDS;
+  const line = (state: string, from: string, to: string) =>
+    `${`  TCP[${state}]`.padEnd(21)}27       ${from}       ${to}     0     0\r\n`;
+
+  it.each<[string, string, number]>([
+    ["none", HEAD + FORWARDS, 0],
+    ["one that came and one that the guest made", BOTH, 1],
+    ["two by SSH", BOTH + line("ESTABLISHED", "127.0.0.1 46359", "10.0.2.15 22"), 2],
+    ["one by another forward", BOTH + line("ESTABLISHED", "127.0.0.1 36511", "10.0.2.15 80"), 2],
+    ["one that is half closed", HEAD + FORWARDS + line("CLOSE_WAIT", "127.0.0.1 46359", "10.0.2.15 22"), 1],
+    [
+      "one whose end is on its way",
+      HEAD + FORWARDS + line("FIN_WAIT_2", "127.0.0.1 46359", "10.0.2.15 22"),
+      1,
+    ],
+    ["one that is over", HEAD + FORWARDS + line("TIME_WAIT", "127.0.0.1 46359", "10.0.2.15 22"), 0],
+    ["one that is being made", HEAD + FORWARDS + line("SYN_SENT", "127.0.0.1 46359", "10.0.2.15 22"), 0],
+    [
+      "one that the guest made from a port that is a forward's on the host",
+      HEAD + FORWARDS + line("ESTABLISHED", "10.0.2.15 46359", "93.184.216.34 443"),
+      0,
+    ],
+    [
+      "one that the guest made to a port that is a forward's",
+      HEAD + FORWARDS + line("ESTABLISHED", "10.0.2.15 50000", "10.0.2.2 46359"),
+      0,
+    ],
+    [
+      "one without its forward, which was removed",
+      HEAD + line("ESTABLISHED", "127.0.0.1 9", "10.0.2.15 22"),
+      0,
+    ],
+    ["a message instead", "usernet not in use\r\n", 0],
+  ])("%s", (_, text, expected) => {
+    expect(parseConnections(text)).toBe(expected);
   });
 });
