@@ -72,9 +72,13 @@ choose_server() {
 	fail "no SSH server in the image"
 }
 
+# A shell has what it puts in the background ignore SIGINT and SIGQUIT, and every command would inherit that. dropbear mends the
+# first of them; for the other one it takes a program, which busybox lacks.
 start_server() {
+	heed='/usr/bin/env --default-signal=INT,QUIT'
+	if [ -L /usr/bin/env ] || ! $heed true 2>/dev/null; then heed=''; fi
 	case $server in
-	*/dropbear) exec $server -F -s -D $smolvm/ssh -r $seed/host_key_ed25519 ;;
+	*/dropbear) exec $heed $server -F -s -D $smolvm/ssh -r $seed/host_key_ed25519 ;;
 	*/sshd) . $smolvm/init-sshd.sh ;;
 	esac
 }

@@ -36,4 +36,4 @@ UseDNS no
 LogLevel ERROR
 MaxSessions 200
 Subsystem sftp internal-sftp" >$smolvm/sshd_config
-exec /usr/sbin/sshd -D -e -f $smolvm/sshd_config
+exec $heed /usr/sbin/sshd -D -e -f $smolvm/sshd_config

@@ -247,9 +247,10 @@ describe("a program that is killed while it starts a clone", () => {
       await new Promise((resolve) => setTimeout(resolve, afterMs));
       program.kill("SIGKILL");
       await once(program, "close");
+      // Before QEMU has its guardian a folder can be left: it goes with the next start.
+      expect(await useOne()).toEqual({ way: "template", reason: "", warnings: "" });
       await eventually(() => home.machines().length === 0, `the clone is gone (${afterMs} ms)`);
     }
-    expect(await useOne()).toEqual({ way: "template", reason: "", warnings: "" });
     onlyTemplate();
   });
 });

@@ -51,9 +51,12 @@ async function runMix(count: number, random: Random): Promise<string[]> {
   return problems;
 }
 
-/** A connection's own, one for its workers, and one for each command that can run or be waited for at once. */
+/**
+ * A connection's own, one for its workers, and one for each command that can run or be waited for at once. A number is dealt out again
+ * when its worker's end has been heard of: on a busy computer some of the crowd's last commands are still closing.
+ */
 const STANDING_CGROUP = /^(\/background|\/#\d(\/(workers|\d+))?)?$/;
-const MOST_COMMANDS = 2 * LARGEST_CROWD + MOST_HELD;
+const MOST_COMMANDS = 4 * LARGEST_CROWD + MOST_HELD;
 const MOST_OTHER_CGROUPS = 8;
 
 function tell(what: string, census: Census, host: HostMemory): void {

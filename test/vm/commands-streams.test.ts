@@ -169,13 +169,16 @@ describe("kill()", () => {
     expect(await run).toMatchObject({ exitCode: 3, signal: null, stdout: "begun\nbye\n" });
   });
 
-  it.each(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGKILL"])("by %s tells the signal", async (signal) => {
-    const run = vm.run("echo begun; exec sleep 4804");
-    await untilPrinted(run, "begun");
-    run.kill(signal);
-    expect(await run).toMatchObject({ signal, ok: false, stdout: "begun\n" });
-    expect(await countProcesses(vm, "sleep 4804")).toBe(0);
-  });
+  it.each(["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGKILL"])(
+    "by %s tells the signal",
+    async (signal) => {
+      const run = vm.run("echo begun; exec sleep 4804");
+      await untilPrinted(run, "begun");
+      run.kill(signal);
+      expect(await run).toMatchObject({ signal, ok: false, stdout: "begun\n" });
+      expect(await countProcesses(vm, "sleep 4804")).toBe(0);
+    },
+  );
 
   it("reaches every process of the command, and SIGKILL none that could refuse", async () => {
     const ignoring = "trap '' TERM HUP INT; (setsid sleep 4805 &); (sh -c 'sleep 4805 & wait' &)";

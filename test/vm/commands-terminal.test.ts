@@ -92,6 +92,10 @@ describe("a command in a terminal", () => {
     await untilPrinted(run, "begun");
     run.stdin?.write("\x03");
     expect(await run).toMatchObject({ exitCode: 130, signal: "SIGINT" });
+    const other = vm.run("echo begun; exec sleep 4821", { pty: true, stdin: "pipe" });
+    await untilPrinted(other, "begun");
+    other.stdin?.write("\x1c");
+    expect(await other).toMatchObject({ exitCode: 131, signal: "SIGQUIT" });
     expect((await vm.run("stty -echo; cat; echo over", { pty: true, stdin: "a\nb\n" })).stdout).toContain(
       "a\r\nb\r\nover\r\n",
     );
