@@ -192,8 +192,6 @@ export class RemoteMachine implements Handle {
   }
 
   async #obtain(paths: MachinePaths): Promise<HolderConnection> {
-    await this.#lookAtFiles(); // the name may be another machine's by now
-    if (this.#paths === null) throw this.status.refusal("start");
     if (this.spec.persistent) return this.#link.obtain(paths);
     const holder = await this.#link.connect(paths);
     if (holder) return holder;
@@ -252,7 +250,7 @@ export class RemoteMachine implements Handle {
   async #lookAtFiles(): Promise<void> {
     const paths = this.#paths;
     const found = await findMachine(this.state, this.spec.name);
-    if (this.#paths !== paths) return;
+    if (this.#paths !== paths) return; // a call has taken it back meanwhile
     if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
       return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
     this.#record = found.record;
