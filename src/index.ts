@@ -22,6 +22,7 @@ export {
 export type { OnProgress, Progress, ProgressPhase } from "./image/progress.ts";
 export type { AttachOptions } from "./sandbox/attach.ts";
 export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
+export type { BootMessage, CommandMessage, StatusMessage } from "./sandbox/diagnostics.ts";
 export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
 export type { ListFilter } from "./sandbox/find.ts";

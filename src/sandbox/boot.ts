@@ -71,7 +71,8 @@ async function openPorts(qemu: QemuMachine, ports: readonly PortSpec[]): Promise
 }
 
 async function applyEnv({ spec }: Machine, runner: CommandRunner): Promise<void> {
-  if (Object.keys(spec.env).length > 0) await setEnvVars({ runner, vmId: spec.id }, spec.env);
+  if (Object.keys(spec.env).length > 0)
+    await setEnvVars({ runner, vmId: spec.id, environmentLock: null }, spec.env);
 }
 
 function reportOf(

@@ -1,9 +1,14 @@
 import { SmolVMError } from "../errors.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
+import { acquireLock } from "../host/lock.ts";
 import { checkEnvName, checkEnvVars } from "../util/env-vars.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import { decodeVariables, encodeVariables } from "./environment-file.ts";
 import { type CommandContext, Run } from "./run.ts";
+
+export interface EnvironmentContext extends CommandContext {
+  /** Held by whoever changes the machine's variables. Null: nobody else knows of the machine yet. */
+  readonly environmentLock: string | null;
+}
 
 export interface SetEnvVarsOptions {
   /** True (default): other variables stay; false: these replace them all. */
@@ -12,7 +17,7 @@ export interface SetEnvVarsOptions {
 
 /** Sets variables for every login shell from now on. Returns all names set afterwards, sorted. */
 export async function setEnvVars(
-  context: CommandContext,
+  context: EnvironmentContext,
   vars: Record<string, string>,
   options: SetEnvVarsOptions = {},
 ): Promise<string[]> {
@@ -20,7 +25,7 @@ export async function setEnvVars(
   checkOptionKeys(options, ["merge"], "setEnvVars()");
   const { merge = true } = options;
   if (typeof merge !== "boolean") throw refuse("merge", merge, "true or false");
-  return await oneAtATime(context.runner, async () => {
+  return await oneAtATime(context, async () => {
     const before = await read(context);
     const after = merge ? { ...before, ...added } : added;
     const changes = Object.keys(added).length > 0 || (!merge && Object.keys(before).length > 0);
@@ -30,17 +35,17 @@ export async function setEnvVars(
 }
 
 export async function listEnvVars(context: CommandContext): Promise<Record<string, string>> {
-  return await oneAtATime(context.runner, () => read(context));
+  return await read(context);
 }
 
 /** Returns what was removed; names that weren't set are left out. */
 export async function unsetEnvVars(
-  context: CommandContext,
+  context: EnvironmentContext,
   names: readonly string[],
 ): Promise<Record<string, string>> {
   if (!Array.isArray(names)) throw refuse("names", names, "an array of names");
   for (const name of names) checkEnvName(name, "names");
-  return await oneAtATime(context.runner, async () => {
+  return await oneAtATime(context, async () => {
     const before = Object.entries(await read(context));
     const removed = before.filter(([name]) => names.includes(name));
     if (removed.length > 0)
@@ -91,14 +96,33 @@ async function inGuest(context: CommandContext, script: string, stdin: string): 
   );
 }
 
-const lastOf = new WeakMap<CommandRunner, Promise<unknown>>();
+/** Longer than another process's reading and writing can take. */
+const WAIT_MS = 150_000;
 
-/** Reading, changing and writing is one step: calls for one machine follow each other. */
-async function oneAtATime<T>(runner: CommandRunner, step: () => Promise<T>): Promise<T> {
-  const mine = (lastOf.get(runner) ?? Promise.resolve()).then(step, step);
-  lastOf.set(
-    runner,
-    mine.catch(() => {}),
-  );
-  return await mine;
+/**
+ * Reading, changing and writing is one step: whoever does it with one machine, in this process or another, waits for the others.
+ * Who only reads need not: the file is exchanged at once.
+ */
+async function oneAtATime<T>(
+  { environmentLock, vmId }: EnvironmentContext,
+  step: () => Promise<T>,
+): Promise<T> {
+  if (environmentLock === null) return await step();
+  const release = await acquireLock(environmentLock, {
+    operation: `Waiting for another process to set variables in machine ${vmId}`,
+    signal: AbortSignal.timeout(WAIT_MS),
+  }).catch(asStateError);
+  try {
+    return await step();
+  } finally {
+    await release();
+  }
+}
+
+function asStateError(cause: Error): never {
+  if (cause instanceof SmolVMError) throw cause;
+  throw new SmolVMError("STATE", `Variables can't be set: ${cause.message}`, {
+    remediation: "Check that the machine still exists, and that the disk of the state folder has space.",
+    cause,
+  });
 }

@@ -6,6 +6,7 @@ import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
 import { LineReader } from "./line-reader.ts";
 import { parseSignal } from "./run-options.ts";
+import { askAfter } from "./status-changes.ts";
 
 export interface LogsOptions {
   /** What the guest's console showed (default), or what QEMU itself said. */
@@ -88,7 +89,7 @@ async function* followLog(
       else await sleep(LOOK_EVERY_MS, undefined, signal ? { signal } : {}).catch(() => {});
       if (performance.now() - askedMs < ASK_EVERY_MS) continue;
       askedMs = performance.now();
-      void handle.settled().catch(() => {});
+      askAfter(handle);
     }
   } finally {
     for (const each of opened) await each.close();

@@ -3,6 +3,7 @@ import { decodeHostKey } from "../ssh/keys.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
+import { traceStatus } from "./diagnostics.ts";
 import type { Machine } from "./machine.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
 import { RecordKeeper } from "./record-keeper.ts";
@@ -70,5 +71,6 @@ function recorded(known: Known): Machine {
     removing: null,
   };
   machine.status.onChange(() => machine.records.note(machine));
+  traceStatus(machine.spec, machine.status);
   return machine;
 }

@@ -3,8 +3,8 @@ import { formatSshCommands, type SshCommandOptions, type SshCommands } from "../
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { startsSsh } from "./boot-args.ts";
+import type { EnvironmentContext } from "./environment.ts";
 import type { Handle } from "./handle.ts";
-import type { CommandContext } from "./run.ts";
 import type { MachineSpec } from "./spec.ts";
 
 export interface WaitForSshOptions {
@@ -18,13 +18,13 @@ export function canRunCommands({ source }: MachineSpec): boolean {
 }
 
 /** What a command needs of its machine. CommandExecutionUnavailableError, VMStateError. */
-export async function commandContext(handle: Handle, verb: string): Promise<CommandContext> {
+export async function commandContext(handle: Handle, verb: string): Promise<EnvironmentContext> {
   requireSsh(handle.spec);
   await handle.settled();
   handle.status.require(verb, "running");
   const { runner } = handle.reach(verb);
   if (!runner) throw handle.status.refusal(verb);
-  return { runner, vmId: handle.spec.id };
+  return { runner, vmId: handle.spec.id, environmentLock: handle.paths?.environmentLock ?? null };
 }
 
 /** Resolves once an authenticated connection stands. */

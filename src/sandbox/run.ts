@@ -5,6 +5,7 @@ import { Command } from "../ssh/command.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
 import { refuse } from "../util/options.ts";
+import { traceCommand } from "./diagnostics.ts";
 import { OutputQueue } from "./output-queue.ts";
 import { parseCells, parseRun, type RunOptions, type RunPlan } from "./run-options.ts";
 
@@ -49,10 +50,12 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
     }
     const { stdin } = plan.spec;
     this.#stdin = stdin.kind === "pipe" ? stdin.pipe : null;
-    const around = getContext().then(({ runner }) => runner.surroundings());
+    const context = getContext();
+    const around = context.then(({ runner }) => runner.surroundings());
     this.#output.listen(plan.onStdout, plan.onStderr);
     this.#command = new Command(plan.spec, (stream, bytes) => this.#output.take(stream, bytes), around);
     this.#result = this.#settle(this.#command, plan.check);
+    traceCommand(plan.spec, context, this.#command.result);
   }
 
   /** The command's input; null unless the option `stdin: "pipe"` was given. */

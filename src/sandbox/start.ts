@@ -3,6 +3,7 @@ import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
+import { traceBoot } from "./diagnostics.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { watchLifetime } from "./limits.ts";
 import type { Booted, Machine } from "./machine.ts";
@@ -59,6 +60,7 @@ async function startOnce(
     machine.booted = booted;
     machine.wasBooted = true;
     machine.status.change("running", "start");
+    traceBoot(machine.spec, booted.report);
     watchForDeath(machine, booted);
     watchLifetime(machine, booted);
   } catch (error) {

@@ -39,8 +39,18 @@ export async function* statusChanges(
   }
 }
 
+const asked = new WeakSet<Handle>();
+
+/** Finds out in the background how a machine stands; one question at a time. */
+export function askAfter(handle: Handle): void {
+  if (asked.has(handle)) return;
+  asked.add(handle);
+  const answered = () => asked.delete(handle);
+  handle.settled().then(answered, answered);
+}
+
 /** Where nobody holds the machine there is nobody to tell of a change: then it is looked for. */
 async function untilCalled(handle: Handle, register: (resume: () => void) => void): Promise<void> {
-  const keepAlive = setInterval(() => void handle.settled().catch(() => {}), LOOK_EVERY_MS);
+  const keepAlive = setInterval(() => askAfter(handle), LOOK_EVERY_MS);
   await new Promise<void>(register).finally(() => clearInterval(keepAlive));
 }

@@ -66,6 +66,8 @@ export interface MachinePaths {
   readonly record: string;
   /** Held by the supervisor of a persistent machine. */
   readonly lock: string;
+  /** Held by whoever changes the variables that are kept in the guest. */
+  readonly environmentLock: string;
   /** Beside the folder: held while what nobody holds is removed, so that nobody takes the name amid that. */
   readonly takeover: string;
   /** The socket at which whoever holds the machine takes orders. */
@@ -109,6 +111,7 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
     folder,
     record: recordFile(folder),
     lock: join(folder, "lock"),
+    environmentLock: join(folder, "environment.lock"),
     takeover: join(state.machines, `.lock-${id}`),
     control: join(folder, "control.sock"),
     disk: diskLayer(folder, 0),

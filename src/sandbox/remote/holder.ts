@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { OperationTimeoutError, SmolVMError } from "../../errors.ts";
+import { OperationTimeoutError, SmolVMError, VMStateError } from "../../errors.ts";
 import { connectTo } from "../../host/local-socket.ts";
 import { readTail } from "../../state/bounded-log.ts";
+import { findMachine, isBad } from "../../state/machine-folder.ts";
 import type { MachineSpec } from "../../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
@@ -41,6 +42,7 @@ export async function obtainHolder(
   for (const endMs = performance.now() + OBTAIN_MS; performance.now() < endMs; await sleep(RETRY_MS)) {
     const found = await connectHolder(paths, id, onNews);
     if (found) return found;
+    await requireThis(state, { name, id });
     const socket = await spawnSupervisor(state, name, paths);
     const started = await greeted((hear) => new HolderConnection(socket, hear), id, onNews);
     if (started) return started;
@@ -48,6 +50,16 @@ export async function obtainHolder(
   throw new SmolVMError("SUPERVISOR", `The process that is to hold machine "${name}" does not start.`, {
     remediation: `See what it said: ${paths.logs.supervisor.now}`,
     details: { output: await readTail(paths.logs.supervisor.now) },
+  });
+}
+
+/** A supervisor takes what it finds by the name. VMStateError where that is another machine by now, or none. */
+async function requireThis(state: StatePaths, { name, id }: Pick<MachineSpec, "name" | "id">): Promise<void> {
+  const found = await findMachine(state, name);
+  if (found && !isBad(found.record) && found.record.spec.id === id) return;
+  const why = found && isBad(found.record) ? found.record.problem : "it was deleted";
+  throw new VMStateError(`Can't start machine "${name}": ${why}.`, {
+    remediation: "Look at what there is: smolvm ls -a",
   });
 }
 

@@ -6,6 +6,7 @@ import { type MachineRecord, parseMachineRecord } from "../../state/machine-reco
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
 import type { CopyOptions } from "../copy.ts";
+import { traceBoot, traceStatus } from "../diagnostics.ts";
 import type { Handle, Reached } from "../handle.ts";
 import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
 import { isHeld } from "../leftovers.ts";
@@ -54,6 +55,7 @@ export class RemoteMachine implements Handle {
     this.spec = record.spec;
     this.state = statePaths();
     this.status = new StatusCell(record.spec.name);
+    traceStatus(this.spec, this.status);
     this.logger = surroundings.logger ?? {};
     this.#surroundings = surroundings;
     this.#guest = new GuestAccess(this.spec, this.state, () => this.status.phase === "paused");
@@ -182,6 +184,7 @@ export class RemoteMachine implements Handle {
         { timeoutMs, ...(origin && { origin }) },
         { signal, onProgress: onProgress as never },
       );
+      if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);
     } catch (error) {
       if (!this.#record.wasBooted) await this.#unclaim();
       throw error;
@@ -189,8 +192,6 @@ export class RemoteMachine implements Handle {
   }
 
   async #obtain(paths: MachinePaths): Promise<HolderConnection> {
-    await this.#lookAtFiles(); // the name may be another machine's by now
-    if (this.#paths === null) throw this.status.refusal("start");
     if (this.spec.persistent) return this.#link.obtain(paths);
     const holder = await this.#link.connect(paths);
     if (holder) return holder;
@@ -249,7 +250,7 @@ export class RemoteMachine implements Handle {
   async #lookAtFiles(): Promise<void> {
     const paths = this.#paths;
     const found = await findMachine(this.state, this.spec.name);
-    if (this.#paths !== paths) return;
+    if (this.#paths !== paths) return; // a call has taken it back meanwhile
     if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
       return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
     this.#record = found.record;

@@ -44,7 +44,10 @@ describe("a detached process", () => {
       "pwd; cat; ps -o pid=,sid= -p $$ 2>/dev/null || cut -d' ' -f1,6 /proc/$$/stat",
     );
     await text(channel);
-    await eventually(async () => new RegExp(`\\b${pid}\\s+${pid}\\b`).test(await printed()), "it leads its session");
+    await eventually(
+      async () => new RegExp(`\\b${pid} +${pid}\\b`).test(await printed()),
+      "it leads its session",
+    );
     expect((await printed()).split("\n")[0]).toBe("/");
   });
 

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   CommandExecutionUnavailableError,
@@ -28,6 +29,21 @@ afterEach(async () => {
 
 const run = (command: string | readonly string[], options?: RunOptions) =>
   new Run(async () => ({ runner, vmId: "vm-test" }), command, options);
+
+it("a command is told of to those who trace, from its begin to its end", async () => {
+  const heard: unknown[] = [];
+  const listener = (message: unknown, name: string | symbol) => heard.push([name, { ...Object(message) }]);
+  const names = ["smolvm:command:start", "smolvm:command:end"];
+  for (const name of names) subscribe(name, listener);
+  await run("exit 3", { shell: "raw" });
+  const begin = { vmId: "vm-test", command: "exit 3", shell: "raw" };
+  await eventually(() => heard.length === 2, "both were told");
+  for (const name of names) unsubscribe(name, listener);
+  expect(heard).toEqual([
+    [names[0], begin],
+    [names[1], { ...begin, exitCode: 3, signal: null, error: null, durationMs: expect.any(Number) }],
+  ]);
+});
 
 describe("a connection", () => {
   it("is made with the first command, and the same for all that follow", async () => {
