@@ -63,7 +63,7 @@ export class RemoteMachine implements Handle {
       spec: this.spec,
       state: this.state,
       onNews: (news) => this.#hear(news),
-      onLost: () => void this.#lookUntilOver().catch(() => {}),
+      onLost: () => this.#lost(),
     });
     this.#record = record;
     this.#paths = paths;
@@ -236,6 +236,12 @@ export class RemoteMachine implements Handle {
     this.#record = parseMachineRecord(news.record);
     const { phase, reason, since } = this.#record.status;
     this.#follow(phase, reason, since);
+  }
+
+  /** Whoever else comes to use the machine from now on, this process does not hear of it. */
+  #lost(): void {
+    this.#guest.share(true);
+    void this.#lookUntilOver().catch(() => {});
   }
 
   /** The holder has hung up: what it writes down last may be still to come. */
