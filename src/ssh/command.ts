@@ -148,7 +148,8 @@ export class Command {
       this.#begin(place, process);
       const end = await this.#untilEnd(place, process);
       if (end.kind === "lost") await this.#listenForDeath();
-      if (this.#signalled !== null && end.kind === "never ran" && end.why === "gone") this.#giveUp();
+      if (this.#signalled !== null && end.kind === "never ran" && end.why === "gone") this.#giveUp("killed");
+      if (this.#signalled === null && wasKilled(end) && this.#stopper.isOverdue) this.#giveUp("timeout");
       if (mayTryAgain && this.#isWorthAnotherTry(end, place, around)) return null;
       return this.#judge(place, end);
     } finally {
@@ -157,9 +158,9 @@ export class Command {
     }
   }
 
-  /** It was killed before it began: another try would not know. */
-  #giveUp(): never {
-    this.stop({ kind: "killed" });
+  /** It was killed before it began: another try would not know. Or by the guest, which holds the deadline too. */
+  #giveUp(kind: "killed" | "timeout"): never {
+    this.stop({ kind });
     throw this.#stopper.signal.reason;
   }
 
@@ -292,4 +293,8 @@ export class Command {
     }
     return error;
   }
+}
+
+function wasKilled(end: ProcessEnd): boolean {
+  return end.kind === "exited" && "signal" in end.status && end.status.signal === "SIGKILL";
 }

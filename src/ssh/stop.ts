@@ -17,17 +17,24 @@ export class StoppedError extends Error {}
 /** The one place that knows whether, and why, a command is to be stopped. The first reason counts. */
 export class Stopper {
   readonly #controller = new AbortController();
+  readonly #dueMs: number;
   #reason: StopReason | null = null;
   #timer: NodeJS.Timeout | null = null;
   #unwatch: () => void = () => {};
 
   constructor(timeoutMs: number | null, signal: AbortSignal | null) {
+    this.#dueMs = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
     if (timeoutMs !== null) this.#timer = setTimeout(() => this.stop({ kind: "timeout" }), timeoutMs);
     if (signal) this.#watch(signal);
   }
 
   get reason(): StopReason | null {
     return this.#reason;
+  }
+
+  /** Its time is over, and this process was too busy, or stood still, to notice. */
+  get isOverdue(): boolean {
+    return this.#reason === null && performance.now() >= this.#dueMs;
   }
 
   /** Aborted as soon as there is a reason. */

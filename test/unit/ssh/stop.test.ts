@@ -20,6 +20,17 @@ describe("why a command is stopped", () => {
     expect(stopper.reason).toEqual({ kind: "timeout" });
   });
 
+  it("is overdue where its time has come and nobody was there to see it", () => {
+    vi.useFakeTimers();
+    const [late, timeless] = [new Stopper(1000, null), new Stopper(null, null)];
+    const now = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 1000);
+    expect([late.isOverdue, timeless.isOverdue]).toEqual([true, false]);
+    now.mockRestore();
+    expect(late.isOverdue).toBe(false);
+    vi.advanceTimersByTime(1000);
+    expect([late.isOverdue, late.reason]).toEqual([false, { kind: "timeout" }]);
+  });
+
   it("is the caller's signal, aborted before or later", () => {
     const abort = new AbortController();
     const stopper = new Stopper(null, abort.signal);
