@@ -71,6 +71,20 @@ describe("a connection", () => {
     expect((await run("echo again")).output).toBe("again");
   });
 
+  it("that no command needs can be closed, and the next command makes another", async () => {
+    await run("true");
+    const running = run("sleep 0.5; echo done");
+    await eventually(() => runner.idleMs === 0, "a command runs");
+    await runner.rest();
+    expect((await running).output).toBe("done");
+    expect(guest.seen.connectionsMade).toBe(1);
+    await eventually(() => runner.idleMs > 0, "nothing runs");
+    await runner.rest();
+    await eventually(() => guest.seen.connectionsOpen === 0, "the connection is closed");
+    expect((await run("echo again")).output).toBe("again");
+    expect(guest.seen.connectionsMade).toBe(2);
+  });
+
   it("that breaks before anything of a command was sent is made anew without a word", async () => {
     await run("true");
     guest.behaviour.cutsAtExec = "own=$2"; // only the workers' script has it
