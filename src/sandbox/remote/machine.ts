@@ -178,12 +178,14 @@ export class RemoteMachine implements Handle {
     const paths = this.#paths ?? (await this.#claim());
     const origin = this.#origin;
     try {
-      const holder = await this.#obtain(paths);
-      await holder.call(
-        "start",
-        { timeoutMs, ...(origin && { origin }) },
-        { signal, onProgress: onProgress as never },
-      );
+      const args = { timeoutMs, ...(origin && { origin }) };
+      const start = async () =>
+        (await this.#obtain(paths)).call("start", args, { signal, onProgress: onProgress as never });
+      await start().catch((error) => {
+        // A supervisor may be just about to end, with the machine at rest; the next one starts it.
+        if (error instanceof HolderGoneError && this.#record.wasBooted && !signal.aborted) return start();
+        throw error;
+      });
       if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);
     } catch (error) {
       if (!this.#record.wasBooted) await this.#unclaim();

@@ -34,6 +34,7 @@ export class MachineServer {
   /** How many records have been told. */
   #told = 0;
   #unshare = () => {};
+  #isClosed = false;
 
   /** `onLeave` hears when a client has gone and all that it had asked for is over. */
   constructor(machine: Machine, onLeave: () => void = () => {}) {
@@ -61,6 +62,7 @@ export class MachineServer {
 
   /** Whoever uses the machine already hears of it before the newcomer can run anything. */
   async admit(socket: Socket): Promise<void> {
+    if (this.#isClosed) return void socket.destroy(); // he finds whoever holds it next
     const [calls, copies, waitsFor] = [new Map(), new Set<string>(), new Map()];
     const client: Client = { socket, calls, copies, waitsFor, isGreeted: false };
     const others = [...this.#clients];
@@ -86,10 +88,10 @@ export class MachineServer {
   }
 
   /** Nobody else is let in, and those who are here are hung up on. */
-  async close(): Promise<void> {
+  close(): void {
+    this.#isClosed = true;
     this.#server?.close();
     for (const { socket } of this.#clients) socket.end();
-    if (this.#machine.folder) await rm(this.#machine.folder.control, { force: true });
   }
 
   /** After the last answer. */
@@ -98,7 +100,7 @@ export class MachineServer {
     await this.#machine.removing?.catch(() => {});
     const isBusy = () => [...this.#clients].some(({ calls }) => calls.size > 0);
     for (const endMs = Date.now() + FAREWELL_MS; isBusy() && Date.now() < endMs; ) await sleep(5);
-    await this.close();
+    this.close();
   }
 
   /** The program that made an ephemeral machine may run commands itself; a supervisor never does. */
@@ -131,6 +133,7 @@ export class MachineServer {
       client.waitsFor.delete(request.id);
       return;
     }
+    if (this.#isClosed) return; // this process is about to end, and what it began would end with it
     const { id, operation, args } = request;
     const abort = new AbortController();
     client.calls.set(id, abort);

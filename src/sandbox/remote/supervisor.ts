@@ -56,7 +56,7 @@ async function serveUntilUnused(machine: Machine, first: Socket): Promise<void> 
   await server.listen();
   await server.admit(first);
   await unused;
-  await server.close();
+  server.close();
   clearInterval(keepAlive);
 }
 

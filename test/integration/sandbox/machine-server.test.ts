@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BootError, OperationTimeoutError, VMStateError } from "../../../src/errors.ts";
-import { connectTo } from "../../../src/host/local-socket.ts";
+import { connectTo, listenAt } from "../../../src/host/local-socket.ts";
 import { HolderConnection, HolderGoneError, type News } from "../../../src/sandbox/remote/connection.ts";
 import { onReply, type Reply, send } from "../../../src/sandbox/remote/protocol.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -23,7 +23,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
   for (const socket of sockets) socket.destroy();
   sockets = [];
-  await held.server.close();
+  held.server.close();
   await folder[Symbol.asyncDispose]();
 });
 
@@ -31,6 +31,20 @@ async function dial(): Promise<Socket> {
   const socket = await connectTo(held.machine.folder?.control ?? "");
   sockets.push(socket);
   return socket;
+}
+
+/** Both ends of a connection that nobody serves. */
+async function pair(): Promise<[Socket, Socket]> {
+  const path = join(folder.state.home, "pair.sock");
+  let far: Socket | undefined;
+  const server = await listenAt(path, (socket) => {
+    far = socket;
+  });
+  const near = await connectTo(path);
+  sockets.push(near.resume());
+  await eventually(() => far, "it is connected");
+  server.close();
+  return [near, far as Socket];
 }
 
 /** A user that hears what it is told, and answers. */
@@ -129,7 +143,7 @@ describe("a user of a machine that another process holds", () => {
     new HolderConnection(socket, (each) => news.push(each));
     await eventually(() => news.length === 2, "it is greeted");
     expect(news[0]).toMatchObject({ kind: "shared", others: true });
-    await other.server.close();
+    other.server.close();
   });
 
   it("gets a record of now, not of when it knocked", async () => {
@@ -230,11 +244,32 @@ describe("a call to the holder", () => {
     const { connection } = await greetedUser();
     const calls = Promise.allSettled([connection.call("pause"), connection.call("pause")]);
     await sleep(50);
-    await held.server.close();
+    held.server.close();
     for (const call of await calls) expect(call).toMatchObject({ reason: expect.any(HolderGoneError) });
     await connection.closed;
     expect(connection.isOpen).toBe(false);
     await expect(connection.call("describe")).rejects.toThrow(HolderGoneError);
+  });
+});
+
+describe("a holder that is about to end", () => {
+  it("begins nothing any more, and lets nobody in", async () => {
+    const started = vi.fn(async () => {});
+    perform("start", started);
+    const socket = await dial();
+    const heard: Reply[] = [];
+    onReply(socket, (reply) => {
+      heard.push(reply);
+      if (reply.kind === "shared") send(socket, { kind: "heard", id: reply.id });
+    });
+    await eventually(() => heard.some(({ kind }) => kind === "record"), "it is greeted");
+    held.server.close();
+    send(socket, { kind: "call", id: 1, operation: "start", args: {} });
+    await eventually(() => socket.destroyed, "it was hung up on");
+    const [late, other] = await pair();
+    await held.server.admit(other);
+    await eventually(() => late.destroyed, "the one who came late too");
+    expect(started).not.toHaveBeenCalled();
   });
 });
 

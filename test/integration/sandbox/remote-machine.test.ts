@@ -10,7 +10,7 @@ import { handleFor } from "../../../src/sandbox/handle-for.ts";
 import { recordOf as recordOfHeld } from "../../../src/sandbox/record-keeper.ts";
 import { connectHolder } from "../../../src/sandbox/remote/holder.ts";
 import { RemoteMachine } from "../../../src/sandbox/remote/machine.ts";
-import { send } from "../../../src/sandbox/remote/protocol.ts";
+import { onRequest, send } from "../../../src/sandbox/remote/protocol.ts";
 import { statusChanges } from "../../../src/sandbox/status-changes.ts";
 import { findMachine, removeMachineFolder } from "../../../src/state/machine-folder.ts";
 import { encodeMachineRecord } from "../../../src/state/machine-record.ts";
@@ -28,7 +28,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.restoreAllMocks();
-  for (const { server } of held) await server.close();
+  for (const { server } of held) server.close();
   for (const server of servers) server.close();
   [held, servers] = [[], []];
   await folder[Symbol.asyncDispose]();
@@ -145,7 +145,7 @@ describe("a machine of another process", () => {
       ...(await recordOfHeld(machine)),
       owner: ended(folder.me),
     });
-    await server.close();
+    server.close();
     expect((await changes.next()).value).toMatchObject({
       status: "error",
       reason: "its supervisor ended while it was running",
@@ -161,7 +161,7 @@ describe("a machine of another process", () => {
     const first = await hold("box");
     const handle = await getMachine("box");
     if (!first.machine.folder) throw new Error("it has no folder");
-    await first.server.close();
+    first.server.close();
     await removeMachineFolder(folder.state, first.machine.folder);
     const second = await hold("box");
     await handle.settled();
@@ -209,6 +209,25 @@ describe("a machine of another process", () => {
     await expect(getMachine("box")).rejects.toMatchObject({ code: "NEWER_FORMAT" });
     await handle.remove();
     expect(await readdir(folder.state.machines)).toEqual(["box"]);
+  });
+});
+
+describe("starting a machine whose supervisor is about to end", () => {
+  it("is done by the next one, as if it had not been asked", async () => {
+    const calls: string[] = [];
+    const put = await pretend("box", (socket) => {
+      send(socket, { kind: "record", protocol: 1, record: put.record });
+      onRequest(socket, (request) => {
+        if (request.kind !== "call") return;
+        calls.push(request.operation);
+        if (calls.length === 1) socket.destroy();
+        else send(socket, { kind: "result", id: request.id });
+      });
+    });
+    const handle = new RemoteMachine(put.record, put.paths);
+    await handle.start({});
+    expect(calls).toEqual(["start", "start"]);
+    await handle.close();
   });
 });
 
