@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listenAt } from "../../host/local-socket.ts";
 import { bounded } from "../../util/bounded.ts";
+import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
 import { recordOf } from "../record-keeper.ts";
 import { encodeError } from "./errors.ts";
@@ -67,6 +68,7 @@ export class MachineServer {
     this.#clients.add(client);
     socket.unref();
     onRequest(socket, (request) => void this.#hear(client, request));
+    if (socket.closed) return this.#leave(client); // it will not tell again
     socket.once("close", () => void this.#leave(client));
     this.#share();
     await Promise.all(others.map((other) => this.#tellShared(other, true)));
@@ -88,7 +90,7 @@ export class MachineServer {
   /** Nobody else is let in, and those who are here are hung up on. */
   async close(): Promise<void> {
     this.#server?.close();
-    for (const { socket } of this.#clients) socket.end();
+    for (const { socket } of this.#clients) socket.destroySoon(); // one that was stopped by a signal would never hang up
     if (this.#machine.folder) await rm(this.#machine.folder.control, { force: true });
   }
 
@@ -97,7 +99,8 @@ export class MachineServer {
     this.#tellAll({ kind: "deleted", reason: this.#machine.status.reason });
     await this.#machine.removing?.catch(() => {});
     const isBusy = () => [...this.#clients].some(({ calls }) => calls.size > 0);
-    for (const endMs = Date.now() + FAREWELL_MS; isBusy() && Date.now() < endMs; ) await sleep(5);
+    for (const endMs = performance.now() + FAREWELL_MS; isBusy() && performance.now() < endMs; )
+      await sleep(5);
     await this.close();
   }
 
@@ -146,7 +149,7 @@ export class MachineServer {
       send(socket, { kind: "result", id, value });
     } catch (error) {
       await this.#machine.records.settled();
-      send(socket, { kind: "error", id, error: encodeError(error) });
+      send(socket, { kind: "error", id, error: encodeError(hostTrouble(error)) });
     } finally {
       client.calls.delete(id);
       if (client.calls.size === 0) socket.unref();
