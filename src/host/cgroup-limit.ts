@@ -56,7 +56,7 @@ export async function limitProcess(
 
 /** Once it is empty; one that is gone, or that others use, is left. Never rejects. */
 export async function removeCgroup(folder: string): Promise<void> {
-  for (const endMs = Date.now() + EMPTY_MS; Date.now() < endMs; await sleep(20)) {
+  for (const endMs = performance.now() + EMPTY_MS; performance.now() < endMs; await sleep(20)) {
     const code = await rmdir(folder).then(
       () => "",
       (error: NodeJS.ErrnoException) => error.code,

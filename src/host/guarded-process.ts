@@ -147,12 +147,13 @@ async function waitForEnd(
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
     guardian.once("exit", (...how) => resolve(how));
   });
-  lifetime.destroy();
   if (code !== null) {
+    lifetime.destroy();
     await closed([stderr], 250); // its last words may still be under way
     return exitInfoFromShell(code);
   }
   // Somebody killed the guardian. Its reader, which is left, has killed the command when the sockets end.
+  lifetime.end("KEEP\n");
   await closed(channels, 2_000);
   return exitInfo(null, signal);
 }

@@ -6,7 +6,7 @@
 # EPHEMERAL_FOLDER is absolute and dies with the creator; "" means that no folder does.
 # fd 5 is a socket whose other end only the creator holds:
 #   to the creator      the command's process id, later "ended STATUS", one line each
-#   from the creator    a signal name per line, passed on to the command
+#   from the creator    a signal name per line, passed on to the command; KEEP: the folder is to stay
 #   closed              the creator is dead: the command gets SIGKILL, and the folder is removed
 # fds 3, 4, 6-9 belong to the command alone, so that their other ends see it die at once.
 #
@@ -37,11 +37,23 @@ exec 3>&- 4>&- 6>&- 7>&- 8>&- 9>&-
 echo "$command" >&5
 
 # The only blocking read there is sits in a process of its own; the guardian itself must wait for the command.
+doomed=$folder
 (
   while read -r signal; do
-    kill -s "$signal" "$command"
+    case $signal in
+      KEEP) doomed= ;;
+      *) kill -s "$signal" "$command" ;;
+    esac
   done
   kill -s KILL "$command"
+  # Mostly the guardian ends this one now. Where somebody killed the guardian too, nobody else is left to care. It may not even be
+  # collected, and only one of the two may remove the folder: its name may be another one's by the time of the second.
+  for _ in 1 2 3 4 5; do
+    kill -s 0 "$$" || break
+    sleep 0.1
+  done
+  kill -s KILL "$$"
+  [ -z "$doomed" ] || rm -rf -- "$doomed"
 ) <&5 5>&- >/dev/null 2>&1 &
 reader=$!
 

@@ -77,8 +77,8 @@ async function sweep(path: string): Promise<void> {
 /** "free": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
 async function tryTake(path: string, content: string): Promise<"taken" | "held" | "free"> {
   const own = `${path}.${randomUUID()}`;
-  await writeFile(own, content, { mode: 0o600 });
   try {
+    await writeFile(own, content, { mode: 0o600 });
     await link(own, path);
     return "taken";
   } catch (error) {

@@ -35,7 +35,7 @@ const DEATH_MS = 5_000;
 
 /** Ends a process that nobody looks after any more and waits until it is gone. False where it may not be ended, or does not end. */
 export async function endProcess(identity: ProcessIdentity): Promise<boolean> {
-  for (const endMs = Date.now() + DEATH_MS; Date.now() < endMs; await sleep(5)) {
+  for (const endMs = performance.now() + DEATH_MS; performance.now() < endMs; await sleep(5)) {
     if (!(await isAlive(identity))) return true;
     try {
       process.kill(identity.pid, "SIGKILL");

@@ -35,7 +35,7 @@ export interface GuestHost {
  * "smolvm: failed", ends without a word, or takes too long; OperationAbortedError. Nothing is left running.
  */
 export async function runGuest(run: GuestRun, host: GuestHost): Promise<void> {
-  const deadline = Date.now() + run.timeoutMs;
+  const deadline = performance.now() + run.timeoutMs;
   const { onLine, timeoutMs, signal, ...machine } = run;
   const disks = machine.disks.map((disk) => ({ ...disk, durable: false, backing: null }));
   const description = {
@@ -56,8 +56,8 @@ export async function runGuest(run: GuestRun, host: GuestHost): Promise<void> {
     ...(qemu ? { qemu } : {}),
   });
   try {
-    await guest.waitDone({ timeoutMs: Math.max(1, deadline - Date.now()), signal });
-    await waitForPoweroff(guest, Math.max(1, deadline - Date.now()), signal);
+    await guest.waitDone({ timeoutMs: Math.max(1, deadline - performance.now()), signal });
+    await waitForPoweroff(guest, Math.max(1, deadline - performance.now()), signal);
   } finally {
     await guest.kill();
   }

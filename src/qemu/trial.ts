@@ -33,7 +33,7 @@ export async function tryAccelerator(
   guest: TrialGuest,
   { arch, state, qemu, signal }: Surroundings,
 ): Promise<Verdict> {
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   try {
     const { kernel, initramfs, bootArgs } = guest;
     const machine = await launchMachine(
@@ -48,7 +48,10 @@ export async function tryAccelerator(
     } finally {
       await machine.kill();
     }
-    return { works: true, reason: `a guest came up in ${(Date.now() - startedAt) / 1000} s` };
+    return {
+      works: true,
+      reason: `a guest came up in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+    };
   } catch (error) {
     if (error instanceof OperationAbortedError || !(error instanceof BootError)) throw error;
     return { works: false, reason: explainFailure(accelerator, error) };

@@ -1,4 +1,4 @@
-import { SmolVMError, type ValidationError, VMNotFoundError } from "../errors.ts";
+import { type ValidationError, VMNotFoundError } from "../errors.ts";
 import {
   findMachine,
   isAbandoned,
@@ -13,7 +13,9 @@ import type { Handle } from "./handle.ts";
 import { describeStored, type VMInfo } from "./info.ts";
 import type { VMStatus } from "./options.ts";
 import { findOwn } from "./own-machine.ts";
+import { badRecordError } from "./remote/bad-record.ts";
 import { DamagedMachine } from "./remote/damaged.ts";
+import { askRecord } from "./remote/holder.ts";
 import { RemoteMachine } from "./remote/machine.ts";
 
 /** Which machines are wanted; all of what is given has to fit. */
@@ -39,11 +41,12 @@ const STATUSES: readonly VMStatus[] = [
  */
 export async function getMachine(idOrName: string): Promise<Handle> {
   const state = statePaths();
-  const found = await findStored(state, idOrName);
+  const stored = await findStored(state, idOrName);
+  const found = stored && (await asHeld(stored));
   if (!found || (await isAbandoned(found.record))) throw await notFound(state, idOrName);
   const { name, paths, record } = found;
   if (isBad(record)) {
-    if (record.isNewer) throw newerFormat(name, record.problem);
+    if (record.isNewer) throw badRecordError(name, paths, record);
     return new DamagedMachine(state, name, paths, record.problem);
   }
   return findOwn(record.spec.id) ?? (await new RemoteMachine(record, paths).look());
@@ -52,10 +55,17 @@ export async function getMachine(idOrName: string): Promise<Handle> {
 /** Every machine of this state folder, by name; a damaged record is one that is in "error". */
 export async function listInfos(filter: ListFilter = {}): Promise<VMInfo[]> {
   const isWanted = parseFilter(filter);
-  const machines = await listMachines(statePaths());
+  const machines = await Promise.all((await listMachines(statePaths())).map(asHeld));
   const abandoned = await Promise.all(machines.map(({ record }) => isAbandoned(record)));
   const infos = await Promise.all(machines.filter((_, index) => !abandoned[index]).map(describeStored));
   return infos.filter(isWanted).sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** Of a record that is damaged whoever holds the machine knows better; he writes it anew with the next change. */
+async function asHeld(machine: StoredMachine): Promise<StoredMachine> {
+  const { paths, record } = machine;
+  const held = isBad(record) && !record.isNewer ? await askRecord(paths) : null;
+  return held ? { ...machine, record: held } : machine;
 }
 
 async function findStored(state: StatePaths, idOrName: string): Promise<StoredMachine | undefined> {
@@ -74,13 +84,6 @@ async function notFound(state: StatePaths, wanted: string): Promise<VMNotFoundEr
   return new VMNotFoundError(`There is no machine "${wanted}".`, {
     remediation: nearest === undefined ? hint : `Did you mean "${nearest}"? ${hint}`,
     details: { name: wanted, nearest },
-  });
-}
-
-function newerFormat(name: string, problem: string): SmolVMError {
-  return new SmolVMError("NEWER_FORMAT", `Machine "${name}" can't be used: ${problem}.`, {
-    remediation: "Use the later version of smolvm that wrote it; this one leaves it alone.",
-    details: { name },
   });
 }
 

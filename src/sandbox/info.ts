@@ -101,15 +101,20 @@ export async function observe({ spec, status, owner, boot }: MachineRecord): Pro
   const figures = found ?? null;
   const at = (phase: VMStatus, reason: string) => ({ status: phase, reason, figures });
   if (!RUNS.has(status.phase)) return at(status.phase, status.reason);
+  const holder = spec.persistent ? "its supervisor" : "the process that made it";
   if (owner === null || !(await isAlive(owner))) {
-    const holder = spec.persistent ? "its supervisor" : "the process that made it";
     return at("error", `${holder} ended while it was ${status.phase}`);
   }
+  if ((await readProcessFigures(owner.pid))?.isStopped)
+    return at("error", stoppedBySignal(holder, owner.pid));
   if (status.phase !== "running" && status.phase !== "paused") return at(status.phase, status.reason);
   if (figures === null) return at("error", "its QEMU has ended");
-  if (figures.isStopped)
-    return at("error", `its QEMU is stopped by a signal; kill -CONT ${boot?.qemu.pid} lets it go on`);
+  if (figures.isStopped) return at("error", stoppedBySignal("its QEMU", boot?.qemu.pid));
   return at(status.phase, status.reason);
+}
+
+function stoppedBySignal(who: string, pid: number | undefined): string {
+  return `${who} is stopped by a signal; kill -CONT ${pid} lets it go on`;
 }
 
 function describeBad(name: string, folder: string, { problem }: BadRecord, diskBytes: number): VMInfo {

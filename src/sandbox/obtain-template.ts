@@ -61,7 +61,8 @@ async function findObstacle(
 ): Promise<string | undefined> {
   if (timeoutMs < LEAST_START_MS) return "no time to make one";
   const failed = failedAtMs.get(key);
-  if (failed !== undefined && Date.now() - failed < PAUSE_MS) return "making one failed a short while ago";
+  if (failed !== undefined && performance.now() - failed < PAUSE_MS)
+    return "making one failed a short while ago";
   await ensureTemplatesFolder(state);
   const { bavail, bsize } = await statfs(state.templates);
   return bavail * bsize < LEAST_FREE_BYTES ? "too little space to make one" : undefined;
@@ -91,7 +92,7 @@ async function makeInTurn(
     if (context.signal.aborted) throw error;
     if (patience.aborted && error instanceof OperationAbortedError)
       return { whyCold: "another process was still making the template" };
-    failedAtMs.set(key, Date.now());
+    failedAtMs.set(key, performance.now());
     warn(`No template could be made: ${(error as Error).message}`);
     return { whyCold: `making the template failed: ${(error as Error).message}` };
   } finally {

@@ -1,6 +1,7 @@
 import { copyMachine } from "./copy.ts";
 import { describeOwn } from "./describe-own.ts";
 import type { Handle } from "./handle.ts";
+import { hostTrouble } from "./host-trouble.ts";
 import type { Machine } from "./machine.ts";
 import { bootedOf, pauseMachine, resumeMachine } from "./pause.ts";
 import { MachineServer } from "./remote/server.ts";
@@ -18,6 +19,17 @@ export function findOwn(id: string): Handle | undefined {
 
 /** A machine that this process holds. */
 export function ownMachine(machine: Machine): Handle {
+  let listening: Promise<void> | null = null;
+  /** Whoever is told that it is done may tell others, who see it then. */
+  const told = async <T>(changing: Promise<T>): Promise<T> => {
+    try {
+      return await changing;
+    } catch (error) {
+      throw hostTrouble(error);
+    } finally {
+      await Promise.all([machine.records.settled(), listening]);
+    }
+  };
   const handle: Handle = {
     spec: machine.spec,
     state: machine.state,
@@ -26,26 +38,21 @@ export function ownMachine(machine: Machine): Handle {
     get paths() {
       return machine.folder;
     },
-    async start(options) {
-      await startMachine(machine, options);
-      // Who hears from this program that the machine is up is to find it so.
-      await Promise.all([machine.records.settled(), listening]);
-    },
-    stop: (options) => stopMachine(machine, options),
-    pause: () => pauseMachine(machine),
-    resume: () => resumeMachine(machine),
-    remove: () => removeMachine(machine),
+    start: (options) => told(startMachine(machine, options)),
+    stop: (options) => told(stopMachine(machine, options)),
+    pause: () => told(pauseMachine(machine)),
+    resume: () => told(resumeMachine(machine)),
+    remove: () => told(removeMachine(machine)),
     describe: () => describeOwn(machine),
     settled: async () => machine.starting ?? undefined,
     reach(verb) {
       const { qemu, runner } = bootedOf(machine, verb);
       return { runner, sshPort: qemu.sshPort };
     },
-    snapshot: (name, options) => snapshotMachine(machine, name, options),
-    copy: (verb, options) => copyMachine(machine, verb, options),
+    snapshot: (name, options) => told(snapshotMachine(machine, name, options)),
+    copy: (verb, options) => told(copyMachine(machine, verb, options)),
     close: async () => {},
   };
-  let listening: Promise<void> | null = null;
   machine.status.onChange(() => {
     const { phase } = machine.status;
     if (phase === "starting") held.set(machine.spec.id, handle);

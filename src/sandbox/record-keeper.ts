@@ -3,6 +3,9 @@ import { writeMachineRecord } from "../state/machine-folder.ts";
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
 import type { Booted, Machine } from "./machine.ts";
 
+/** A disk that is full may have room again. */
+const RETRY_MS = 1_000;
+
 /**
  * Tells other processes how a machine stands, as often as that changes: in its record, and to those who are connected. One after
  * the other; of changes that come while one is written, only the last is.
@@ -47,6 +50,7 @@ export class RecordKeeper {
     const record = await recordOf(machine);
     await writeMachineRecord(folder, record).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return; // it was removed meanwhile
+      setTimeout(() => this.note(machine), RETRY_MS).unref(); // else others would be told for ever how it stood before
       surroundings.logger.warn?.(
         `The record of machine "${machine.spec.name}" could not be written: ${error.message}`,
       );

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
-import { acquireLock } from "../host/lock.ts";
+import { acquireLock, isLocked, tryLock } from "../host/lock.ts";
 import { isAlive } from "../host/process-identity.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
@@ -40,14 +40,15 @@ export interface BadRecord {
 export async function claimMachineFolder(state: StatePaths, record: MachineRecord): Promise<MachinePaths> {
   const { name } = record.spec;
   const paths = machinePaths(state, name);
-  await mkdir(state.machines, { recursive: true, mode: 0o700 });
-  const draft = await mkdtemp(join(state.machines, MACHINE_DRAFT_PREFIX));
+  let draft: string | undefined;
   try {
+    await mkdir(state.machines, { recursive: true, mode: 0o700 });
+    draft = await mkdtemp(join(state.machines, MACHINE_DRAFT_PREFIX));
     await writeFile(recordFile(draft), encodeMachineRecord(record), { mode: 0o600 });
     await publish(state, draft, paths, name);
   } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    throw error;
+    if (draft !== undefined) await rm(draft, { recursive: true, force: true });
+    throw error instanceof SmolVMError ? error : stateFolderError(paths.folder, error);
   }
   return paths;
 }
@@ -119,7 +120,7 @@ export async function withTakeover<T>(state: StatePaths, name: string, work: () 
   const release = await acquireLock(machinePaths(state, name).takeover, {
     operation: `Waiting for another process to remove what is left of machine "${name}"`,
     signal: AbortSignal.timeout(TAKEOVER_MS),
-  });
+  }).catch(unlessFull);
   try {
     return await work();
   } finally {
@@ -132,11 +133,27 @@ export async function removeAbandoned(state: StatePaths, name: string): Promise<
   return withTakeover(state, name, async () => {
     const found = await findMachine(state, name);
     if (!found) return true;
-    if (!(await isAbandoned(found.record))) return false;
+    if (!(await isAbandoned(found.record)) || !(await isFree(found.paths))) return false;
     await endProcessesOf(state, found);
     await removeMachineFolder(state, found.paths);
     return true;
   });
+}
+
+/** Takes the machine away from every supervisor; false where one has it. The lock goes with the folder. */
+export async function isFree({ lock }: MachinePaths): Promise<boolean> {
+  const taken = await tryLock(lock).catch(async (error) => {
+    if (isMissing(error)) return true; // so has the folder
+    await unlessFull(error);
+    return !(await isLocked(lock));
+  });
+  return Boolean(taken);
+}
+
+/** Where a disk is full, no lock can be written: it is more likely to stay so than that two remove one machine at the same moment. */
+async function unlessFull(error: NodeJS.ErrnoException): Promise<() => Promise<void>> {
+  if (error.code !== "ENOSPC" && error.code !== "EDQUOT") throw error;
+  return async () => {};
 }
 
 /** A draft without a record is younger than this while its maker is still writing it. */
@@ -158,7 +175,7 @@ export async function listLeftFolders(state: StatePaths): Promise<string[]> {
 async function isLeftDraft(folder: string): Promise<boolean> {
   const text = await readFile(recordFile(folder), "utf8").catch(() => "");
   try {
-    if (await isAbandoned(decodeMachineRecord(text))) return true;
+    return await isAbandoned(decodeMachineRecord(text));
   } catch {
     // Its maker may be writing it.
   }
@@ -171,7 +188,7 @@ async function publish(state: StatePaths, draft: string, paths: MachinePaths, na
     try {
       return await rename(draft, paths.folder);
     } catch (error) {
-      if (!isTaken(error)) throw stateFolderError(paths.folder, error);
+      if (!isTaken(error)) throw error;
       if (attempt > 0 || !(await removeAbandoned(state, name))) throw alreadyExists(name, paths.folder);
     }
   }

@@ -1,10 +1,10 @@
-import { SmolVMError } from "../../errors.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import type { Handle, Reached } from "../handle.ts";
 import { describeStored, type VMInfo } from "../info.ts";
 import type { MachineSpec } from "../spec.ts";
 import { parseSpec } from "../spec.ts";
 import { StatusCell } from "../status.ts";
+import { badRecordError } from "./bad-record.ts";
 import { removeUnheld } from "./unheld.ts";
 
 /** A machine whose record can't be read: it can be looked at and deleted, nothing else. */
@@ -71,10 +71,6 @@ export class DamagedMachine implements Handle {
   async close(): Promise<void> {}
 
   #refuse(): never {
-    const { name } = this.spec;
-    throw new SmolVMError("RECORD_DAMAGED", `Machine "${name}" can't be used: ${this.#problem}.`, {
-      remediation: `Its files are in ${this.paths.folder}; delete it, disk and all, with: smolvm rm -f ${name}`,
-      details: { name, folder: this.paths.folder },
-    });
+    throw badRecordError(this.spec.name, this.paths, { problem: this.#problem, isNewer: false });
   }
 }

@@ -3,10 +3,12 @@ import { OperationTimeoutError, SmolVMError, VMStateError } from "../../errors.t
 import { connectTo } from "../../host/local-socket.ts";
 import { readTail } from "../../state/bounded-log.ts";
 import { findMachine, isBad } from "../../state/machine-folder.ts";
-import type { MachineSpec } from "../../state/machine-record.ts";
+import { type MachineRecord, type MachineSpec, parseMachineRecord } from "../../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
+import { hostTrouble } from "../host-trouble.ts";
 import { HolderConnection, type News } from "./connection.ts";
+import { decodeError } from "./errors.ts";
 import { PROTOCOL } from "./protocol.ts";
 import { spawnSupervisor } from "./spawn-supervisor.ts";
 
@@ -17,12 +19,12 @@ const OBTAIN_MS = 20_000;
 const RETRY_MS = 50;
 
 /**
- * A connection to whoever holds the machine with that id, after its first record has been heard; null where nobody does, or
+ * A connection to whoever holds the machine with that id (null: whichever has the name), after its first record has been heard; null where nobody does, or
  * another machine has the name by now. SmolVMError "UNRESPONSIVE" where somebody does who says nothing.
  */
 export async function connectHolder(
   paths: MachinePaths,
-  id: string,
+  id: string | null,
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
   const socket = await connectTo(paths.control).catch((error: NodeJS.ErrnoException) => {
@@ -32,7 +34,17 @@ export async function connectHolder(
   return socket && greeted((hear) => new HolderConnection(socket, hear), id, onNews);
 }
 
-/** The same, but where nobody holds the machine a supervisor is started. */
+/** The machine as its holder knows it; null where nobody holds it, or says nothing. */
+export async function askRecord(paths: MachinePaths): Promise<MachineRecord | null> {
+  let record: MachineRecord | null = null;
+  const holder = await connectHolder(paths, null, (news) => {
+    if (news.kind === "record") record = parseMachineRecord(news.record);
+  }).catch(() => null);
+  holder?.close();
+  return record;
+}
+
+/** A connection as above; where nobody holds the machine a supervisor is started. SmolVMError where it can't hold it. */
 export async function obtainHolder(
   state: StatePaths,
   { name, id }: MachineSpec,
@@ -43,7 +55,9 @@ export async function obtainHolder(
     const found = await connectHolder(paths, id, onNews);
     if (found) return found;
     await requireThis(state, { name, id });
-    const socket = await spawnSupervisor(state, name, paths);
+    const socket = await spawnSupervisor(state, name, paths).catch((error) => {
+      throw hostTrouble(error);
+    });
     const started = await greeted((hear) => new HolderConnection(socket, hear), id, onNews);
     if (started) return started;
   }
@@ -66,7 +80,7 @@ async function requireThis(state: StatePaths, { name, id }: Pick<MachineSpec, "n
 /** Null where the other end hangs up, holds another machine, or says that another one holds this. */
 async function greeted(
   open: (onNews: (news: News) => void) => HolderConnection,
-  id: string,
+  id: string | null,
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
   let greet = (_isHolder: boolean) => {};
@@ -79,10 +93,11 @@ async function greeted(
   });
   const connection = open((news) => {
     if (news.kind === "elsewhere") return greet(false);
+    if (news.kind === "refused") return fail(decodeError(news.error));
     if (news.kind !== "record") return onNews(news);
     if (news.protocol !== PROTOCOL)
       return fail(otherVersion(`it speaks protocol ${news.protocol}, this one ${PROTOCOL}`));
-    if (idIn(news.record) !== id) {
+    if (id !== null && idIn(news.record) !== id) {
       greet(false);
       throw new Error("it holds another machine");
     }

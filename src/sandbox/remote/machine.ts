@@ -1,6 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { OperationTimeoutError } from "../../errors.ts";
-import { isAlive, type ProcessIdentity } from "../../host/process-identity.ts";
 import { claimMachineFolder, findMachine, isBad } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
@@ -20,6 +18,7 @@ import { parseStop } from "../stop.ts";
 import { type HolderConnection, HolderGoneError, type News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
+import { END_MS, isStopped, unlessSilent, waitForEnd } from "./silence.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
@@ -29,8 +28,8 @@ const GRACE_MS = 15_000;
 const FIRST_START_MS = 120_000;
 const LOOK_AGAIN_MS = 25;
 const DESCRIBE_MS = 5_000;
-/** A supervisor ends as soon as it has said goodbye. */
-const END_MS = 5_000;
+/** What only a holder can tell. */
+const IS_HELD: readonly Phase[] = ["starting", "running", "paused", "stopping"];
 
 /** A machine that another process holds, or nobody at the moment: a persistent one, or an ephemeral one of another program. */
 export class RemoteMachine implements Handle {
@@ -76,7 +75,13 @@ export class RemoteMachine implements Handle {
 
   /** Finds out how the machine stands, from its holder where it has one. */
   async look(): Promise<this> {
-    if ((await this.#link.connect(this.#paths)) === null) await this.#lookAtFiles();
+    let silence = "";
+    const holder = await this.#link.connect(this.#paths).catch((error) => {
+      unlessSilent(error);
+      silence = error.message;
+    });
+    if (!holder) await this.#lookAtFiles();
+    if (silence && IS_HELD.includes(this.status.phase)) this.#follow("error", silence);
     return this;
   }
 
@@ -111,7 +116,8 @@ export class RemoteMachine implements Handle {
     if (this.#isGone) return;
     const { spec, state } = this;
     if (this.#paths !== null) {
-      const holder = await this.#link.connect(this.#paths).catch(() => null);
+      const isDeaf = await isStopped(this.#record.owner);
+      const holder = isDeaf ? null : await this.#link.connect(this.#paths).catch(() => null);
       if (holder) await this.#link.call(holder, "remove", {}, GRACE_MS).catch(unlessSilent);
       holder?.close();
       await removeUnheld(state, spec.name, spec.id);
@@ -137,7 +143,11 @@ export class RemoteMachine implements Handle {
     if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
     await this.look();
     // Whoever holds it lets nobody in before it is up for the first time.
-    for (const endMs = Date.now() + FIRST_START_MS; this.#isComingUp && Date.now() < endMs; await this.look())
+    for (
+      const endMs = performance.now() + FIRST_START_MS;
+      this.#isComingUp && performance.now() < endMs;
+      await this.look()
+    )
       await sleep(LOOK_AGAIN_MS);
   }
 
@@ -248,9 +258,13 @@ export class RemoteMachine implements Handle {
 
   /** The holder has hung up: what it writes down last may be still to come. */
   async #lookUntilOver(): Promise<void> {
-    for (const endMs = Date.now() + END_MS; !this.#isGone && !this.#link.isOpen; await sleep(LOOK_AGAIN_MS)) {
+    for (
+      const endMs = performance.now() + END_MS;
+      !this.#isGone && !this.#link.isOpen;
+      await sleep(LOOK_AGAIN_MS)
+    ) {
       await this.#lookAtFiles();
-      if (Date.now() > endMs || !(await isHeld(this.#record))) return;
+      if (performance.now() > endMs || !(await isHeld(this.#record))) return;
     }
   }
 
@@ -259,8 +273,9 @@ export class RemoteMachine implements Handle {
     const paths = this.#paths;
     const found = await findMachine(this.state, this.spec.name);
     if (this.#paths !== paths) return; // a call has taken it back meanwhile
-    if (!found || isBad(found.record) || found.record.spec.id !== this.spec.id)
-      return this.#follow("deleted", found && isBad(found.record) ? found.record.problem : "");
+    if (!found) return this.#follow("deleted", "");
+    if (isBad(found.record)) return this.#follow("error", found.record.problem);
+    if (found.record.spec.id !== this.spec.id) return this.#follow("deleted", "");
     this.#record = found.record;
     const { status, reason } = await observe(found.record);
     const isOver = !found.record.spec.persistent && status === "error" && !(await isHeld(found.record));
@@ -276,14 +291,4 @@ export class RemoteMachine implements Handle {
     );
     this.status.follow(phase, reason, since);
   }
-}
-
-/** Who does not answer is dealt with in another way. */
-function unlessSilent(error: unknown): void {
-  if (!(error instanceof HolderGoneError || error instanceof OperationTimeoutError)) throw error;
-}
-
-async function waitForEnd(process: ProcessIdentity | null): Promise<void> {
-  for (const endMs = Date.now() + END_MS; process && (await isAlive(process)) && Date.now() < endMs; )
-    await sleep(10);
 }

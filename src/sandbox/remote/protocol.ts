@@ -33,6 +33,8 @@ const ReplySchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("result"), id, value: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("error"), id, error: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("progress"), id, progress: v.optional(v.unknown()) }),
+  /** Comes alone: it can't hold the machine. */
+  v.strictObject({ kind: v.literal("refused"), error: v.optional(v.unknown()) }),
   /** Another process holds the machine: it is to be asked instead. */
   v.strictObject({ kind: v.literal("elsewhere") }),
 ]);

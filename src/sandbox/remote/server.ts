@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listenAt } from "../../host/local-socket.ts";
 import { bounded } from "../../util/bounded.ts";
+import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
 import { recordOf } from "../record-keeper.ts";
 import { encodeError } from "./errors.ts";
@@ -69,6 +70,7 @@ export class MachineServer {
     this.#clients.add(client);
     socket.unref();
     onRequest(socket, (request) => void this.#hear(client, request));
+    if (socket.closed) return this.#leave(client); // it will not tell again
     socket.once("close", () => void this.#leave(client));
     this.#share();
     await Promise.all(others.map((other) => this.#tellShared(other, true)));
@@ -91,7 +93,7 @@ export class MachineServer {
   close(): void {
     this.#isClosed = true;
     this.#server?.close();
-    for (const { socket } of this.#clients) socket.end();
+    for (const { socket } of this.#clients) socket.destroySoon(); // one that was stopped by a signal would never hang up
   }
 
   /** After the last answer. */
@@ -99,7 +101,8 @@ export class MachineServer {
     this.#tellAll({ kind: "deleted", reason: this.#machine.status.reason });
     await this.#machine.removing?.catch(() => {});
     const isBusy = () => [...this.#clients].some(({ calls }) => calls.size > 0);
-    for (const endMs = Date.now() + FAREWELL_MS; isBusy() && Date.now() < endMs; ) await sleep(5);
+    for (const endMs = performance.now() + FAREWELL_MS; isBusy() && performance.now() < endMs; )
+      await sleep(5);
     this.close();
   }
 
@@ -149,7 +152,7 @@ export class MachineServer {
       send(socket, { kind: "result", id, value });
     } catch (error) {
       await this.#machine.records.settled();
-      send(socket, { kind: "error", id, error: encodeError(error) });
+      send(socket, { kind: "error", id, error: encodeError(hostTrouble(error)) });
     } finally {
       client.calls.delete(id);
       if (client.calls.size === 0) socket.unref();

@@ -2,11 +2,15 @@ import { Socket } from "node:net";
 import { tryLock } from "../../host/lock.ts";
 import { findMachine, isBad } from "../../state/machine-folder.ts";
 import { endProcessesOf } from "../../state/machine-processes.ts";
-import { machinePaths, statePaths } from "../../state/paths.ts";
+import type { MachineRecord } from "../../state/machine-record.ts";
+import { type MachinePaths, machinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
+import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
 import { recordedMachine } from "../new-machine.ts";
 import { findSelf } from "../setup.ts";
 import { stopMachine } from "../stop.ts";
+import { badRecordError } from "./bad-record.ts";
+import { encodeError } from "./errors.ts";
 import { send } from "./protocol.ts";
 import { MachineServer } from "./server.ts";
 
@@ -23,22 +27,50 @@ export async function supervise(name: string): Promise<void> {
   first.on("error", () => {});
   const state = statePaths();
   const paths = machinePaths(state, name);
-  const release = await tryLock(paths.lock).catch(() => undefined);
-  const found = release && (await findMachine(state, name));
-  if (!release || !found || isBad(found.record)) {
-    send(first, { kind: "elsewhere" });
-    first.end();
-    return await release?.();
+  const held = await takeHold(state, paths, name).catch((error) => ({ why: hostTrouble(error) }));
+  if ("why" in held) {
+    const { why } = held;
+    send(first, why === null ? { kind: "elsewhere" } : { kind: "refused", error: encodeError(why) });
+    return void first.end();
   }
-  await endProcessesOf(state, found); // a QEMU that has lost its guardian would write on the same disk
+  const { record, release } = held;
+  await endProcessesOf(state, { name, paths, record }); // a QEMU that has lost its guardian would write on the same disk
   const logger = { warn: (message: string) => console.error(`${new Date().toISOString()} ${message}`) };
-  const machine = recordedMachine(state, paths, found.record, logger);
+  const machine = recordedMachine(state, paths, record, logger);
   machine.owner = await findSelf();
+  machine.records.note(machine); // from now on it goes no more with whoever made it
+  await machine.records.settled();
   await serveUntilUnused(machine, first);
   machine.owner = null;
   machine.records.note(machine);
   await machine.records.settled();
   await release();
+}
+
+interface Held {
+  readonly record: MachineRecord;
+  readonly release: () => Promise<void>;
+}
+
+/** From now on nobody else holds the machine. Else why not; null: another one does, or it has just been deleted. */
+async function takeHold(
+  state: StatePaths,
+  paths: MachinePaths,
+  name: string,
+): Promise<Held | { readonly why: unknown }> {
+  const release = await tryLock(paths.lock).catch((error) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  const found = release && (await findMachine(state, name));
+  if (!found) {
+    await release?.();
+    return { why: null };
+  }
+  const { record } = found;
+  if (!isBad(record)) return { record, release };
+  await release();
+  return { why: badRecordError(name, paths, record) };
 }
 
 async function serveUntilUnused(machine: Machine, first: Socket): Promise<void> {

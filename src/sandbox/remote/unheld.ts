@@ -1,10 +1,11 @@
 import { SmolVMError, VMStateError } from "../../errors.ts";
-import { findHolder, tryLock } from "../../host/lock.ts";
+import { findHolder } from "../../host/lock.ts";
 import { endProcess } from "../../host/owned-processes.ts";
 import type { ProcessIdentity } from "../../host/process-identity.ts";
 import {
   findMachine,
   isBad,
+  isFree,
   removeMachineFolder,
   type StoredMachine,
   withTakeover,
@@ -12,6 +13,7 @@ import {
 import { endProcessesOf } from "../../state/machine-processes.ts";
 import type { StatePaths } from "../../state/paths.ts";
 import { isHeld } from "../leftovers.ts";
+import { badRecordError } from "./bad-record.ts";
 
 /**
  * Removes a machine to whose holder there is no way: nobody holds it, or its supervisor does not answer and is ended. SmolVMError
@@ -33,15 +35,16 @@ export async function removeUnheld(state: StatePaths, name: string, id: string):
 async function findThis(state: StatePaths, name: string, id: string): Promise<StoredMachine | undefined> {
   const found = await findMachine(state, name);
   if (!found) return undefined;
-  const isThis = isBad(found.record) ? !found.record.isNewer : found.record.spec.id === id;
-  return isThis ? found : undefined;
+  if (!isBad(found.record)) return found.record.spec.id === id ? found : undefined;
+  if (found.record.isNewer) throw badRecordError(name, found.paths, found.record);
+  return found;
 }
 
 async function endHolder({ name, paths, record }: StoredMachine): Promise<void> {
-  if (isBad(record)) return endIfAny(await findHolder(paths.lock));
-  if (record.owner === null || !(await isHeld(record))) return;
-  const { pid } = record.owner;
-  if (!record.spec.persistent) {
+  // By the lock: until a supervisor has written down that it is there, the record names the program that makes the machine.
+  if (isBad(record) || record.spec.persistent) return endIfAny(await findHolder(paths.lock));
+  if (record.owner !== null && (await isHeld(record))) {
+    const { pid } = record.owner;
     throw new SmolVMError(
       "UNRESPONSIVE",
       `Machine "${name}" belongs to process ${pid}, which does not answer.`,
@@ -51,7 +54,6 @@ async function endHolder({ name, paths, record }: StoredMachine): Promise<void> 
       },
     );
   }
-  await endProcess(record.owner);
 }
 
 async function endIfAny(holder: ProcessIdentity | undefined): Promise<void> {
@@ -60,7 +62,7 @@ async function endIfAny(holder: ProcessIdentity | undefined): Promise<void> {
 
 /** Goes with the folder. */
 async function requireFree({ name, paths }: StoredMachine): Promise<void> {
-  if (await tryLock(paths.lock)) return;
+  if (await isFree(paths)) return;
   throw new VMStateError(`Machine "${name}" is being started by another process at this moment.`, {
     remediation: "Try again.",
   });

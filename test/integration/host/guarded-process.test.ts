@@ -139,6 +139,16 @@ describe("a guarded command", () => {
     expect(await guarded.exited).toEqual({ exitCode: 137, signal: "SIGKILL" });
     await eventually(async () => !(await findProcess(guarded.pid)), "the command is dead");
   });
+
+  it("leaves its folder to a creator that has lost the guardian and lives", async () => {
+    const guarded = await spawnGuarded(["sleep", "60"], { ephemeralFolder: ephemeral, channels: 1 });
+    guarded.channels[0]?.resume();
+    const guardian = await parentOf(guarded.pid);
+    await runTool("kill", ["-KILL", `${guardian}`]);
+    await guarded.exited;
+    await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
+    expect(existsSync(ephemeral)).toBe(true);
+  });
 });
 
 describe("a creator that dies", () => {
@@ -149,6 +159,15 @@ describe("a creator that dies", () => {
     await eventually(() => !existsSync(ephemeral), "the folder is removed");
     expect(existsSync(folder)).toBe(true);
     expect(await findProcess(pid)).toBeUndefined();
+    await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
+  });
+
+  it("together with the guardian does so too: the reader is left, and does both", async () => {
+    const { creator, pid } = await startCreator(ephemeral, ["sleep", "60"]);
+    const guardian = await parentOf(pid);
+    process.kill(guardian, "SIGKILL");
+    creator.kill("SIGKILL");
+    await eventually(() => !existsSync(ephemeral), "the folder is removed");
     await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
   });
 

@@ -75,6 +75,15 @@ describe("a user of a machine that another process holds", () => {
     await eventually(() => phaseIn(news.at(-1)) === "paused", "it hears of the pause");
   });
 
+  it("that has hung up before it was let in is none", async () => {
+    const gone = await dial();
+    gone.destroy();
+    await eventually(() => gone.closed, "it is closed");
+    await eventually(() => held.server.clientCount === 0, "its other end is gone as well");
+    await held.server.admit(gone);
+    await eventually(() => held.server.clientCount === 0, "nobody is waited for");
+  });
+
   it("hears of a newcomer before that one gets its first record", async () => {
     const heard: Reply[] = [];
     const silent = await dial();

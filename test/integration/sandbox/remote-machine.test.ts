@@ -207,7 +207,7 @@ describe("a machine of another process", () => {
     const handle = new RemoteMachine(record, paths);
     await writeFile(paths.record, encodeMachineRecord({ ...record, formatVersion: 2 } as never));
     await expect(getMachine("box")).rejects.toMatchObject({ code: "NEWER_FORMAT" });
-    await handle.remove();
+    await expect(handle.remove()).rejects.toMatchObject({ code: "NEWER_FORMAT" });
     expect(await readdir(folder.state.machines)).toEqual(["box"]);
   });
 });

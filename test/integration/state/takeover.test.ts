@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
 import { isAlive } from "../../../src/host/process-identity.ts";
@@ -94,8 +94,25 @@ describe("removing a machine that nobody holds", () => {
 
   it("ends a supervisor that does not answer", async () => {
     const supervisor = await folder.spawnOwned("other");
-    const { record } = await folder.put("box", { persistent: true, wasBooted: true, owner: supervisor });
+    const known = { persistent: true, wasBooted: true, owner: supervisor };
+    const { record, paths } = await folder.put("box", known);
+    await writeFile(paths.lock, JSON.stringify(supervisor));
     await removeUnheld(folder.state, "box", record.spec.id);
     expect(await isAlive(supervisor)).toBe(false);
+  });
+
+  it("never ends the program that makes it and has no supervisor yet", async () => {
+    const maker = await folder.spawnOwned("other");
+    const { record } = await folder.put("box", { persistent: true, owner: maker });
+    await removeUnheld(folder.state, "box", record.spec.id);
+    expect(await isAlive(maker)).toBe(true);
+  });
+
+  it("leaves one alone that a supervisor has taken over and not yet written down", async () => {
+    const supervisor = await folder.spawnOwned("other");
+    const { paths } = await folder.put("box", { persistent: true, owner: ended(supervisor) });
+    await writeFile(paths.lock, JSON.stringify(supervisor));
+    expect(await removeAbandoned(folder.state, "box")).toBe(false);
+    expect(await idOf("box")).not.toBe(undefined);
   });
 });

@@ -1,0 +1,91 @@
+import { planFullDisk, planRound } from "./fault-plan.ts";
+import { type RoundResult, runRound } from "./fault-round.ts";
+import { World } from "./fault-world.ts";
+import { seededRandom } from "./random.ts";
+
+const SMALL_DISK_MIB = 500;
+/** What is to be the same in all rounds, as a failed one was printed: to see it again. */
+const CHOSEN = chosenOf(process.env.SMOLVM_FAULT_PLAN);
+
+/** In so many worlds at once, each with every so manieth round: the waiting of one is the working of another. */
+const LANES = 2;
+const LEAST_ROUNDS_EACH = 50;
+
+/** Rounds of all kinds. */
+export async function runRounds(rounds: number, seed: number): Promise<RoundResult[]> {
+  const random = seededRandom(seed);
+  const plans = Array.from({ length: rounds }, (_, round) => ({ ...planRound(random, round), ...CHOSEN }));
+  const lanes = rounds >= LANES * LEAST_ROUNDS_EACH ? LANES : 1;
+  const results = await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) =>
+      runPlans(
+        await World.open(),
+        plans.filter(({ round }) => round % lanes === lane),
+      ),
+    ),
+  );
+  return results.flat();
+}
+
+/** The same where the disk is full. */
+export async function runFullDiskRounds(rounds: number, seed: number): Promise<RoundResult[]> {
+  const random = seededRandom(seed);
+  const plans = Array.from({ length: rounds }, (_, round) => planFullDisk(random, round));
+  return runPlans(await World.openSmall(SMALL_DISK_MIB), plans);
+}
+
+async function runPlans(
+  world: World,
+  plans: readonly ReturnType<typeof planRound>[],
+): Promise<RoundResult[]> {
+  try {
+    await warmUp(world);
+    const results: RoundResult[] = [];
+    for (const plan of plans) {
+      const beganMs = performance.now();
+      const result = await runRound(world, plan);
+      results.push(result);
+      if (process.env.SMOLVM_FAULT_LOG) {
+        const { step, fault, image, persistent, by, percent } = plan;
+        const what = `${step} at ${percent} %, ${fault}, ${image}, ${persistent ? "persistent" : "ephemeral"}, by ${by}`;
+        console.log(
+          `${plan.round} ${Math.round(performance.now() - beganMs)} ms ${what}: ${result.outcome.slice(0, 150)}`,
+        );
+      }
+      if (result.problem) console.log(`FAILED ${result.problem}`); // the others may take their time
+    }
+    return results;
+  } finally {
+    await world.close();
+  }
+}
+
+/** With its template made, a machine is up in a moment. */
+async function warmUp({ creator }: World): Promise<void> {
+  for (const image of ["tiny", "debian"]) {
+    await creator.ask("create", {
+      image,
+      name: "first",
+      memSizeMib: 128,
+      accelerator: "tcg",
+      network: "off",
+    });
+    await creator.ask("delete", "first");
+  }
+}
+
+/** How many rounds of each fault there were, and how many of them hit something. */
+export function tally(results: readonly RoundResult[]): string {
+  const faults = [...new Set(results.map(({ plan }) => plan.fault))].sort();
+  return faults
+    .map((fault) => {
+      const of = results.filter(({ plan }) => plan.fault === fault);
+      return `${fault} ${of.filter(({ didHit }) => didHit).length} of ${of.length}`;
+    })
+    .join(", ");
+}
+
+function chosenOf(plan: string | undefined): object {
+  const { round: _, ...chosen } = JSON.parse(plan ?? "{}");
+  return chosen;
+}
