@@ -131,7 +131,7 @@ describe("a template that is damaged", () => {
     } finally {
       process.env.PATH = path;
     }
-  });
+  }, 240_000);
 
   it("is told by the doctor, who reads all of it", async () => {
     await useOne();
