@@ -1,4 +1,3 @@
-import { mkdir, stat } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -279,33 +278,5 @@ describe("a holder that is about to end", () => {
     await held.server.admit(other);
     await eventually(() => late.destroyed, "the one who came late too");
     expect(started).not.toHaveBeenCalled();
-  });
-});
-
-describe("copies that a user has had made", () => {
-  it("go with the user, those that come later too", async () => {
-    const [early, late] = ["early", "late"].map((name) => join(folder.state.home, name)) as [string, string];
-    const exists = (path: string) =>
-      stat(path).then(
-        () => true,
-        () => false,
-      );
-    perform("copy", async (_machine, _args, { keepCopy }) => {
-      await mkdir(early);
-      keepCopy(early);
-    });
-    const { connection } = await greetedUser();
-    await connection.call("copy");
-    expect(await exists(early)).toBe(true);
-    perform("copy", async (_machine, _args, { signal, keepCopy }) => {
-      await new Promise((resolve) => signal.addEventListener("abort", resolve));
-      await mkdir(late);
-      keepCopy(late);
-    });
-    connection.call("copy").catch(() => {});
-    await sleep(50);
-    connection.close();
-    await eventually(() => held.server.clientCount === 0, "the user has left");
-    expect(await Promise.all([early, late].map(exists))).toEqual([false, false]);
   });
 });
