@@ -186,7 +186,14 @@ class Round {
   }
 
   async #deleteVictim(): Promise<void> {
-    if (await isListed(this.#world, this.#victim)) await this.#world.observer.ask("delete", this.#victim);
+    if (!(await isListed(this.#world, this.#victim))) return;
+    const deleting = await this.#world.observer.call("delete", this.#victim);
+    if (deleting.kind === "value") return;
+    // A program that is still at its start takes no orders, and is not ours to end: its machine comes up after all.
+    const isRefused = deleting.kind === "error" && deleting.error.code === "UNRESPONSIVE";
+    if (!isRefused || this.#plan.persistent) throw new Error(`delete(): ${JSON.stringify(deleting)}`);
+    for (const { pid, isStopped } of this.#world.processesOf(this.#victim))
+      if (isStopped) process.kill(pid, "SIGCONT");
   }
 
   /** With nothing broken any more, the same call works. */
@@ -260,7 +267,8 @@ class Round {
     if (this.#digest === null || this.#plan.step === "delete") return;
     const { observer } = this.#world;
     for (const name of [this.#name, this.#copy]) {
-      if (name === this.#name && this.#isLost) continue;
+      const wasNever = name === this.#name || this.#plan.step === "fork"; // made of one that was made anew
+      if (wasNever && this.#isLost) continue;
       const listed = await this.#listed(name);
       if (!listed) continue;
       if (listed.status !== "running") await observer.ask("start", name);

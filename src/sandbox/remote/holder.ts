@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationTimeoutError, SmolVMError, VMStateError } from "../../errors.ts";
 import { connectTo } from "../../host/local-socket.ts";
+import { findHolder } from "../../host/lock.ts";
+import { endProcess } from "../../host/owned-processes.ts";
+import { findProcess } from "../../host/process-identity.ts";
 import { readTail } from "../../state/bounded-log.ts";
 import { findMachine, isBad } from "../../state/machine-folder.ts";
 import { type MachineRecord, type MachineSpec, parseMachineRecord } from "../../state/machine-record.ts";
@@ -55,16 +58,26 @@ export async function obtainHolder(
     const found = await connectHolder(paths, id, onNews);
     if (found) return found;
     await requireThis(state, { name, id });
-    const socket = await spawnSupervisor(state, name, paths).catch((error) => {
+    const { channel, pid } = await spawnSupervisor(state, name, paths).catch((error) => {
       throw hostTrouble(error);
     });
-    const started = await greeted((hear) => new HolderConnection(socket, hear), id, onNews);
+    const greeting = greeted((hear) => new HolderConnection(channel, hear), id, onNews);
+    const started = await greeting.catch(async (error) => {
+      await endUnlessHolder(pid, paths);
+      throw error;
+    });
     if (started) return started;
   }
   throw new SmolVMError("SUPERVISOR", `The process that is to hold machine "${name}" does not start.`, {
     remediation: `See what it said: ${paths.logs.supervisor.now}`,
     details: { output: await readTail(paths.logs.supervisor.now) },
   });
+}
+
+/** One that has said nothing and holds nothing is of no use to anybody, and nobody else knows of it. */
+async function endUnlessHolder(pid: number, { lock }: MachinePaths): Promise<void> {
+  const [holder, process] = [await findHolder(lock), await findProcess(pid)];
+  if (process && holder?.pid !== pid) await endProcess(process);
 }
 
 /** A supervisor takes what it finds by the name. VMStateError where that is another machine by now, or none. */

@@ -1,6 +1,5 @@
-import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { spawnDetached } from "../../host/detached-process.ts";
+import { type DetachedProcess, spawnDetached } from "../../host/detached-process.ts";
 import { neededVariables } from "../../host/environment.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 
@@ -14,10 +13,9 @@ export async function spawnSupervisor(
   state: StatePaths,
   name: string,
   { logs }: MachinePaths,
-): Promise<Socket> {
-  const { channel } = await spawnDetached([process.execPath, MAIN, name], {
+): Promise<DetachedProcess> {
+  return spawnDetached([process.execPath, MAIN, name], {
     env: { ...neededVariables(process.env, /^SMOLVM_/), SMOLVM_HOME: state.home },
     outputPath: logs.supervisor.now,
   });
-  return channel;
 }

@@ -45,9 +45,10 @@ async function endHolder({ name, paths, record }: StoredMachine): Promise<void> 
   if (isBad(record) || record.spec.persistent) return endIfAny(await findHolder(paths.lock));
   if (record.owner !== null && (await isHeld(record))) {
     const { pid } = record.owner;
+    const isStarting = record.status.phase === "starting";
     throw new SmolVMError(
       "UNRESPONSIVE",
-      `Machine "${name}" belongs to process ${pid}, which does not answer.`,
+      `Machine "${name}" belongs to process ${pid}, which ${isStarting ? "is still starting it" : "does not answer"}.`,
       {
         remediation: `End that process, and the machine goes with it: kill ${pid}`,
         details: { pid },
