@@ -51,7 +51,7 @@ export interface SmolVMOptions {
 }
 
 export interface HostLimits {
-  /** Memory in MiB that QEMU may use, the guest's included; beyond it the host's kernel ends QEMU. */
+  /** Memory in MiB that QEMU may use, the guest's included: `memSizeMib` at least; beyond it the host's kernel ends QEMU. */
   memoryMib?: number;
   /** Processors' time: 0.5 is half of one processor. */
   cpus?: number;

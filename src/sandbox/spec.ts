@@ -41,11 +41,12 @@ const CONFIG_KEYS = [
 export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
   checkOptionKeys(options, [...OPTION_KEYS, ...CONFIG_KEYS], "SmolVM");
   checkSurroundings(options);
+  const memoryMib = wholeNumber("memSizeMib", options.memSizeMib, 512, 64, 65_536);
   return {
     id: generateId(),
     name: options.name === undefined ? generateName() : parseName(options.name),
     source: parseSource(options),
-    memoryMib: wholeNumber("memSizeMib", options.memSizeMib, 512, 64, 65_536),
+    memoryMib,
     cpus: wholeNumber("vcpuCount", options.vcpuCount, 1, 1, 32),
     diskMib: wholeNumber("diskSizeMib", options.diskSizeMib, 4096, 1, 16 * 1024 * 1024),
     env: checkEnvVars(options.env ?? {}, "env"),
@@ -55,7 +56,7 @@ export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
     persistent: parseFlag("persistent", options.persistent),
     ttlMs: parseOptionalMs("ttl", options.ttl),
     idleTimeoutMs: parseOptionalMs("idleTimeout", options.idleTimeout),
-    hostLimits: parseHostLimits(options.hostLimits),
+    hostLimits: parseHostLimits(options.hostLimits, memoryMib),
     template: oneOf("template", options.template, ["auto", "off"]),
     accelerator: oneOf("accelerator", options.accelerator, ["auto", "kvm", "hvf", "tcg"]),
     sshUser: parseUser(options.sshUser),
@@ -135,7 +136,8 @@ function parseOptionalMs(option: string, value: unknown): number | null {
   return value === undefined || value === null ? null : parseDurationMs(value, option);
 }
 
-function parseHostLimits(limits: unknown): MachineSpec["hostLimits"] {
+/** Less memory than the guest's own would only be a late and unkind end of it. */
+function parseHostLimits(limits: unknown, leastMib: number): MachineSpec["hostLimits"] {
   checkOptionKeys(limits, ["memoryMib", "cpus"], "hostLimits");
   const { memoryMib, cpus } = (limits ?? {}) as { memoryMib?: unknown; cpus?: unknown };
   if (cpus !== undefined && !(typeof cpus === "number" && cpus >= 0.01 && cpus <= 1024))
@@ -144,7 +146,7 @@ function parseHostLimits(limits: unknown): MachineSpec["hostLimits"] {
     memoryMib:
       memoryMib === undefined
         ? null
-        : wholeNumber("hostLimits.memoryMib", memoryMib, Number.NaN, 64, 16_777_216),
+        : wholeNumber("hostLimits.memoryMib", memoryMib, Number.NaN, leastMib, 16_777_216),
     cpus: cpus ?? null,
   };
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, renameSync, statSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 
 /** Two files of this size are the most that one log takes. */
@@ -45,6 +45,12 @@ export class BoundedLog {
     renameSync(this.#path, this.#olderPath);
     this.#open();
   }
+}
+
+/** For a log to which another process is about to add: where it is full, a new one is begun. */
+export function turnOver({ now, older }: { readonly now: string; readonly older: string }): void {
+  const found = statSync(now, { throwIfNoEntry: false });
+  if (found && found.size > LOG_FILE_BYTES) renameSync(now, older);
 }
 
 const TAIL_BYTES = 8 * 1024;

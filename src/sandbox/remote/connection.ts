@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { SmolVMError } from "../../errors.ts";
 import { watchAbort } from "../../util/watch-abort.ts";
 import { decodeError } from "./errors.ts";
-import { type Operation, onReply, type Reply, send } from "./protocol.ts";
+import { ALIVE_MS, type Operation, onReply, type Reply, send } from "./protocol.ts";
 
 /** What a caller wants of a call besides its result. */
 export interface CallOptions {
@@ -16,7 +16,10 @@ interface Pending {
   readonly onProgress: ((progress: unknown) => void) | undefined;
 }
 
-export type News = Exclude<Reply, { kind: "result" | "error" | "progress" }>;
+export type News = Exclude<Reply, { kind: "result" | "error" | "progress" | "alive" }>;
+
+/** How many signs of life of the holder may be missing. Counted, not timed: this process may have been stopped meanwhile. */
+const MOST_MISSING = 6;
 
 /**
  * The way to the process that holds a machine. It does not keep this process's event loop alive, but a call that waits does.
@@ -27,12 +30,16 @@ export class HolderConnection {
   readonly #socket: Socket;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  #missing = 0;
+  #counting: NodeJS.Timeout | null = null;
 
   /** `onNews` hears what nobody has asked for; where it throws, the connection is closed. */
   constructor(socket: Socket, onNews: (news: News) => void) {
     this.#socket = socket;
     socket.unref();
     onReply(socket, (reply) => {
+      this.#missing = 0;
+      if (reply.kind === "alive") return;
       if (reply.kind === "result" || reply.kind === "error" || reply.kind === "progress") this.#answer(reply);
       else this.#tell(reply, onNews);
       if (reply.kind === "shared") send(socket, { kind: "heard", id: reply.id });
@@ -49,7 +56,10 @@ export class HolderConnection {
     return this.#socket.writable;
   }
 
-  /** Throws what the holder's own call throws; HolderGoneError where the holder ends first. Aborting ends the work there. */
+  /**
+   * Throws what the holder's own call throws; HolderGoneError where the holder ends first, SmolVMError "UNRESPONSIVE" where it lives
+   * and says nothing any more. Aborting ends the work there.
+   */
   async call(
     operation: Operation,
     args: object = {},
@@ -65,11 +75,12 @@ export class HolderConnection {
     const cancel = () => send(this.#socket, { kind: "cancel", id });
     if (signal?.aborted) cancel();
     const stopWatching = signal ? watchAbort(signal, cancel) : () => {};
+    this.#counting ??= setInterval(() => this.#countMissing(), ALIVE_MS);
     try {
       return await answer;
     } finally {
       stopWatching();
-      if (this.#pending.size === 0) this.#socket.unref();
+      if (this.#pending.size === 0) this.#rest();
     }
   }
 
@@ -94,8 +105,23 @@ export class HolderConnection {
     if (reply.kind === "error") pending?.reject(decodeError(reply.error));
   }
 
-  #refuseAll(): void {
-    for (const { reject } of this.#pending.values()) reject(new HolderGoneError());
+  #rest(): void {
+    this.#socket.unref();
+    if (this.#counting) clearInterval(this.#counting);
+    this.#counting = null;
+    this.#missing = 0;
+  }
+
+  /** A holder that a signal has stopped keeps its socket, and would be waited for for ever. */
+  #countMissing(): void {
+    this.#missing++;
+    if (this.#missing <= MOST_MISSING) return;
+    this.#refuseAll(() => silentError());
+    this.close();
+  }
+
+  #refuseAll(why: () => Error = () => new HolderGoneError()): void {
+    for (const { reject } of this.#pending.values()) reject(why());
     this.#pending.clear();
   }
 }
@@ -107,4 +133,11 @@ export class HolderGoneError extends SmolVMError {
       remediation: "Look at the machine's status: smolvm ls -a",
     });
   }
+}
+
+export function silentError(cause?: unknown): SmolVMError {
+  return new SmolVMError("UNRESPONSIVE", "The process that holds the machine does not answer.", {
+    remediation: "Look whether it was stopped by a signal; smolvm ls shows its pid.",
+    cause,
+  });
 }

@@ -10,7 +10,7 @@ import { type MachineRecord, type MachineSpec, parseMachineRecord } from "../../
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
 import { hostTrouble } from "../host-trouble.ts";
-import { HolderConnection, type News } from "./connection.ts";
+import { HolderConnection, type News, silentError } from "./connection.ts";
 import { decodeError } from "./errors.ts";
 import { PROTOCOL } from "./protocol.ts";
 import { spawnSupervisor } from "./spawn-supervisor.ts";
@@ -129,10 +129,7 @@ async function greeted(
   } catch (cause) {
     connection.close();
     if (!(cause instanceof OperationTimeoutError)) throw cause;
-    throw new SmolVMError("UNRESPONSIVE", "The process that holds the machine does not answer.", {
-      remediation: "Look whether it was stopped by a signal; smolvm ls shows its pid.",
-      cause,
-    });
+    throw silentError(cause);
   }
   connection.close();
   return null;

@@ -33,6 +33,8 @@ const ReplySchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("result"), id, value: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("error"), id, error: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("progress"), id, progress: v.optional(v.unknown()) }),
+  /** Comes every ALIVE_MS while something is asked for: it is at it. */
+  v.strictObject({ kind: v.literal("alive") }),
   /** Comes alone: it can't hold the machine. */
   v.strictObject({ kind: v.literal("refused"), error: v.optional(v.unknown()) }),
   /** Another process holds the machine: it is to be asked instead. */
@@ -41,6 +43,8 @@ const ReplySchema = v.variant("kind", [
 
 export type Request = v.InferOutput<typeof RequestSchema>;
 export type Reply = v.InferOutput<typeof ReplySchema>;
+
+export const ALIVE_MS = 5_000;
 
 /** An error, or the facts of a copy, of 16 KiB each and more fit in. */
 const LONGEST_LINE_BYTES = 4 * 1024 * 1024;

@@ -8,7 +8,7 @@ import type { Machine } from "../machine.ts";
 import { recordOf } from "../record-keeper.ts";
 import { encodeError } from "./errors.ts";
 import { operations } from "./operations.ts";
-import { onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
+import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
 
 /** How long another user of the machine may take to hear of a new one. Who does not hear it is not listening any more. */
 const HEARD_MS = 1_000;
@@ -142,6 +142,7 @@ export class MachineServer {
     client.calls.set(id, abort);
     const { socket } = client;
     socket.ref(); // whoever holds the machine is not to end amid this
+    const alive = setInterval(() => send(socket, { kind: "alive" }), ALIVE_MS);
     try {
       const value = await operations[operation](this.#machine, args, {
         signal: abort.signal,
@@ -154,6 +155,7 @@ export class MachineServer {
       await this.#machine.records.settled();
       send(socket, { kind: "error", id, error: encodeError(hostTrouble(error)) });
     } finally {
+      clearInterval(alive);
       client.calls.delete(id);
       if (client.calls.size === 0) socket.unref();
     }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { type DetachedProcess, spawnDetached } from "../../host/detached-process.ts";
 import { neededVariables } from "../../host/environment.ts";
+import { turnOver } from "../../state/bounded-log.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 
 const HERE = fileURLToPath(import.meta.url);
@@ -14,6 +15,7 @@ export async function spawnSupervisor(
   name: string,
   { logs }: MachinePaths,
 ): Promise<DetachedProcess> {
+  turnOver(logs.supervisor);
   return spawnDetached([process.execPath, MAIN, name], {
     env: { ...neededVariables(process.env, /^SMOLVM_/), SMOLVM_HOME: state.home },
     outputPath: logs.supervisor.now,

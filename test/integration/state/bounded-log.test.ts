@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { BoundedLog, LOG_FILE_BYTES, readTail } from "../../../src/state/bounded-log.ts";
+import { BoundedLog, LOG_FILE_BYTES, readTail, turnOver } from "../../../src/state/bounded-log.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 let folder = "";
@@ -98,5 +98,18 @@ describe("the tail of a log", () => {
     const tail = await readTail(now);
     expect(tail).toHaveLength(8 * 1024);
     expect(tail.endsWith("xend")).toBe(true);
+  });
+});
+
+describe("a log to which another process adds", () => {
+  it("is begun anew where it is full, and only there", async () => {
+    turnOver({ now, older });
+    await writeFile(now, Buffer.alloc(LOG_FILE_BYTES));
+    turnOver({ now, older });
+    expect(read(now)).toHaveLength(LOG_FILE_BYTES);
+    await writeFile(now, Buffer.alloc(LOG_FILE_BYTES + 1));
+    turnOver({ now, older });
+    expect(read(older)).toHaveLength(LOG_FILE_BYTES + 1);
+    await writeFile(now, "new");
   });
 });

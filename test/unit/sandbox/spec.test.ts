@@ -82,7 +82,7 @@ describe("parseSpec", () => {
     [{ ttl: 1e6 }, /ttl is in seconds; did you mean 1000\?/],
     [{ idleTimeout: "soon" }, /idleTimeout must be .*given "soon"/],
     [{ hostLimits: { memory: 1 } }, /hostLimits has no option "memory"; did you mean "memoryMib"\?/],
-    [{ hostLimits: { memoryMib: 1 } }, /hostLimits.memoryMib must be a whole number from 64/],
+    [{ hostLimits: { memoryMib: 1 } }, /hostLimits.memoryMib must be a whole number from 512/],
     [{ hostLimits: { cpus: 0 } }, /hostLimits.cpus must be a number of processors/],
     [{ signal: {} }, /signal must be an AbortSignal/],
     [{ onProgress: 1 }, /onProgress must be a function/],
