@@ -127,9 +127,13 @@ async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socke
 
 async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>): Promise<string> {
   const line = new Promise<string>((resolve) => {
+    const hear = (text: string) => {
+      if (text.startsWith("ended ")) lifetime.write("KEEP\n");
+      else resolve(text);
+    };
     lifetime.on(
       "data",
-      lineSplitter(256, (text) => resolve(text.toString())),
+      lineSplitter(256, (text) => hear(text.toString())),
     );
   });
   const ended = exited.then(({ exitCode }) => {

@@ -6,7 +6,7 @@
 # EPHEMERAL_FOLDER is absolute and dies with the creator; "" means that no folder does.
 # fd 5 is a socket whose other end only the creator holds:
 #   to the creator      the command's process id, later "ended STATUS", one line each
-#   from the creator    a signal name per line, passed on to the command; KEEP: the folder is to stay
+#   from the creator    a signal name per line, passed on to the command; KEEP, the answer to "ended": the folder is to stay
 #   closed              the creator is dead: the command gets SIGKILL, and the folder is removed
 # fds 3, 4, 6-9 belong to the command alone, so that their other ends see it die at once.
 #
@@ -63,8 +63,11 @@ status=$?
 kill -s KILL "$reader" 2>/dev/null
 wait "$reader" 2>/dev/null
 
-# A write that fails is the proof that nobody is left who could care for the folder.
-if ! echo "ended $status" 2>/dev/null >&5 && [ -n "$folder" ]; then
-  rm -rf -- "$folder"
+# Only an answer is the proof that somebody lives who cares for the folder: what is written may still reach one who is being killed.
+answer=
+echo "ended $status" 2>/dev/null >&5
+if [ -n "$folder" ]; then
+  while [ "$answer" != KEEP ] && read -r answer; do :; done <&5
+  [ "$answer" = KEEP ] || rm -rf -- "$folder"
 fi
 exit "$status"

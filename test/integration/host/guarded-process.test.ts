@@ -162,6 +162,16 @@ describe("a creator that dies", () => {
     await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
   });
 
+  it("at the same moment as the command takes the folder with it: a dying creator answers nothing", async () => {
+    for (let round = 0; round < 10; round++) {
+      mkdirSync(ephemeral, { recursive: true });
+      const { creator, pid } = await startCreator(ephemeral, ["sleep", "60"]);
+      process.kill(pid, "SIGKILL");
+      creator.kill("SIGKILL");
+      await eventually(() => !existsSync(ephemeral), "the folder is removed");
+    }
+  });
+
   it("together with the guardian does so too: the reader is left, and does both", async () => {
     const { creator, pid } = await startCreator(ephemeral, ["sleep", "60"]);
     const guardian = await parentOf(pid);
