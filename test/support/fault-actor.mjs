@@ -45,8 +45,12 @@ const verbs = {
     await (await machine(name)).delete();
     kept.delete(name);
   },
-  /** What the handle says that was kept; "none" where there is none. */
-  status: async (name) => kept.get(name)?.status ?? "none",
+  /** What the handle says that was kept, once it has looked; "none" where there is none. */
+  async status(name) {
+    const vm = kept.get(name);
+    await vm?.info();
+    return vm?.status ?? "none";
+  },
   info: (name) => withFresh(name, (vm) => vm.info()),
   look: (name) => withFresh(name, async ({ status }) => status),
   forget: async (name) => void kept.delete(name),
