@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { isLocked } from "../host/lock.ts";
+import { isLocked, tryLock } from "../host/lock.ts";
 import { endProcess, findOwned, type OwnedProcess } from "../host/owned-processes.ts";
 import { isAlive } from "../host/process-identity.ts";
 import {
@@ -8,6 +8,7 @@ import {
   isAbandoned,
   isBad,
   listLeftFolders,
+  listLeftLocks,
   listMachines,
   removeAbandoned,
   type StoredMachine,
@@ -21,7 +22,7 @@ import { findWornTemplates } from "./templates.ts";
 
 /** Something that nobody needs any more. */
 export interface Leftover {
-  readonly kind: "machine" | "process" | "folder" | "snapshot draft" | "template draft" | "template";
+  readonly kind: "machine" | "process" | "folder" | "lock" | "snapshot draft" | "template draft" | "template";
   readonly name: string;
   readonly path: string | null;
   readonly sizeBytes: number;
@@ -39,8 +40,8 @@ export function collectLeftovers(state: StatePaths): void {
   if (nowMs - (collected.get(state.home) ?? Number.NEGATIVE_INFINITY) < QUIET_MS) return;
   collected.set(state.home, nowMs);
   const collect = async () => {
-    for (const leftover of [...(await leftMachines(state)), ...(await leftFolders(state))])
-      await leftover.remove();
+    for (const find of [leftMachines, leftFolders, leftLocks])
+      for (const leftover of await find(state)) await leftover.remove();
     await collectDrafts(state);
   };
   void collect().catch(() => {}); // the next one tries again, and `prune` says why
@@ -52,6 +53,7 @@ export async function findLeftovers(state: StatePaths): Promise<Leftover[]> {
   const found = await Promise.all([
     leftProcesses(state, new Set(machines.map(({ path }) => path))),
     leftFolders(state),
+    leftLocks(state),
     leftDrafts("snapshot draft", listLeftDrafts(state)),
     leftDrafts("template draft", listLeftTemplates(state)),
     findWornTemplates(state),
@@ -113,6 +115,18 @@ export async function isHeld({ owner }: MachineRecord): Promise<boolean> {
 
 async function leftFolders(state: StatePaths): Promise<Leftover[]> {
   return leftDrafts("folder", listLeftFolders(state));
+}
+
+async function leftLocks(state: StatePaths): Promise<Leftover[]> {
+  return (await listLeftLocks(state)).map((path) => ({
+    kind: "lock",
+    name: basename(path),
+    path,
+    sizeBytes: 0,
+    reason: "whoever removed that machine ended midway",
+    // Whoever has it clears away what others left of it.
+    remove: async () => await (await tryLock(path))?.(),
+  }));
 }
 
 async function leftDrafts(kind: Leftover["kind"], finding: Promise<readonly string[]>): Promise<Leftover[]> {

@@ -17,6 +17,7 @@ import {
   machinePaths,
   recordFile,
   type StatePaths,
+  takeoverOf,
 } from "./paths.ts";
 
 /** A machine as its folder tells. */
@@ -158,6 +159,8 @@ async function unlessFull(error: NodeJS.ErrnoException): Promise<() => Promise<v
 
 /** A draft without a record is younger than this while its maker is still writing it. */
 const DRAFT_GRACE_MS = 60_000;
+/** Longer than a file is there of somebody who is trying to take a lock. */
+const LOCK_GRACE_MS = 20_000;
 
 /** Folders of machines that were not finished, or not removed to the end, and that nobody is at any more. */
 export async function listLeftFolders(state: StatePaths): Promise<string[]> {
@@ -172,6 +175,19 @@ export async function listLeftFolders(state: StatePaths): Promise<string[]> {
   return left.flat();
 }
 
+/** Locks of machines, once each, whose holders died while they removed them. */
+export async function listLeftLocks(state: StatePaths): Promise<string[]> {
+  const names = await readdir(state.machines).catch(() => []);
+  const left = await Promise.all(
+    names.map(async (name) => {
+      const lock = takeoverOf(state, name);
+      const isLeft = lock && (await isOlderThanMs(join(state.machines, name), LOCK_GRACE_MS));
+      return isLeft && !(await isLocked(lock)) ? [lock] : [];
+    }),
+  );
+  return [...new Set(left.flat())];
+}
+
 async function isLeftDraft(folder: string): Promise<boolean> {
   const text = await readFile(recordFile(folder), "utf8").catch(() => "");
   try {
@@ -179,8 +195,12 @@ async function isLeftDraft(folder: string): Promise<boolean> {
   } catch {
     // Its maker may be writing it.
   }
-  const found = await stat(folder).catch(() => null);
-  return found !== null && Date.now() - found.mtimeMs > DRAFT_GRACE_MS;
+  return await isOlderThanMs(folder, DRAFT_GRACE_MS);
+}
+
+async function isOlderThanMs(path: string, ageMs: number): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs > ageMs;
 }
 
 async function publish(state: StatePaths, draft: string, paths: MachinePaths, name: string): Promise<void> {

@@ -112,7 +112,7 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
     record: recordFile(folder),
     lock: join(folder, "lock"),
     environmentLock: join(folder, "environment.lock"),
-    takeover: join(state.machines, `.lock-${id}`),
+    takeover: join(state.machines, `${TAKEOVER_PREFIX}${id}`),
     control: join(folder, "control.sock"),
     disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
@@ -135,6 +135,14 @@ export function sshConfigPattern(state: StatePaths): string {
 
 /** In the machines' folder: half-made ones, and those that are being removed. */
 export const MACHINE_DRAFT_PREFIX = ".draft-";
+/** And the locks of those that somebody removes. */
+const TAKEOVER_PREFIX = ".lock-";
+
+/** The lock that a file in the machines' folder is, or that somebody was trying to take; undefined for any other name. */
+export function takeoverOf(state: StatePaths, name: string): string | undefined {
+  const [lock = ""] = name.slice(1).split(".");
+  return name.startsWith(TAKEOVER_PREFIX) ? join(state.machines, `.${lock}`) : undefined;
+}
 
 function logPaths(folder: string, source: LogSource): LogPaths {
   return { now: join(folder, `${source}.log`), older: join(folder, `${source}.1.log`) };

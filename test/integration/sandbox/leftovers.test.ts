@@ -45,9 +45,14 @@ async function putLeft(): Promise<void> {
   await mkdir(draft);
   await utimes(draft, 1, 1);
   await mkdir(join(folder.state.machines, ".draft-young"));
+  for (const name of [".lock-gone", ".lock-gone.abc"]) {
+    const lock = join(folder.state.machines, name);
+    await writeFile(lock, JSON.stringify(dead()));
+    await utimes(lock, 1, 1);
+  }
 }
 
-const LEFT = [".discarded-abc", ".draft-old", "never-up", "orphan"];
+const LEFT = [".discarded-abc", ".draft-old", ".lock-gone", "never-up", "orphan"];
 const names = () => readdir(folder.state.machines).then((all) => all.sort());
 
 describe("prune", () => {

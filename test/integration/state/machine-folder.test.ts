@@ -3,17 +3,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
+import { tryLock } from "../../../src/host/lock.ts";
 import { findProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
 import {
   claimMachineFolder,
   findMachine,
   isAbandoned,
   listLeftFolders,
+  listLeftLocks,
   listMachines,
   removeMachineFolder,
   writeMachineRecord,
 } from "../../../src/state/machine-folder.ts";
-import { type StatePaths, statePaths } from "../../../src/state/paths.ts";
+import { machinePaths, type StatePaths, statePaths } from "../../../src/state/paths.ts";
 import { ended, recordOf } from "../../support/machine-records.ts";
 
 let state: StatePaths;
@@ -91,6 +93,19 @@ describe("a machine's folder", () => {
     await mkdir(join(state.machines, ".discarded-x"));
     const left = (await listLeftFolders(state)).map((path) => path.slice(state.machines.length + 1));
     expect(left.sort()).toEqual([".discarded-x", ".draft-old"]);
+  });
+
+  it("whose remover was killed has left locks, which are told from those that are held or tried", async () => {
+    await mkdir(state.machines, { recursive: true });
+    const held = await tryLock(machinePaths(state, "held").takeover);
+    const lock = JSON.stringify(dead());
+    for (const name of [".lock-one", ".lock-one.abc", ".lock-two.abc", ".lock-held.abc", ".lock-new"])
+      await writeFile(join(state.machines, name), lock);
+    for (const name of [".lock-one", ".lock-one.abc", ".lock-two.abc", ".lock-held", ".lock-held.abc"])
+      await utimes(join(state.machines, name), 1, 1);
+    const left = (await listLeftLocks(state)).map((path) => path.slice(state.machines.length + 1));
+    expect(left.sort()).toEqual([".lock-one", ".lock-two"]);
+    await held?.();
   });
 });
 
