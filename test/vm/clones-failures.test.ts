@@ -237,24 +237,6 @@ describe("a program that is killed while it makes a template", () => {
   }, 240_000);
 });
 
-describe("a program that is killed while it starts a clone", () => {
-  it("at any step leaves nothing of it, and the template as it was", async () => {
-    await useOne();
-    const create = `await SmolVM.create(${JSON.stringify(CLONE)}); setInterval(() => {}, 1000);`;
-    for (const afterMs of [0, 5, 10, 20, 40, 60, 90, 130, 180, 300]) {
-      const program = startProgram(create, [], home.env);
-      await eventually(() => home.machines().length > 0, "the clone is begun");
-      await new Promise((resolve) => setTimeout(resolve, afterMs));
-      program.kill("SIGKILL");
-      await once(program, "close");
-      // Before QEMU has its guardian a folder can be left: it goes with the next start.
-      expect(await useOne()).toEqual({ way: "template", reason: "", warnings: "" });
-      await eventually(() => home.machines().length === 0, `the clone is gone (${afterMs} ms)`);
-    }
-    onlyTemplate();
-  });
-});
-
 describe("two programs at once", () => {
   it("make one template, and both start from it", async () => {
     const programs = [startProgram(tellWay(), [], home.env), startProgram(tellWay(), [], home.env)];
