@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { findOwned } from "../../src/host/owned-processes.ts";
 import { machinePaths, statePaths } from "../../src/state/paths.ts";
 import { runCli, startCli } from "../setup/cli-process.ts";
-import { eventually } from "../support/eventually.ts";
 import { openHostTerminal } from "../support/host-terminal.ts";
 
 const PREFIX = `cli-${process.pid}`;
@@ -27,11 +27,6 @@ async function json(...args: string[]) {
 
 async function statusOf(name: string): Promise<string> {
   return (await json("inspect", name)).machines[0].status;
-}
-
-function parentOf(pid: number): number {
-  const [, rest = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
-  return Number(rest.split(" ")[1]);
 }
 
 beforeAll(async () => {
@@ -236,13 +231,12 @@ describe("the end", () => {
       "echo up; sleep 600",
     ]);
     await untilPrinted("up");
-    const { pid } = (await json("inspect", name)).machines[0];
-    const guardian = parentOf(pid);
-    process.kill(guardian, "SIGSTOP");
+    const cleaners = (await findOwned(statePaths().machines)).filter((each) => each.folder === folder);
+    expect(cleaners.length).toBeGreaterThan(2); // QEMU, the guardian and its reader
+    child.kill("SIGSTOP");
+    for (const { pid } of cleaners) process.kill(pid, "SIGKILL");
     child.kill("SIGKILL");
     await ended;
-    process.kill(guardian, "SIGKILL");
-    await eventually(() => !existsSync(`/proc/${pid}`), "its QEMU has ended", 5_000);
     const before = await json("prune", "--dry-run");
     expect(before.items.map((item: { name: string }) => item.name)).toContain(name);
     expect(existsSync(folder)).toBe(true);
