@@ -62,8 +62,8 @@ const LOOKS: readonly (readonly [string, string])[] = [
   ["open files", "for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done"],
   ["parameters and options", 'echo "$0|$-|$#|$*|$SHLVL|${OLDPWD-unset}|$IFS|${PS4-}|${OPTIND-}|$!|$?"'],
   ["folder, umask and limits", "pwd; umask; ulimit -a"],
-  // Without the number bash tells of it or not, as it happens.
-  ["traps and jobs", "trap; jobs; true & wait $!; jobs"],
+  // Of a job that has ended bash tells or not, as it happens.
+  ["traps and jobs", "trap; jobs; trap : USR2; trap; sleep 60 & jobs; kill $!"],
   ["aliases and shell options", "alias; set +o; shopt 2>/dev/null"],
   ["signals", "grep -E '^(Sig|Shd)(Blk|Ign|Cgt|Pnd)' /proc/$$/status"],
   [
