@@ -128,7 +128,8 @@ async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socke
 async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>): Promise<string> {
   const line = new Promise<string>((resolve) => {
     const hear = (text: string) => {
-      if (text.startsWith("ended ")) lifetime.write("KEEP\n");
+      if (text.startsWith("ended "))
+        lifetime.end("KEEP\n"); // and no signals any more
       else resolve(text);
     };
     lifetime.on(
@@ -157,7 +158,7 @@ async function waitForEnd(
     return exitInfoFromShell(code);
   }
   // Somebody killed the guardian. Its reader, which is left, has killed the command when the sockets end.
-  lifetime.end("KEEP\n");
+  if (lifetime.writable) lifetime.end("KILL\nKEEP\n");
   await closed(channels, 2_000);
   return exitInfo(null, signal);
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
@@ -91,13 +92,15 @@ export async function listMachines(state: StatePaths): Promise<StoredMachine[]> 
 
 /** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
 export async function removeMachineFolder(state: StatePaths, paths: MachinePaths): Promise<void> {
-  if (!(await exists(paths.folder))) return;
-  const doomed = await mkdtemp(join(state.machines, DISCARDED_PREFIX)).catch(() => undefined);
-  if (doomed !== undefined) {
-    await rename(paths.folder, doomed).catch(() => {}); // another one was first, or it is removed where it is
-    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+  // Nothing is made for it beforehand, which a full disk would refuse. And once it is out of the way, the name may be another one's.
+  const doomed = join(state.machines, `${DISCARDED_PREFIX}${randomUUID()}`);
+  try {
+    await rename(paths.folder, doomed);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
   }
-  await rm(paths.folder, { recursive: true, force: true, maxRetries: 3 });
+  await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
 }
 
 export function isBad(record: MachineRecord | BadRecord): record is BadRecord {

@@ -140,6 +140,17 @@ describe("a guarded command", () => {
     await eventually(async () => !(await findProcess(guarded.pid)), "the command is dead");
   });
 
+  it("leaves its folder to a creator that has lost the reader and lives", async () => {
+    const guarded = await spawnGuarded(["sleep", "60"], { ephemeralFolder: ephemeral });
+    const guardian = await parentOf(guarded.pid);
+    const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
+    process.kill(Number(stdout), "SIGKILL");
+    process.kill(guarded.pid, "SIGKILL");
+    await guarded.exited;
+    await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
+    expect(existsSync(ephemeral)).toBe(true);
+  });
+
   it("leaves its folder to a creator that has lost the guardian and lives", async () => {
     const guarded = await spawnGuarded(["sleep", "60"], { ephemeralFolder: ephemeral, channels: 1 });
     guarded.channels[0]?.resume();
@@ -170,6 +181,17 @@ describe("a creator that dies", () => {
       creator.kill("SIGKILL");
       await eventually(() => !existsSync(ephemeral), "the folder is removed");
     }
+  });
+
+  it("together with the reader does so too: the guardian is left, and does both", async () => {
+    const { creator, pid } = await startCreator(ephemeral, ["sleep", "60"]);
+    const guardian = await parentOf(pid);
+    const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
+    process.kill(Number(stdout), "SIGKILL");
+    creator.kill("SIGKILL");
+    process.kill(pid, "SIGKILL");
+    await eventually(() => !existsSync(ephemeral), "the folder is removed");
+    await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
   });
 
   it("together with the guardian does so too: the reader is left, and does both", async () => {
