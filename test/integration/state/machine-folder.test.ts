@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -74,6 +74,23 @@ describe("a machine's folder", () => {
     await removeMachineFolder(state, paths);
     await removeMachineFolder(state, paths);
     await claim("box");
+  });
+
+  it("that is taken while it is still being removed stays with who has taken it", async () => {
+    const paths = await claim("box");
+    for (let index = 0; index < 300; index++) await writeFile(join(paths.folder, `${index}`), "x");
+    const removing = removeMachineFolder(state, paths);
+    const taken = join(state.machines, "next");
+    await mkdir(taken);
+    await writeFile(join(taken, "disk.qcow2"), "mine");
+    const take = () =>
+      rename(taken, paths.folder).then(
+        () => true,
+        () => false,
+      );
+    while (!(await take()));
+    await removing;
+    expect(await readFile(paths.disk, "utf8")).toBe("mine");
   });
 
   it("is left where its owner died, and only then", async () => {
