@@ -4,6 +4,8 @@
 smolvm=/run/smolvm
 seed=$smolvm/seed
 ssh_port_hex=0016
+nl='
+'
 root_disk=${1:-}
 
 fail() {
@@ -27,12 +29,18 @@ take_identity() {
 } 2>/dev/null
 
 name_in_hosts() {
-	hosts='' has_name=
+	old='' hosts='' has_name=''
 	while read -r line; do
-		case $line in 127.0.1.1*) has_name=1 ;; *) hosts="$hosts$line
-" ;; esac
+		old="$old$line$nl"
+		case $line in 127.0.1.1*) line="127.0.1.1 $name" has_name=1 ;; esac
+		hosts="$hosts$line$nl"
 	done </etc/hosts
-	if [ "$has_name" ]; then echo "${hosts}127.0.1.1 $name" >/etc/hosts; else echo "127.0.1.1 $name" >>/etc/hosts; fi
+	if [ "$has_name" ]; then overwrite "${old%"$nl"}" "${hosts%"$nl"}" /etc/hosts; else echo "127.0.1.1 $name" >>/etc/hosts; fi
+}
+
+# In place where it can be: to cut a file short first has ext4 write it to the disk at once.
+overwrite() { # old new file
+	if [ ${#1} -le ${#2} ]; then echo "$2" 1<>"$3"; else echo "$2" >"$3"; fi
 }
 
 # Grows the file system to its disk. The common case, a disk as large as the image's, takes no process to find out: the
@@ -91,13 +99,18 @@ listening() {
 	return 1
 }
 
+# Without a process: nobody writes there.
+pause() { # seconds
+	read -r -t "$1" _ <&9
+}
+
 wait_for_server() {
-	exec 9<>$smolvm/never # nobody writes to it: `read -t` is a pause without a process
+	exec 9<>$smolvm/never
 	ticks=0
 	until listening </proc/net/tcp || listening </proc/net/tcp6; do
 		ticks=$((ticks + 1))
 		[ $ticks -le 6000 ] || fail "the SSH server $server does not listen"
-		read -r -t 0.005 _ <&9
+		pause 0.005
 	done
 }
 
@@ -108,57 +121,43 @@ read_console() {
 		*"smolvm poweroff") kill -USR2 1 ;;
 		*"smolvm ready?") echo "smolvm: ready" ;;
 		*"smolvm quiet? "*) come_to_rest "${line##* }" ;;
-		*"smolvm identity "*) take_new_identity ${line##*smolvm identity } ;;
+		*"smolvm time "*) (exec_date ${line##*smolvm time }) ;;
 		esac
 	done </dev/console
 }
 
-# A guest that was restored from a template has the template's name, machine-id and time until it is told its own, and draws
-# the same random numbers as every other one until the kernel has noticed.
-take_new_identity() { # hostname machine-id epoch-seconds number-of-the-request
-	TZ=UTC0 date -s "@$3" >/dev/null
+# Waits for the host to say who this machine is now: a guest that was restored has the name, the machine-id and the time of the
+# saved one until then. On a port of its own, which is there at once and costs a restored guest much less than its console.
+# The process that sets the time waits too, and ends with this one: to start it is dear in code that has not been translated.
+read_identities() { # port
+	while :; do
+		{ read -r time request && exec_date "$time" "$request"; } <$smolvm/times >&5 5>&- 6>&- &
+		read -r name id time request keeps <&5 || break
+		[ "$keeps" ] && leave_connections "$keeps"
+		take_new_identity "$name" "$id"
+		echo "$time $request" >&6
+		wait $!
+		pause 1 # what comes next is the first command
+	done 5<>"$1" 6<>$smolvm/times
+	pause 3
+} 2>/dev/null
+
+
+take_new_identity() { # hostname machine-id
 	echo "$1" >/proc/sys/kernel/hostname
 	name=$1
 	read -r old_name </etc/hostname
 	overwrite "$old_name" "$name" /etc/hostname
 	name_in_hosts
 	read -r old_id </etc/machine-id
-	if [ "$2" != "$old_id" ]; then
-		[ "$5" ] && leave_connections "$5"
-		wait_for_seed || { echo "smolvm: failed: the kernel did not notice that it is another machine now" && return; }
-		overwrite "$old_id" "$2" /etc/machine-id
-	fi
-	echo "smolvm: identity $4"
-} 2>/dev/null
-
-# In place where it can be: to cut a file short first has ext4 write it to the disk at once.
-overwrite() { # old new file
-	if [ ${#1} -le ${#2} ]; then echo "$2" 1<>"$3"; else echo "$2" >"$3"; fi
+	overwrite "$old_id" "$2" /etc/machine-id
 }
 
-# The kernel says each time that it is another virtual machine now and has new random numbers. It numbers what it says
-# ("level,number,time,…;text"): the number of the last time is kept. One reader is enough, and one that was ended is replaced.
-watch_seeds() {
-	[ -e /sys/bus/platform/drivers/vmgenid ] || [ -e /sys/bus/acpi/drivers/vmgenid ] || return
-	read -r watcher <$smolvm/seed-watcher && kill -0 "$watcher" && return
-	[ -e $smolvm/seeds ] || echo 0 >$smolvm/seeds
-	cat /dev/kmsg | while read -r line; do
-		case $line in *"crng reseeded due to virtual machine fork"*) line=${line#*,} && echo "${line%%,*}" >$smolvm/seeds ;; esac
-	done &
-	echo $! >$smolvm/seed-watcher
-} 2>/dev/null
-
-# Longer than QEMU or the kernel ever took.
-wait_for_seed() {
-	watch_seeds || return
-	read -r old_seed <$smolvm/old-seed || old_seed=0
-	ticks=0
-	until read -r seed <$smolvm/seeds && [ "$seed" -gt "$old_seed" ]; do
-		ticks=$((ticks + 1))
-		[ $ticks -le 2000 ] || return
-		read -r -t 0.005 _ <&9
-	done
-	echo "$seed" >$smolvm/old-seed
+# Sets the time, and says so in one. An applet of busybox needs no other program for `exec`; and no time zone is looked for, where
+# there is not even a folder.
+exec_date() {
+	export TZ=UTC0 TZDIR=/none
+	exec date -s "@$1" "+smolvm: identity $2"
 }
 
 # This machine was copied while its source was in use: nobody is at the other end of the source's connections. What ran through
@@ -191,10 +190,10 @@ drain() { # file-with-pids
 	while read -r pid; do
 		[ "$pid" ] || continue
 		for fd in 1 8; do
-			cat "/proc/$pid/fd/$fd" >/dev/null &
+			(cat "/proc/$pid/fd/$fd" >/dev/null &)
 		done
 	done <"$1"
-	read -r -t 0.02 _ <&9 # they are open before the other readers go
+	pause 0.02 # they are open before the other readers go
 }
 
 move_out() { # file-with-pids
@@ -207,17 +206,18 @@ move_out() { # file-with-pids
 	done
 }
 
-# Before a template is saved: nothing may live but PID 1, this reader, the server, the two that watch for seeds and what the
+# Before a template is saved: nothing may live but PID 1, this reader, the server, the two that wait for an identity and what the
 # host says; nothing may be at work; and the disk must have it all.
 come_to_rest() { # how-many-others-may-live
-	watch_seeds || { echo "smolvm: failed: this kernel has no vmgenid: its clones would draw the same random numbers" && return; }
+	[ -e /sys/bus/platform/drivers/vmgenid ] || [ -e /sys/bus/acpi/drivers/vmgenid ] ||
+		{ echo "smolvm: failed: this kernel has no vmgenid: its clones would draw the same random numbers" && return; }
 	ticks=0
 	rested=0
 	until [ $rested -ge 5 ]; do
 		ticks=$((ticks + 1))
 		[ $ticks -le 250 ] || return
 		if only_we_live "$1" && nothing_runs; then rested=$((rested + 1)); else rested=0; fi
-		read -r -t 0.02 _ <&9
+		pause 0.02
 	done
 	sync
 	echo "smolvm: quiet"
@@ -228,7 +228,7 @@ only_we_live() {
 	for exe in /proc/[0-9]*/exe; do
 		[ -e "$exe" ] && living=$((living + 1))
 	done
-	[ $living -le $((5 + $1)) ]
+	[ $living -eq $((5 + $1)) ]
 }
 
 nothing_runs() { # but this shell
@@ -250,7 +250,7 @@ end_machine() { # poweroff or reboot
 	ticks=0
 	while others_live && [ $ticks -lt 100 ]; do
 		ticks=$((ticks + 1))
-		read -r -t 0.01 _ <&9
+		pause 0.01
 	done
 	kill -KILL -1
 	sync
@@ -264,6 +264,7 @@ supervise() {
 	while :; do
 		kill -0 "$console_reader" || { read_console & console_reader=$!; }
 		kill -0 "$server_pid" || { start_server & server_pid=$!; }
+		kill -0 "$identity_reader" || { read_identities "$identity_port" & identity_reader=$!; }
 		wait
 	done 2>/dev/null
 }
@@ -283,5 +284,8 @@ trap 'end_machine poweroff' USR1 USR2
 trap 'end_machine reboot' TERM
 read_console &
 console_reader=$!
+for identity_port in /dev/vport*p3; do read_identities "$identity_port" & done
+identity_reader=$!
+echo 6 >/proc/sys/kernel/printk # the host is to hear that the random numbers are new: see docs/clones.md
 echo "smolvm: ready"
 supervise

@@ -12,6 +12,8 @@ for port in /sys/class/virtio-ports/*; do
 done 2>/dev/null
 shift 2
 [ -c "$main" ] && [ -c "$errors" ] || exit 1
+# What the worker reads when its first command has ended is known to the kernel then.
+if [ "$3" ]; then mkdir -p "$3" && read -r _ <"$3/cgroup.events"; fi
 # A port can be opened only once: a command that opens its /dev/stderr again needs a pipe there, as it has over SSH.
 mkfifo /run/smolvm.out /run/smolvm.err || exit 1
 exec 3<>"$main"

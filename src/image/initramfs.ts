@@ -32,6 +32,7 @@ export async function baseInitramfs(
       link(`smolvm/skeleton/dev/${name}`, `/proc/self/fd/${fd}`),
     ),
     { path: "smolvm/never", mode: FIFO },
+    { path: "smolvm/times", mode: FIFO },
     { path: "smolvm/busybox", mode: PROGRAM, data: files.get("bin/busybox") },
     ...["sh", "busybox"].map((name) => link(`usr/bin/${name}`, "/smolvm/busybox")),
     { path: "init", mode: PROGRAM, data: await readGuestFile("init.sh") },

@@ -1,24 +1,24 @@
 import type { DiskLayer, MachineDescription, MachineDisk, MachineNetwork } from "./description.ts";
 import type { QemuFeatures } from "./features.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
-import { SERIAL_PORT_NAMES } from "./serial-ports.ts";
+import { SERIAL_PORT_NAMES, serialPortId } from "./serial-ports.ts";
 
 /** Where QEMU's monitor and the guest's console lead to. */
 export interface Wires {
   readonly qmp: string;
   readonly console: string;
-  readonly serial: readonly [main: string, errors: string];
+  readonly serial: readonly [main: string, errors: string, identity: string];
 }
 
 /** The sockets that QEMU is handed down: src/host/guarded-process.ts deals them out from fd 3 on. */
 const HANDED_DOWN: Wires = {
   qmp: "socket,fd=3",
   console: "socket,fd=4",
-  serial: ["socket,fd=6", "socket,fd=7"],
+  serial: ["socket,fd=6", "socket,fd=7", "socket,fd=8"],
 };
 
 /** For a person who starts the same QEMU by hand: the guest's console is the terminal. */
-export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off", serial: ["null", "null"] };
+export const TERMINAL: Wires = { qmp: "null", console: "stdio,signal=off", serial: ["null", "null", "null"] };
 
 /** The name of the one network, as forwarding commands need it. */
 export const NETWORK_ID = "net0";
@@ -136,8 +136,14 @@ function networkArguments({ mode, sshForward }: MachineNetwork): string[] {
     ...(mode === "off" ? ["restrict=on"] : []),
     ...(sshForward ? ["hostfwd=tcp:127.0.0.1:0-:22"] : []),
   ];
-  // No option ROM: nobody boots from the network, and the firmware would load it first.
-  return ["-netdev", options.join(","), "-device", `virtio-net-pci,netdev=${NETWORK_ID},romfile=`];
+  // No option ROM: nobody boots from the network, and the firmware would load it first. And no announcement from a guest that was
+  // restored: it has more urgent things to do.
+  return [
+    "-netdev",
+    options.join(","),
+    "-device",
+    `virtio-net-pci,netdev=${NETWORK_ID},romfile=,guest_announce=off`,
+  ];
 }
 
 /** Ways to the host for what is to be there at once when a saved machine is restored. */
@@ -146,8 +152,8 @@ function serialArguments(wires: Wires["serial"]): string[] {
     ...["-chardev", `${wires[index]},id=serial${index}`],
     ...[
       "-device",
-      `virtserialport,id=port${index},bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`,
+      `virtserialport,id=${serialPortId(index)},bus=serial.0,nr=${index + 1},chardev=serial${index},name=${name}`,
     ],
   ]);
-  return ["-device", "virtio-serial-pci,id=serial,max_ports=3", ...ports];
+  return ["-device", "virtio-serial-pci,id=serial,max_ports=4", ...ports];
 }

@@ -10,8 +10,10 @@ export type GuestMessage =
   | { readonly kind: "done" }
   /** Nothing runs but what the guest is made of, and its disk has everything. */
   | { readonly kind: "quiet" }
-  /** It is now who that request told it to be. */
-  | { readonly kind: "identity"; readonly request: number };
+  /** It is now who that request told it to be, or has the time that it brought. */
+  | { readonly kind: "identity"; readonly request: number }
+  /** Its kernel has noticed that it is another machine now, and has new random numbers. */
+  | { readonly kind: "reseeded" };
 
 /** Who a restored guest is to be. */
 export interface GuestIdentity {
@@ -24,27 +26,35 @@ export interface GuestIdentity {
   readonly keeps?: string | undefined;
 }
 
+/** Linux, drivers/char/random.c: add_vmfork_randomness(). */
+const RESEEDED = "crng reseeded due to virtual machine fork";
 const LONGEST_LINE_BYTES = 8 * 1024;
 const TAIL_BYTES = 64 * 1024;
 
-/** The guest's one serial line: its last words are kept, its messages are understood. */
+/** The guest's serial line: its last words are kept, its messages are understood, and those of the port at which it hears who it is. */
 export class GuestConsole {
   /** Settles when nothing more can come; never rejects. */
   readonly closed: Promise<void>;
   readonly #stream: Duplex;
+  readonly #port: Duplex;
   readonly #lines = new Listeners<string>();
   readonly #messages = new Listeners<GuestMessage>();
   #tail = "";
   #last: GuestMessage | null = null;
 
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, port: Duplex) {
     this.#stream = stream;
+    this.#port = port;
     stream.on("data", (chunk: Buffer) => this.#remember(chunk));
     stream.on(
       "data",
       lineSplitter(LONGEST_LINE_BYTES, (line) => this.#receive(line)),
     );
-    stream.on("error", () => {}); // told by `closed`
+    port.on(
+      "data",
+      lineSplitter(LONGEST_LINE_BYTES, (line) => this.#understand(line.toString("utf8"))),
+    );
+    for (const each of [stream, port]) each.on("error", () => {}); // told by `closed`
     this.closed = new Promise((resolve) => {
       stream.once("close", resolve);
       stream.once("end", resolve);
@@ -90,18 +100,24 @@ export class GuestConsole {
     this.#say(`quiet? ${staying}`);
   }
 
-  /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. */
+  /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. Once: it is heard. */
   giveIdentity(
     { hostname, machineId, wasInUse, keeps = "-" }: GuestIdentity,
     epochSeconds: number,
     request: number,
   ): void {
     const use = wasInUse ? ` ${keeps}` : "";
-    this.#say(`identity ${hostname} ${machineId} ${epochSeconds} ${request}${use}`);
+    if (this.#port.writable) this.#port.write(`${hostname} ${machineId} ${epochSeconds} ${request}${use}\n`);
+  }
+
+  /** Gives it the time again, and is answered in the same way. */
+  giveTime(epochSeconds: number, request: number): void {
+    this.#say(`time ${epochSeconds} ${request}`);
   }
 
   close(): void {
     this.#stream.destroy();
+    this.#port.destroy();
   }
 
   #say(words: string): void {
@@ -116,6 +132,10 @@ export class GuestConsole {
   #receive(bytes: Buffer): void {
     const line = withoutReturns(bytes.toString("utf8"));
     this.#lines.emit(line);
+    this.#understand(line);
+  }
+
+  #understand(line: string): void {
     const message = parseGuestMessage(line);
     if (message === undefined) return;
     if (message.kind !== "progress") this.#last = message;
@@ -125,9 +145,9 @@ export class GuestConsole {
 
 /** A message at the end of a console line; kernel messages may stand before it. */
 export function parseGuestMessage(line: string): GuestMessage | undefined {
-  const match = /smolvm: (?:(ready|done|quiet)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(
-    line.trimEnd(),
-  );
+  const text = line.trimEnd();
+  if (text.endsWith(RESEEDED)) return { kind: "reseeded" };
+  const match = /smolvm: (?:(ready|done|quiet)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(text);
   if (match === null) return undefined;
   if (match[1] === "ready" || match[1] === "done" || match[1] === "quiet") return { kind: match[1] };
   if (match[2]) return { kind: "failed", reason: (match[3] ?? "").trim() };

@@ -8,6 +8,9 @@ import type { Accelerator } from "./description.ts";
 const EMULATION_ARGS = [
   "norandmaps",
   "mitigations=off",
+  "lsm=landlock,yama",
+  "tsc=nowatchdog",
+  "nowatchdog",
   "cryptomgr.notests",
   "initcall_blacklist=jent_mod_init",
 ];

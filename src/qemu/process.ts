@@ -7,8 +7,8 @@ import { GuestConsole } from "./console.ts";
 import { ended, readOutput, tellingLine } from "./output.ts";
 import { QmpError } from "./qmp/error.ts";
 
-/** QMP, the console, and the two serial ports of a machine that has them. */
-const CHANNELS = 4;
+/** QMP, the console, and the three serial ports. */
+const CHANNELS = 5;
 /** The number under which QEMU finds the first open file that it is handed down. */
 export const FIRST_FILE_FD = inheritedFd(CHANNELS);
 
@@ -33,14 +33,14 @@ export class QemuProcess {
   #exit: MachineExit | null = null;
 
   private constructor(guarded: GuardedProcess, commandLine: string) {
-    const [qmpStream, consoleStream, main, errors] = guarded.channels;
-    if (!qmpStream || !consoleStream || !main || !errors)
+    const [qmpStream, consoleStream, main, errors, identity] = guarded.channels;
+    if (!qmpStream || !consoleStream || !main || !errors || !identity)
       throw new HostError("QEMU was started without its sockets.");
     this.pid = guarded.pid;
     this.commandLine = commandLine;
     this.qmpStream = qmpStream;
     this.serialStreams = [main, errors];
-    this.console = new GuestConsole(consoleStream);
+    this.console = new GuestConsole(consoleStream, identity);
     this.#guarded = guarded;
     this.#output = readOutput(guarded);
     this.exited = this.#waitForExit();

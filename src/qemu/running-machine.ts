@@ -2,7 +2,7 @@ import type { BootError } from "../errors.ts";
 import type { GuestConsole, GuestIdentity } from "./console.ts";
 import { type DiskFreezer, prepareFreeze } from "./freeze.ts";
 import { holdNetwork } from "./hold-network.ts";
-import { giveIdentity } from "./identity.ts";
+import { goOnAs } from "./identity.ts";
 import { copyLive, type LiveCopyOptions } from "./live-copy.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
@@ -67,9 +67,12 @@ export class QemuMachine {
     await waitForQuiet(this.#process, this.qmp, staying, options);
   }
 
-  /** Makes a restored guest that runs a machine of its own: name, machine-id, clock. BootError where it does not answer in time. */
-  async giveIdentity(identity: GuestIdentity, options: WaitOptions): Promise<void> {
-    await giveIdentity(this.#process, this.qmp, identity, options);
+  /**
+   * Lets a restored guest go on as a machine of its own: name, machine-id, clock, random numbers. BootError where it does not answer in
+   * time.
+   */
+  async goOnAs(identity: GuestIdentity, options: WaitOptions): Promise<void> {
+    await goOnAs(this.#process, this.qmp, identity, options);
   }
 
   /**

@@ -14,7 +14,7 @@ interface Step {
 
 const ASK_AGAIN_MS = 500;
 /** What only a guest of ours says, and only once it listens. */
-const LISTENING: ReadonlySet<string> = new Set(["ready", "quiet", "identity"]);
+const LISTENING: ReadonlySet<string> = new Set(["ready", "quiet", "identity", "reseeded"]);
 
 /** Climbs the ladder until QEMU is gone. */
 export async function shutDown(

@@ -11,7 +11,7 @@ import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
-import { openRunner } from "./runner.ts";
+import { openRunner, writeSshFiles } from "./runner.ts";
 import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
 /** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
@@ -95,12 +95,13 @@ async function cloneTemplate(
     await requireUntouched(template.paths.memory, template.record.memory);
     const { shell, hostKey } = template.record;
     const early = shell && { left: shell, isFresh: true, ports: qemu.serial, hostname: spec.name };
-    runner = await openRunner(machine, qemu, setup, parseHostKey(hostKey), early);
+    const serverKey = parseHostKey(hostKey);
+    runner = openRunner(machine, qemu, setup, serverKey, early);
     clock.mark("restore");
-    await qemu.resume();
-    if (!early) runner.preconnect(PRECONNECT_MS);
-    await qemu.giveIdentity({ hostname: spec.name, machineId: machine.machineId, wasInUse: false }, left());
+    const identity = { hostname: spec.name, machineId: machine.machineId, wasInUse: false };
+    await Promise.all([qemu.goOnAs(identity, left()), writeSshFiles(machine, qemu, setup, serverKey)]);
     clock.mark("identity");
+    if (!early) runner.preconnect(PRECONNECT_MS);
     return { qemu, runner, hostKey };
   } catch (error) {
     await runner?.close();

@@ -9,7 +9,7 @@ import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
-import { openRunner } from "./runner.ts";
+import { openRunner, writeSshFiles } from "./runner.ts";
 import { type Seed, writeSeededInitramfs } from "./seed.ts";
 import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
@@ -40,8 +40,8 @@ export async function bootCold(
   const up = await bringUp({ description, launch, setup, warn }, context, clock);
   try {
     if (!files.startsSsh) return { qemu: up, runner: null, hostKey: null };
-    const runner = await openRunner(machine, up, setup, hostKey);
-    return { qemu: up, runner, hostKey: hostKey.publicLine };
+    await writeSshFiles(machine, up, setup, hostKey);
+    return { qemu: up, runner: openRunner(machine, up, setup, hostKey), hostKey: hostKey.publicLine };
   } catch (error) {
     await up.kill();
     throw error;

@@ -3,7 +3,7 @@ import { SmolVMError } from "../errors.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
-import { SERIAL_PORT_NAMES } from "../qemu/serial-ports.ts";
+import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import { findBase, identityOfFile, linkFile, listLayers, shareDisk } from "../state/disk-layers.ts";
 import { diskBase, diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
@@ -52,7 +52,7 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
   const draft = await openSnapshotDraft(machine.state);
   let target: QemuMachine | undefined;
   const { qemu, runner } = booted;
-  const lending = runner?.lendShell(() => qemu.reopenSerial(), SERIAL_PORT_NAMES);
+  const lending = runner?.lendShell(() => qemu.reopenSerial(), SHELL_PORT_NAMES);
   try {
     target = await launchTarget(machine, booted.setup, draft, options);
     const lent = await lending;

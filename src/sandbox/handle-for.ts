@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import type { Handle } from "./handle.ts";
+import { newMachineId } from "./machine-id.ts";
 import { newMachine } from "./new-machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 import { ownMachine } from "./own-machine.ts";
@@ -52,7 +52,7 @@ function firstRecord(spec: MachineSpec): MachineRecord {
     formatVersion: RECORD_FORMAT,
     createdAt: now,
     spec,
-    machineId: randomBytes(16).toString("hex"),
+    machineId: newMachineId(),
     hostKey: null,
     wasBooted: false,
     status: { phase: "created", reason: "", since: now },

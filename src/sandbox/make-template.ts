@@ -1,12 +1,14 @@
-import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
-import type { QemuMachine } from "../qemu/machine.ts";
-import { SERIAL_PORT_NAMES } from "../qemu/serial-ports.ts";
+import { open, rm } from "node:fs/promises";
+import type { MachineDescription } from "../qemu/description.ts";
+import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import type { LeftShell } from "../ssh/early-shell.ts";
 import { generateHostKey, type HostKey } from "../ssh/keys.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
+import { bounded } from "../util/bounded.ts";
 import { bringUp, ownDisks, seededInitramfs } from "./cold.ts";
+import { newMachineId } from "./machine-id.ts";
 import { PhaseClock } from "./phases.ts";
 import { Run } from "./run.ts";
 import { runnerFor } from "./runner.ts";
@@ -29,9 +31,13 @@ const HOSTNAME = "localhost";
 const LEFT_PROCESSES = 4;
 const QUIET_MS = 20_000;
 const SAVE_MS = 30_000;
+const IDENTITY_MS = 20_000;
+const PORTS_MS = 5_000;
 
 /**
- * Boots a machine for nobody, uses it once so that what commands need is in its memory, lets it come to rest, and saves it.
+ * Boots a machine for nobody, uses it once so that what commands need is in its memory, lets it come to rest, and saves it. Then
+ * goes on with what was saved, as a clone would, and saves that: what a kernel does only the first time that it finds itself to be a
+ * clone (threads, cached files and folders) no clone has to do again.
  * It dies with this process, its half-made files too. Needs the lock of the key.
  */
 export async function makeTemplate(plan: TemplatePlan, context: BootContext): Promise<Template> {
@@ -41,67 +47,107 @@ export async function makeTemplate(plan: TemplatePlan, context: BootContext): Pr
   const draft = await openTemplateDraft(state, key);
   try {
     const hostKey = generateHostKey();
-    const qemu = await bootForSaving(plan, draft, hostKey, context);
-    try {
-      const shell = await warmUp(qemu, plan, hostKey, context.signal);
-      await qemu.waitQuiet(shell ? LEFT_PROCESSES : 0, { timeoutMs: QUIET_MS, signal: context.signal });
-      await qemu.save({ statePath: draft.state, timeoutMs: SAVE_MS, signal: context.signal });
-      await qemu.kill();
-      return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine, shell });
-    } finally {
-      await qemu.kill();
-    }
+    const description = await describeTemplate(plan, draft, hostKey);
+    const making = { plan, draft, hostKey, description, signal: context.signal };
+    const booted = await bringUp({ description, ...launchInto(making) }, context, new PhaseClock());
+    const left = await useAndSave(making, booted, null);
+    const shell = await useAndSave(making, await rehearse(making), left);
+    return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine, shell });
   } catch (error) {
     await rm(draft.folder, { recursive: true, force: true });
     throw error;
   }
 }
 
-async function bootForSaving(
-  { spec, state, setup, warn }: TemplatePlan,
+interface Making {
+  readonly plan: TemplatePlan;
+  readonly draft: SavedMachinePaths;
+  readonly hostKey: HostKey;
+  readonly description: MachineDescription;
+  readonly signal: AbortSignal;
+}
+
+async function describeTemplate(
+  { spec, setup }: TemplatePlan,
   draft: SavedMachinePaths,
   hostKey: HostKey,
-  context: BootContext,
-): Promise<QemuMachine> {
-  const { files, key, qemu } = setup;
+): Promise<MachineDescription> {
+  const { files, key } = setup;
   const initramfs = await seededInitramfs(files, draft.initramfs, {
     hostname: HOSTNAME,
-    machineId: randomBytes(16).toString("hex"),
+    machineId: newMachineId(),
     authorizedKey: key.publicLine,
     hostKey: hostKey.dropbear,
   });
-  const description = describe(spec, setup, {
+  return describe(spec, setup, {
     name: "smolvm-template",
     initramfs,
     disks: await ownDisks(files.disk, draft.folder, spec.diskMib, false),
     memoryFile: { path: draft.memory, shared: true },
   });
-  const launch = { state, qemu, ephemeralFolder: draft.folder };
-  return bringUp({ description, launch, setup, warn }, context, new PhaseClock());
+}
+
+function launchInto({ plan, draft }: Pick<Making, "plan" | "draft">) {
+  const { state, setup, warn } = plan;
+  return { launch: { state, qemu: setup.qemu, ephemeralFolder: draft.folder }, setup, warn };
+}
+
+/** The saved machine, as the only clone that keeps its memory. */
+async function rehearse(making: Making): Promise<QemuMachine> {
+  const { draft, description, signal } = making;
+  const saved = await open(draft.state, "r");
+  try {
+    const qemu = await launchMachine(
+      { ...description, initramfs: null },
+      { ...launchInto(making).launch, saved: { fd: saved.fd, leavesMemoryOut: true }, signal },
+    );
+    const identity = { hostname: HOSTNAME, machineId: newMachineId(), wasInUse: false };
+    return await qemu.goOnAs(identity, { timeoutMs: IDENTITY_MS, signal }).then(
+      () => qemu,
+      (error) => qemu.kill().then(() => Promise.reject(error)),
+    );
+  } finally {
+    await saved.close();
+  }
+}
+
+/** Gives the shell that was left in what is saved; null where there is none. QEMU is ended. */
+async function useAndSave(
+  making: Making,
+  qemu: QemuMachine,
+  before: LeftShell | null,
+): Promise<LeftShell | null> {
+  const { draft, signal } = making;
+  try {
+    const shell = await use(making, qemu, before);
+    await qemu.waitQuiet(shell ? LEFT_PROCESSES : 0, { timeoutMs: QUIET_MS, signal });
+    await qemu.save({ statePath: draft.state, timeoutMs: SAVE_MS, signal });
+    return shell;
+  } finally {
+    await qemu.kill();
+  }
 }
 
 /** The connection is closed again: what lived through it would live in every clone. Only the shell that it leaves is to. */
-async function warmUp(
+async function use(
+  { plan, hostKey, signal }: Making,
   qemu: QemuMachine,
-  { spec, setup }: TemplatePlan,
-  hostKey: HostKey,
-  signal: AbortSignal,
+  before: LeftShell | null,
 ): Promise<LeftShell | null> {
+  const { spec, setup } = plan;
   const vmId = spec.id;
-  const runner = runnerFor(qemu, setup, {
-    vmId,
-    user: spec.sshUser,
-    hostKey,
-    isPaused: () => false,
-    early: null,
-  });
+  const early = before && { left: before, isFresh: true, ports: qemu.serial, hostname: HOSTNAME };
+  const to = { vmId, user: spec.sshUser, hostKey, isPaused: () => false, early };
+  const runner = runnerFor(qemu, setup, to);
   const run = (command: string | string[], shell: "raw" | "login") =>
     new Run(async () => ({ runner, vmId }), command, { shell, signal });
   try {
-    await run("true", "raw");
     await run("true", "login");
+    await run("true", "raw");
     await run(["true"], "raw");
-    return await runner.leaveShell(qemu.serial, SERIAL_PORT_NAMES);
+    if (!before) return await runner.leaveShell(qemu.serial, SHELL_PORT_NAMES);
+    await bounded(qemu.serial.free, { operation: "Waiting for the ports", timeoutMs: PORTS_MS, signal });
+    return await runner.leaveShell(qemu.reopenSerial(), SHELL_PORT_NAMES);
   } finally {
     await runner.close();
   }

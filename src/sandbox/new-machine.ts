@@ -1,10 +1,10 @@
-import { randomBytes } from "node:crypto";
 import { decodeHostKey } from "../ssh/keys.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import { traceStatus } from "./diagnostics.ts";
 import type { Machine } from "./machine.ts";
+import { newMachineId } from "./machine-id.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
 import { RecordKeeper } from "./record-keeper.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -23,7 +23,7 @@ export function newMachine(
     status: new StatusCell(spec.name),
     surroundings: { logger, ...(onProgress && { onProgress }), ...(signal && { signal }) },
     createdAt: new Date().toISOString(),
-    machineId: randomBytes(16).toString("hex"),
+    machineId: newMachineId(),
     hostKey: null,
     wasBooted: false,
     folder: null,

@@ -9,23 +9,31 @@ import type { Setup } from "./setup.ts";
 /** What is known of the server beforehand: nobody else can show this key. */
 export type ServerKey = Pick<HostKey, "publicBlob" | "publicLine">;
 
-/** What reaches a machine that is up: it connects with the first command. The key is pinned for other SSH clients too. */
-export async function openRunner(
-  { spec, status, folder }: Machine,
+/** For other SSH clients: where the machine is, with its key pinned. */
+export async function writeSshFiles(
+  { spec, folder }: Machine,
+  { sshPort }: QemuMachine,
+  { key }: Setup,
+  hostKey: ServerKey,
+): Promise<void> {
+  if (!folder) return;
+  const port = sshPort ?? 0;
+  const { knownHosts, sshConfig } = folder;
+  const address = { port, user: spec.sshUser, keyPath: key.path, knownHosts };
+  await Promise.all([
+    writeFile(knownHosts, formatKnownHosts(port, hostKey.publicLine), { mode: 0o600 }),
+    writeFile(sshConfig, formatSshConfig(spec.name, address), { mode: 0o600 }),
+  ]);
+}
+
+/** What reaches a machine that is up: it connects with the first command. */
+export function openRunner(
+  { spec, status }: Machine,
   qemu: QemuMachine,
   setup: Setup,
   hostKey: ServerKey,
   early: EarlyAccess | null = null,
-): Promise<CommandRunner> {
-  if (folder) {
-    const port = qemu.sshPort ?? 0;
-    const { knownHosts, sshConfig } = folder;
-    const address = { port, user: spec.sshUser, keyPath: setup.key.path, knownHosts };
-    await Promise.all([
-      writeFile(knownHosts, formatKnownHosts(port, hostKey.publicLine), { mode: 0o600 }),
-      writeFile(sshConfig, formatSshConfig(spec.name, address), { mode: 0o600 }),
-    ]);
-  }
+): CommandRunner {
   return runnerFor(qemu, setup, {
     vmId: spec.id,
     user: spec.sshUser,

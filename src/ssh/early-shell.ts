@@ -38,7 +38,7 @@ export const LEFT_SLOT = 0;
 /** No machine's: it counts from 0. */
 const STALE_EPOCH = -1;
 /** While the first command is young it has the guest to itself; what is longer needs a keeper soon. */
-const CONNECT_AFTER_MS = 100;
+const CONNECT_AFTER_MS = 400;
 
 /**
  * The worker that a machine was saved with: its login shell has read the profile and waits. The first commands of a restored
@@ -47,6 +47,8 @@ const CONNECT_AFTER_MS = 100;
 export class EarlyShell implements Place {
   readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
   readonly lost: Promise<void>;
+  /** Resolves when another shell may come to its ports. */
+  readonly portsFree: Promise<void>;
   readonly #left: LeftShell;
   readonly #worker: Worker;
   readonly #activity: Activity;
@@ -64,6 +66,7 @@ export class EarlyShell implements Place {
     this.#worker.adopt("login", isFresh ? activity.epoch : STALE_EPOCH, renewal(left.loginShell, hostname));
     this.#activity = activity;
     this.#connect = connect;
+    this.portsFree = ports.free;
     this.lost = ports.closed.then(() => {
       this.#isOpen = false;
       this.#state = "retired";

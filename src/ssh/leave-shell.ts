@@ -49,6 +49,6 @@ export async function leaveWorker(
   );
   const isReady = await Promise.race([worker.ready, channel.closed.then(() => null)]);
   if (isReady === null) return null;
-  worker.prepare("login", 0, isRoot);
+  worker.prepare("login", 0, false); // the kernel's choice where memory runs out is not worth a write as its command begins
   return { shell: { token, pid: worker.pid, name, loginShell }, worker };
 }

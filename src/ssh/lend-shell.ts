@@ -36,7 +36,7 @@ export class ShellLender {
   constructor(links: Links, early: EarlyShell | null) {
     this.#links = links;
     this.#early = early;
-    this.#portsFree = early ? early.lost : Promise.resolve();
+    this.#portsFree = early ? early.portsFree : Promise.resolve();
   }
 
   /** Never rejects: a copy can do without. */
@@ -66,7 +66,7 @@ export class ShellLender {
     await bounded(this.#portsFree, { operation: "Waiting for the ports", timeoutMs: PORTS_MS });
     const isFresh = this.#watch();
     const ports = openPorts();
-    this.#portsFree = ports.closed;
+    this.#portsFree = ports.free;
     const left = await leaveWorker(link, ports, names);
     if (left === null) return null;
     const { shell, worker } = left;

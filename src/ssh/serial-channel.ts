@@ -9,6 +9,8 @@ export interface SerialPorts {
   readonly errors: Socket;
   /** Resolves when nobody in the guest holds one of them any more, or the machine is gone. */
   readonly closed: Promise<void>;
+  /** Resolves when that is so of both: another shell may come to them. */
+  readonly free: Promise<void>;
 }
 
 /**

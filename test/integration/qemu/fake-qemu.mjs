@@ -90,7 +90,10 @@ const ANSWERS = {
   qmp_capabilities: () => ({}),
   "query-status": () => ({ status: name === "stuck" ? "internal-error" : "running" }),
   "human-monitor-command": () => USERNET,
-  cont: () => ({}),
+  cont: () => {
+    if (restores && name !== "notices nothing") setTimeout(notice, 5);
+    return {};
+  },
   stop: () => ({}),
   system_powerdown: () => setTimeout(() => process.exit(0), 20),
 };
@@ -140,15 +143,29 @@ qmp.on("data", (chunk) => {
     text = text.slice(end + 1);
   }
 });
-/** How the guest answers the request of that number, when it is told who it is. */
+/** How the guest answers the request of that number, when it is told who it is, or again what time it is. */
 const ANSWERERS = {
-  "torn answer": (request) =>
-    request === 0 ? show("smolvm: iden[    1.0] noise", "tity 0") : show(`smolvm: identity ${request}`),
-  "late answer": (request) => setTimeout(show, request === 0 ? 800 : 0, `smolvm: identity ${request}`),
-  "slow answers": (request) => setTimeout(show, 700, `smolvm: identity ${request}`),
-  "wrong answers": () => show("smolvm: identity 77", "smolvm: identity", "smolvm: identity -1"),
+  "torn answer": (request, tell) => {
+    if (request === 0) setTimeout(tell, 800, "smolvm: identity 0");
+    else if (request === 1) show("smolvm: iden[    1.0] noise", "tity 1");
+    else tell(`smolvm: identity ${request}`);
+  },
+  "late answer": (request, tell) => setTimeout(tell, request === 0 ? 800 : 0, `smolvm: identity ${request}`),
+  "slow answers": (request, tell) => setTimeout(tell, 700, `smolvm: identity ${request}`),
+  "wrong answers": (_, tell) => tell("smolvm: identity 77", "smolvm: identity", "smolvm: identity -1"),
   "fails to become": () => show("smolvm: failed: no clock"),
 };
+const answerRequest = (request, tell) =>
+  (ANSWERERS[name] ?? (() => tell(`smolvm: identity ${request}`)))(Number(request), tell);
+
+/** At the port where a restored guest hears who it is. It goes on when it is let, and notices then that it is another one. */
+const identity = restores ? new Socket({ fd: 8, readable: true, writable: true }) : null;
+identity?.on("data", (chunk) => {
+  const request = /^\S+ [0-9a-f]{32} \d+ (\d+)\n$/.exec(String(chunk))?.[1];
+  const tell = (...lines) => identity.write(lines.map((line) => `${line}\n`).join(""));
+  if (request !== undefined) answerRequest(request, tell);
+});
+const notice = () => show("[    8.3] random: crng reseeded due to virtual machine fork");
 
 let asked = 0;
 serial.on("data", (chunk) => {
@@ -157,8 +174,8 @@ serial.on("data", (chunk) => {
     if (line === "smolvm ready?" && name === "torn ready") show("smolvm: ready");
     if (line === "smolvm quiet? 0" && name !== "restless")
       (asked++ === 0 && name === "torn quiet") || show("smolvm: quiet");
-    const request = /^smolvm identity \S+ [0-9a-f]{32} \d+ (\d+)$/.exec(line)?.[1];
-    if (request !== undefined) (ANSWERERS[name] ?? ((n) => show(`smolvm: identity ${n}`)))(Number(request));
+    const request = /^smolvm time \d+ (\d+)$/.exec(line)?.[1];
+    if (request !== undefined) answerRequest(request, show);
   }
 });
 process.on("SIGTERM", () => obeys("SIGTERM") && process.exit(0));

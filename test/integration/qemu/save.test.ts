@@ -120,8 +120,8 @@ describe("a restored guest", () => {
     "that is told who it is, with %s, has answered",
     async (name) => {
       await restored(name, async (machine) => {
-        await machine.giveIdentity(IDENTITY, { timeoutMs: 10_000 });
-        expect(machine.console.lastMessage).toMatchObject({ kind: "identity" });
+        await machine.goOnAs(IDENTITY, { timeoutMs: 10_000 });
+        expect(machine.console.tail).toContain("reseeded");
         expect(await machine.shutdown({ timeoutMs: 10_000 })).toBe("guest"); // it is known to listen
       });
     },
@@ -130,9 +130,13 @@ describe("a restored guest", () => {
   it.each([
     ["wrong answers", 'The guest did not say "identity" within 1.5 s.'],
     ["fails to become", "The guest could not start: no clock."],
+    [
+      "notices nothing",
+      "The guest's kernel did not say that it has other random numbers than the machine it is a copy of.",
+    ],
   ])("with %s is a BootError", async (name, message) => {
     await restored(name, async (machine) => {
-      const answering = machine.giveIdentity(IDENTITY, { timeoutMs: 1_500 });
+      const answering = machine.goOnAs(IDENTITY, { timeoutMs: 1_500 });
       await expect(answering).rejects.toThrow(message);
     });
   });

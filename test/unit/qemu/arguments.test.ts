@@ -64,10 +64,11 @@ describe("QEMU's arguments", () => {
       ...["-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0"],
       ...["-device", "vmgenid,guid=auto"],
       ...["-netdev", "user,id=net0,ipv6=off,hostfwd=tcp:127.0.0.1:0-:22"],
-      ...["-device", "virtio-net-pci,netdev=net0,romfile="],
-      ...["-device", "virtio-serial-pci,id=serial,max_ports=3"],
+      ...["-device", "virtio-net-pci,netdev=net0,romfile=,guest_announce=off"],
+      ...["-device", "virtio-serial-pci,id=serial,max_ports=4"],
       ...["-chardev", "socket,fd=6,id=serial0", "-device", serialPort(0, "smolvm.main")],
       ...["-chardev", "socket,fd=7,id=serial1", "-device", serialPort(1, "smolvm.errors")],
+      ...["-chardev", "socket,fd=8,id=serial2", "-device", serialPort(2, "smolvm.identity")],
     ]);
   });
 

@@ -1,4 +1,4 @@
-import { PassThrough } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { GuestConsole, type GuestMessage, parseGuestMessage } from "../../../src/qemu/console.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
@@ -16,7 +16,9 @@ describe("a line of the console", () => {
     ["smolvm: quiet", { kind: "quiet" }],
     ["[    9.1] noise smolvm: identity 3", { kind: "identity", request: 3 }],
     ["smolvm: identity", undefined],
-    ["smolvm identity swift-otter 0123 1700000000 0", undefined],
+    ["smolvm time 1700000000 0", undefined],
+    ["[    8.3] random: crng reseeded due to virtual machine fork", { kind: "reseeded" }],
+    ["random: crng reseeded due to virtual machine fork, twice", undefined],
     ["smolvm: ready to begin", undefined],
     ["smolvm: readyness", undefined],
     ["smolvm:ready", undefined],
@@ -33,7 +35,7 @@ describe("a line of the console", () => {
       const noise = Buffer.from(Array.from({ length: random(300) }, () => random(256)));
       const stream = new PassThrough();
       const messages: GuestMessage[] = [];
-      const guest = new GuestConsole(stream);
+      const guest = new GuestConsole(stream, new PassThrough());
       guest.onMessage((message) => messages.push(message));
       const bytes = Buffer.concat([noise, Buffer.from("\nsmolvm: progress é 1\r\nsmolvm: ready\r\n")]);
       for (const chunk of randomChunks(bytes, random)) stream.emit("data", chunk);
@@ -49,7 +51,7 @@ describe("a line of the console", () => {
 describe("the console", () => {
   it("gives lines without carriage returns, and the unfinished one in its tail", () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     const lines: string[] = [];
     guest.onLine((line) => lines.push(line));
     stream.emit("data", Buffer.from("one\r\ntwo\r\nlogin: "));
@@ -57,9 +59,38 @@ describe("the console", () => {
     expect(guest.tail).toBe("one\ntwo\nlogin: ");
   });
 
+  it("says who the guest is at a port of its own, and understands what comes from there without showing it", () => {
+    let written = "";
+    const port = new Duplex({
+      read() {},
+      write(chunk, _, done) {
+        written += chunk;
+        done();
+      },
+    });
+    const guest = new GuestConsole(new PassThrough(), port);
+    const messages: GuestMessage[] = [];
+    guest.onMessage((message) => messages.push(message));
+    const machineId = "0123456789abcdef0123456789abcdef";
+    guest.giveIdentity({ hostname: "swift-otter", machineId, wasInUse: false }, 1_700_000_000, 0);
+    guest.giveIdentity(
+      { hostname: "swift-otter", machineId, wasInUse: true, keeps: "ab12" },
+      1_700_000_001,
+      1,
+    );
+    expect(written).toBe(
+      `swift-otter ${machineId} 1700000000 0\nswift-otter ${machineId} 1700000001 1 ab12\n`,
+    );
+    expect(guest.tail).toBe("");
+    port.emit("data", Buffer.from("smolvm: iden"));
+    port.emit("data", Buffer.from("tity 1\n"));
+    expect(messages).toEqual([{ kind: "identity", request: 1 }]);
+    expect(guest.tail).toBe("");
+  });
+
   it("keeps the last 64 KiB and no more, whatever the guest floods it with", () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     for (let at = 0; at < 200; at++) stream.emit("data", Buffer.alloc(10_000, "x"));
     stream.emit("data", Buffer.from("the end"));
     expect(guest.tail).toHaveLength(64 * 1024);
@@ -68,7 +99,7 @@ describe("the console", () => {
 
   it("cuts a line that never ends", () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     const lengths: number[] = [];
     guest.onLine((line) => lengths.push(line.length));
     stream.emit("data", Buffer.alloc(20_000, "x"));
@@ -77,7 +108,7 @@ describe("the console", () => {
 
   it("is not listened to any more by who has stopped", () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     const lines: string[] = [];
     const stop = guest.onLine((line) => lines.push(line));
     stop();
@@ -87,17 +118,16 @@ describe("the console", () => {
 
   it("puts its requests into one line each", () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     guest.askReady();
     guest.askQuiet(2);
-    guest.giveIdentity({ hostname: "otter", machineId: "ab".repeat(16), wasInUse: false }, 1_700_000_000, 2);
-    const identity = `smolvm identity otter ${"ab".repeat(16)} 1700000000 2`;
-    expect(guest.tail).toBe(`smolvm ready?\nsmolvm quiet? 2\n${identity}\n`);
+    guest.giveTime(1_700_000_000, 2);
+    expect(guest.tail).toBe("smolvm ready?\nsmolvm quiet? 2\nsmolvm time 1700000000 2\n");
   });
 
   it("asks the guest to power off, and does not mind when nobody is there any more", async () => {
     const stream = new PassThrough();
-    const guest = new GuestConsole(stream);
+    const guest = new GuestConsole(stream, new PassThrough());
     guest.requestPoweroff();
     expect(guest.tail).toBe("smolvm poweroff\n"); // a PassThrough gives back what it got
     guest.close();

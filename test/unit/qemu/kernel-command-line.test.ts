@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { kernelCommandLine } from "../../../src/qemu/kernel-command-line.ts";
 
-const REST = "mitigations=off cryptomgr.notests initcall_blacklist=jent_mod_init";
+const REST =
+  "mitigations=off lsm=landlock,yama tsc=nowatchdog nowatchdog cryptomgr.notests initcall_blacklist=jent_mod_init";
 
 describe("the kernel's command line", () => {
   it.each([
