@@ -87,6 +87,19 @@ describe("a command in a terminal", () => {
     expect(stdout).toContain("interrupted");
   });
 
+  it.each([
+    ["Control-C", "\x03", { exitCode: 130, signal: "SIGINT" }],
+    ["Control-\\", "\x1c", { exitCode: 131, signal: "SIGQUIT" }],
+  ] as const)("is ended by a %s that was typed before it began", async (_, key, end) => {
+    // Not in bash, which may be reading the profile: it ignores SIGQUIT, and loses a SIGINT now and then.
+    const options = { pty: true, stdin: "pipe", shell: "raw" } as const;
+    for (let tries = 0; tries < 5; tries++) {
+      const run = vm.run("exec sleep 4821", options);
+      run.stdin?.write(key);
+      expect(await run).toMatchObject(end);
+    }
+  });
+
   it("is ended by Control-C where it has no answer, and finds the end of a given stdin", async () => {
     const run = vm.run("echo begun; exec sleep 4821", { pty: true, stdin: "pipe" });
     await untilPrinted(run, "begun");
