@@ -174,6 +174,8 @@ describe("shell()", () => {
     person.type('echo "$FROM_PROFILE|$MINE|$PWD|$(stty size)|$-"\n');
     await person.sees("yes|1 2|/var|30 90|");
     expect(person.seen()).toMatch(/30 90\|\w*i/); // interactive
+    // Bash reads the size and sets it again as it prepares its prompt: what comes between is lost, as it is by `ssh -t`.
+    await eventually(() => /30 90\|\w*\r\n.*# $/s.test(person.seen()), "it waits at its prompt");
     shell.resize({ columns: 70, rows: 20 });
     person.type("stty size\n");
     await person.sees("20 70\r\n");
