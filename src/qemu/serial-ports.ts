@@ -11,10 +11,12 @@ export interface SerialPorts {
   readonly errors: Socket;
   /** Resolves when a port that was open in the guest is so no more, or QEMU is gone. */
   readonly closed: Promise<void>;
+  /** Resolves when both are so: they can be opened again. */
+  readonly free: Promise<void>;
 }
 
 /** QEMU tells it of devices that have an id. */
-const PortChangeSchema = v.object({ open: v.boolean() });
+const PortChangeSchema = v.object({ open: v.boolean(), id: v.string() });
 
 export function serialPorts(
   sockets: readonly [Socket, Socket],
@@ -22,11 +24,22 @@ export function serialPorts(
   exited: Promise<unknown>,
 ): SerialPorts {
   const [main, errors] = sockets;
+  const left = new Set<string>();
+  let [onClosed, onFree] = [() => {}, () => {}];
   const closed = new Promise<void>((resolve) => {
-    qmp.onEvent(({ name, data }) => {
-      if (name === "VSERPORT_CHANGE" && v.is(PortChangeSchema, data) && !data.open) resolve();
-    });
-    void exited.then(() => resolve());
+    onClosed = resolve;
   });
-  return { main, errors, closed };
+  const free = new Promise<void>((resolve) => {
+    onFree = resolve;
+  });
+  qmp.onEvent(({ name, data }) => {
+    if (name !== "VSERPORT_CHANGE" || !v.is(PortChangeSchema, data) || data.open) return;
+    onClosed();
+    if (left.add(data.id).size === sockets.length) onFree();
+  });
+  void exited.then(() => {
+    onClosed();
+    onFree();
+  });
+  return { main, errors, closed, free };
 }

@@ -47,6 +47,8 @@ const CONNECT_AFTER_MS = 100;
 export class EarlyShell implements Place {
   readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
   readonly lost: Promise<void>;
+  /** Resolves when another shell can have its ports. */
+  readonly portsFree: Promise<void>;
   readonly #left: LeftShell;
   readonly #worker: Worker;
   readonly #activity: Activity;
@@ -64,6 +66,7 @@ export class EarlyShell implements Place {
     this.#worker.adopt("login", isFresh ? activity.epoch : STALE_EPOCH, renewal(left.loginShell, hostname));
     this.#activity = activity;
     this.#connect = connect;
+    this.portsFree = ports.free;
     this.lost = ports.closed.then(() => {
       this.#isOpen = false;
       this.#state = "retired";

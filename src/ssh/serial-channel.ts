@@ -9,6 +9,8 @@ export interface SerialPorts {
   readonly errors: Socket;
   /** Resolves when nobody in the guest holds one of them any more, or the machine is gone. */
   readonly closed: Promise<void>;
+  /** Resolves when nobody holds the other one either. */
+  readonly free: Promise<void>;
 }
 
 /**
