@@ -22,6 +22,7 @@ keyboard.write("stty size\r"); // the key Enter is a carriage return
 await untilShown("30 100\r\n");
 console.log("as big as it was asked for");
 
+await untilShown("# "); // a size that comes while bash prepares its prompt is lost, as it is by `ssh -t`
 shell.resize({ columns: 120, rows: 40 });
 keyboard.write("stty size\r");
 await untilShown("40 120\r\n");

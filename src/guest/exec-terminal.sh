@@ -10,7 +10,6 @@ note=/tmp/$5
 true 2>/dev/null >"/run/$5" && note=/run/$5
 # Signals from the keyboard are the command's, which has its own way with them: a trap is not inherited.
 trap : INT QUIT TERM
-printf '\001%s ready %s\n' "$1" $$
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"
 (
@@ -18,6 +17,8 @@ exec 8>&2 2>"$note"
 	if [ -n "$group" ]; then
 		{ echo 0 >"$group/cgroup.procs" || { mkdir -p "$group" && echo 0 >"$group/cgroup.procs"; }; } 2>/dev/null
 	fi
+	# Here no trap catches a key any more: nothing is typed before this is heard.
+	printf '\001%s ready %s\n' "$1" $$
 	case $3 in
 	login) exec "$SHELL" -l -c "$4" "${SHELL##*/}" ;;
 	raw) exec /bin/sh -c "$4" sh ;;

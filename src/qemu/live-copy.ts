@@ -13,7 +13,7 @@ import { makeSocketFolder, SOCKET_NAME } from "./state-receiver.ts";
 
 /** One of the two machines, and the conversation with it. */
 export interface CopyEnd {
-  readonly process: QemuProcess;
+  readonly process: Pick<QemuProcess, "whileAlive" | "exit" | "exited">;
   readonly qmp: QmpClient;
 }
 
@@ -52,13 +52,13 @@ const StatusSchema = v.object({ status: v.string() });
  * "SAVE", OperationAbortedError) the source goes on unharmed.
  */
 export async function copyLive(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions): Promise<number> {
-  const { timeoutMs, signal, goesOn } = options;
+  const { timeoutMs, signal } = options;
   const copying = new LiveCopy(source, target, options);
   try {
     const work = source.process.whileAlive(target.process.whileAlive(copying.run()));
     return await bounded(work, { operation: "Copying the machine", timeoutMs, signal });
   } catch (cause) {
-    await copying.undo(goesOn());
+    await copying.undo();
     if (cause instanceof OperationAbortedError) throw cause;
     throw await explain(cause, copying.step, target.process);
   } finally {
@@ -80,6 +80,11 @@ class LiveCopy {
   #resumedMs = 0;
   #hasBegun = false;
   #folder: string | null = null;
+  #settled: Promise<unknown> = Promise.resolve();
+  #isUndone = false;
+  #tellUndone = () => {};
+  /** Rejects when it is undone. */
+  readonly #undone: Promise<never>;
 
   constructor(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions) {
     this.#source = source;
@@ -96,36 +101,54 @@ class LiveCopy {
       });
     });
     this.#stopListening = stopListening;
+    this.#undone = new Promise((_, reject) => {
+      this.#tellUndone = () => reject(new UndoneError());
+    });
+    this.#undone.catch(() => {}); // heard by whoever waits for the other machine, if anybody does
   }
 
-  async run(): Promise<number> {
+  run(): Promise<number> {
+    const work = this.#run();
+    this.#settled = work.catch(() => {});
+    return work;
+  }
+
+  async #run(): Promise<number> {
     const uri = await this.#prepare();
-    this.step = "copying the memory";
+    this.#enter("copying the memory");
     if (this.#options.standsStill) await this.#source.qmp.execute("stop");
-    this.#hasBegun = true;
+    this.#requireWanted();
     await this.#source.qmp.execute("migrate", { uri });
+    this.#hasBegun = true;
     await this.#untilStill();
-    this.step = "freezing the disk";
+    this.#enter("freezing the disk");
     await this.#options.atPause();
-    this.step = "copying the rest";
+    this.#enter("copying the rest");
     await this.#source.qmp.execute("migrate-continue", { state: "pre-switchover" });
-    await this.#sent.ended;
+    await this.#unlessUndone(this.#sent.ended);
     this.#hasBegun = false;
+    this.#requireWanted();
     if (this.#options.goesOn()) await goOn(this.#source.qmp);
-    await this.#received.ended;
+    await this.#unlessUndone(this.#received.ended);
     return this.#stoppedMs === 0 ? 0 : Math.max(0, this.#resumedMs - this.#stoppedMs);
   }
 
-  /** Ends what is under way; the guest goes on. Never rejects. */
-  async undo(goesOn: boolean): Promise<void> {
+  /**
+   * Ends what is under way; the guest goes on. Never rejects. What was asked of the source already is waited for first, and nothing
+   * more is asked of it: a "stop" or a "migrate" that came after this would leave the guest standing for good.
+   */
+  async undo(): Promise<void> {
+    this.#isUndone = true;
+    this.#tellUndone();
     const { process, qmp } = this.#source;
     if (process.exit) return;
     const work = async () => {
+      await this.#settled;
       if (this.#hasBegun) {
         await qmp.execute("migrate_cancel");
         await this.#sent.ended.catch(() => {});
       }
-      if (goesOn) await goOn(qmp);
+      if (this.#options.goesOn()) await goOn(qmp);
     };
     await bounded(process.whileAlive(work()), { operation: "Going on", timeoutMs: CANCEL_MS }).catch(
       () => {},
@@ -143,7 +166,8 @@ class LiveCopy {
     this.#folder = await makeSocketFolder(this.#options.folder);
     const uri = `unix:${join(this.#folder, SOCKET_NAME)}`;
     const { qmp } = this.#source;
-    await Promise.all([
+    this.#requireWanted();
+    const ready = Promise.all([
       prepareMigration(this.#target.qmp, false),
       this.#target.qmp.execute("migrate-incoming", { uri }),
       prepareMigration(qmp, false, true),
@@ -152,7 +176,23 @@ class LiveCopy {
         "downtime-limit": PAUSE_MS,
       }),
     ]);
+    await this.#unlessUndone(ready);
     return uri;
+  }
+
+  #enter(step: CopyStep): void {
+    this.#requireWanted();
+    this.step = step;
+  }
+
+  /** Before all that changes the source. */
+  #requireWanted(): void {
+    if (this.#isUndone) throw new UndoneError();
+  }
+
+  /** For what may never come, as from a receiver that hangs. */
+  #unlessUndone<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#undone]);
   }
 
   async #untilStill(): Promise<void> {
@@ -162,15 +202,18 @@ class LiveCopy {
         .catch(() => {});
     const patience = setTimeout(hasten, PATIENCE_MS);
     try {
-      await Promise.race([this.#still, this.#sent.ended]);
+      await this.#unlessUndone(Promise.race([this.#still, this.#sent.ended]));
     } finally {
       clearTimeout(patience);
     }
   }
 }
 
+/** Whoever began the copy has his own error by then. */
+class UndoneError extends Error {}
+
 /** Where the receiver has ended, the sender only knows that nobody listens. */
-async function explain(cause: unknown, step: CopyStep, receiver: QemuProcess): Promise<SmolVMError> {
+async function explain(cause: unknown, step: CopyStep, receiver: CopyEnd["process"]): Promise<SmolVMError> {
   if (cause instanceof QmpError) await Promise.race([receiver.exited, sleep(LAST_WORDS_MS)]);
   // What is written to a mapped file of which no more fits on the disk ends like this.
   const isFull = receiver.exit?.signal === "SIGBUS";

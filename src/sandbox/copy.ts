@@ -8,6 +8,7 @@ import { findBase, identityOfFile, linkFile, listLayers, shareDisk } from "../st
 import { diskBase, diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
+import { bounded } from "../util/bounded.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
 import { describe, type Setup } from "./setup.ts";
@@ -52,10 +53,18 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
   const draft = await openSnapshotDraft(machine.state);
   let target: QemuMachine | undefined;
   const { qemu, runner } = booted;
-  const lending = runner?.lendShell(() => qemu.reopenSerial(), SHELL_PORT_NAMES);
+  let isWanted = true;
+  const openPorts = () => {
+    if (isWanted) return qemu.reopenSerial();
+    throw new Error("the copy is over"); // one that was given up before its turn came for a shell
+  };
+  const lending = runner?.lendShell(openPorts, SHELL_PORT_NAMES);
   try {
     target = await launchTarget(machine, booted.setup, draft, options);
-    const lent = await lending;
+    const lent = await bounded(lending ?? Promise.resolve(null), {
+      operation: "Copying the machine",
+      ...options,
+    });
     let shell: SavedFacts["shell"] = null;
     const note = () => {
       shell = lent?.asItIs() ?? null;
@@ -71,6 +80,7 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
     await rm(draft.folder, { recursive: true, force: true });
     throw error;
   } finally {
+    isWanted = false;
     void lending?.then((lent) => lent?.letGo());
   }
 }

@@ -32,6 +32,7 @@ export class ShellLender {
   readonly #links: Links;
   readonly #early: EarlyShell | null;
   #portsFree: Promise<void>;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(links: Links, early: EarlyShell | null) {
     this.#links = links;
@@ -43,7 +44,9 @@ export class ShellLender {
   async lend(openPorts: () => SerialPorts, names: PortNames): Promise<LentShell | null> {
     const early = this.#early;
     if (early?.untouched) return this.#lendUntouched(early);
-    const work = this.#lendNew(openPorts, names).catch(() => null);
+    // Whoever asked for the last one may have given up before it was there: only then is it known who holds the ports.
+    const work = this.#last.then(() => this.#lendNew(openPorts, names)).catch(() => null);
+    this.#last = work;
     return bounded(work, { operation: "Lending a shell", timeoutMs: PATIENCE_MS }).catch(() => {
       void work.then((tooLate) => tooLate?.letGo());
       return null;
@@ -66,9 +69,9 @@ export class ShellLender {
     await bounded(this.#portsFree, { operation: "Waiting for the ports", timeoutMs: PORTS_MS });
     const isFresh = this.#watch();
     const ports = openPorts();
-    this.#portsFree = ports.free;
     const left = await leaveWorker(link, ports, names);
-    if (left === null) return null;
+    if (left === null) return null; // nobody has opened them
+    this.#portsFree = ports.free;
     const { shell, worker } = left;
     const letGo = () => worker.quit();
     if (!(await waits(link, `${shell.name[0]}/${LEFT_SLOT}`))) {
