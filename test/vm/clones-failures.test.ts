@@ -208,6 +208,13 @@ describe("a program that is killed while it makes a template", () => {
       const endMs = Date.now() + ms;
       return () => Date.now() > endMs;
     };
+    const onceReached = (isReached: () => boolean, ms: number) => {
+      let reachedMs = Number.POSITIVE_INFINITY;
+      return () => {
+        if (isReached()) reachedMs = Math.min(reachedMs, Date.now());
+        return Date.now() > reachedMs + ms;
+      };
+    };
     const steps: [string, () => () => boolean][] = [
       ["the lock is taken", () => () => home.templates().others.length > 0],
       ["the draft is there", () => () => draft() !== undefined],
@@ -215,6 +222,8 @@ describe("a program that is killed while it makes a template", () => {
       ["the guest boots", () => afterMs(1_500)],
       ["the guest is used", () => afterMs(3_000)],
       ["the state is written", () => has("state")],
+      ["it rehearses being a clone", () => onceReached(has("state"), 300)],
+      ["it is used as a clone", () => onceReached(has("state"), 1_000)],
       ["the record is written", () => has("record")],
     ];
     for (const [what, begin] of steps) {
