@@ -4,7 +4,6 @@ import { type AcceleratorChoice, chooseAccelerator } from "../qemu/accelerator.t
 import type { TrialGuest } from "../qemu/trial.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { imageBootArgs } from "./boot-args.ts";
-import { getImage } from "./images.ts";
 import type { MachineSpec } from "./spec.ts";
 
 export type { AcceleratorChoice };
@@ -13,10 +12,11 @@ export type { AcceleratorChoice };
 export async function acceleratorFor(
   { accelerator: requested, source }: MachineSpec,
   state: StatePaths,
+  imageOf: (name: string) => Promise<Image>,
   signal?: AbortSignal,
 ): Promise<AcceleratorChoice> {
   const name = source.kind === "image" ? source.name : "tiny";
-  const trialGuest = async () => asTrialGuest(await getImage(state, name, { signal }));
+  const trialGuest = async () => asTrialGuest(await imageOf(name));
   return chooseAccelerator({ requested, arch: hostArch(), state, trialGuest, signal });
 }
 

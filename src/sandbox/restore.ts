@@ -23,7 +23,15 @@ import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
-import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
+import {
+  type BootContext,
+  claimFolder,
+  describe,
+  imagesFoundOnce,
+  launchOptions,
+  overlayOn,
+  type Setup,
+} from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import { deviceModel } from "./template-key.ts";
 
@@ -39,7 +47,12 @@ export async function setUpRestore(
   const [key, qemu, choice] = await Promise.all([
     spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
     findQemu(hostArch(), state),
-    acceleratorFor({ ...spec, accelerator: facts.accelerator }, state, signal),
+    acceleratorFor(
+      { ...spec, accelerator: facts.accelerator },
+      state,
+      imagesFoundOnce(state, { signal }),
+      signal,
+    ),
   ]);
   const disk = facts.base && { ...facts.base, path: facts.base.elsewhere?.path ?? "" };
   const startsSsh = facts.hostKey !== null;

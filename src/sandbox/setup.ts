@@ -1,6 +1,7 @@
 import { HostError, ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findProcess, type ProcessIdentity } from "../host/process-identity.ts";
+import type { Image } from "../image/images.ts";
 import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
@@ -41,7 +42,9 @@ export async function setUp(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Setup> {
-  const imageOf = (name: string) => getImage(state, name, context);
+  const imageOf = imagesFoundOnce(state, context);
+  const choosing = acceleratorFor(spec, state, imageOf, context.signal);
+  choosing.catch(() => {}); // heard below
   const [files, key, qemu] = await Promise.all([
     resolveBootFiles(spec.source, hostArch(), imageOf),
     spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
@@ -49,9 +52,22 @@ export async function setUp(
   ]);
   checkDiskSize(spec.diskMib, files.disk);
   clock.mark("image");
-  const choice = await acceleratorFor(spec, state, context.signal);
+  const choice = await choosing;
   clock.mark("accelerator");
   return { files, key, choice, qemu };
+}
+
+/** Whoever asks for an image gets the same: one that is not there yet is built once. */
+export function imagesFoundOnce(
+  state: StatePaths,
+  options: Pick<BootContext, "signal" | "onProgress">,
+): (name: string) => Promise<Image> {
+  const images = new Map<string, Promise<Image>>();
+  return (name) => {
+    const image = images.get(name) ?? getImage(state, name, options);
+    images.set(name, image);
+    return image;
+  };
 }
 
 /** What QEMU is told of the machine, apart from the files that are its own. */

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
 import { acquireLock, isLocked, tryLock } from "../host/lock.ts";
 import { isAlive } from "../host/process-identity.ts";
+import { isDraftAbandoned, isDraftFolder, makeDraftFolder } from "./draft-folder.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
@@ -13,7 +14,6 @@ import {
 } from "./machine-record.ts";
 import {
   DISCARDED_PREFIX,
-  MACHINE_DRAFT_PREFIX,
   type MachinePaths,
   machinePaths,
   recordFile,
@@ -45,7 +45,7 @@ export async function claimMachineFolder(state: StatePaths, record: MachineRecor
   let draft: string | undefined;
   try {
     await mkdir(state.machines, { recursive: true, mode: 0o700 });
-    draft = await mkdtemp(join(state.machines, MACHINE_DRAFT_PREFIX));
+    draft = await makeDraftFolder(state.machines);
     await writeFile(recordFile(draft), encodeMachineRecord(record), { mode: 0o600 });
     await publish(state, draft, paths, name);
   } catch (error) {
@@ -160,8 +160,6 @@ async function unlessFull(error: NodeJS.ErrnoException): Promise<() => Promise<v
   return async () => {};
 }
 
-/** A draft without a record is younger than this while its maker is still writing it. */
-const DRAFT_GRACE_MS = 60_000;
 /** Longer than a file is there of somebody who is trying to take a lock. */
 const LOCK_GRACE_MS = 20_000;
 
@@ -172,7 +170,7 @@ export async function listLeftFolders(state: StatePaths): Promise<string[]> {
     names.map(async (name) => {
       const folder = join(state.machines, name);
       if (name.startsWith(DISCARDED_PREFIX)) return [folder];
-      return name.startsWith(MACHINE_DRAFT_PREFIX) && (await isLeftDraft(folder)) ? [folder] : [];
+      return isDraftFolder(name) && (await isDraftAbandoned(folder)) ? [folder] : [];
     }),
   );
   return left.flat();
@@ -189,16 +187,6 @@ export async function listLeftLocks(state: StatePaths): Promise<string[]> {
     }),
   );
   return [...new Set(left.flat())];
-}
-
-async function isLeftDraft(folder: string): Promise<boolean> {
-  const text = await readFile(recordFile(folder), "utf8").catch(() => "");
-  try {
-    return await isAbandoned(decodeMachineRecord(text));
-  } catch {
-    // Its maker may be writing it.
-  }
-  return await isOlderThanMs(folder, DRAFT_GRACE_MS);
 }
 
 async function isOlderThanMs(path: string, ageMs: number): Promise<boolean> {

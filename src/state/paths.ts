@@ -133,9 +133,7 @@ export function sshConfigPattern(state: StatePaths): string {
   return join(state.machines, "*", SSH_CONFIG);
 }
 
-/** In the machines' folder: half-made ones, and those that are being removed. */
-export const MACHINE_DRAFT_PREFIX = ".draft-";
-/** And the locks of those that somebody removes. */
+/** In the machines' folder: the locks of those that somebody removes. */
 const TAKEOVER_PREFIX = ".lock-";
 
 /** The lock that a file in the machines' folder is, or that somebody was trying to take; undefined for any other name. */
@@ -204,13 +202,6 @@ export function keyOfDraft(name: string): string | undefined {
 /** Where snapshots lie and are made. Names with a dot in front are never taken for a snapshot. */
 export function snapshotFolder(state: StatePaths, name: string): string {
   return join(state.snapshots, name);
-}
-
-/** In the snapshots' folder: half-made ones. Each says in a file of this name which process makes it. */
-export const SNAPSHOT_DRAFT_PREFIX = DRAFT;
-
-export function draftOwner(folder: string): string {
-  return join(folder, "owner.json");
 }
 
 /** Where an image is made. Names with a dot in front are never taken for an image. */

@@ -1,7 +1,6 @@
 import {
   type FileHandle,
   mkdir,
-  mkdtemp,
   open,
   readdir,
   readFile,
@@ -10,11 +9,11 @@ import {
   stat,
   writeFile,
 } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import * as v from "valibot";
 import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
-import { findProcess, isAlive, ProcessIdentitySchema } from "../host/process-identity.ts";
 import { listLayers } from "./disk-layers.ts";
+import { isDraftAbandoned, isDraftFolder, makeDraftFolder } from "./draft-folder.ts";
 import {
   requireContent,
   requireSameLayer,
@@ -23,14 +22,7 @@ import {
   stampFile,
   stampLayer,
 } from "./file-stamp.ts";
-import {
-  draftOwner,
-  type SavedMachinePaths,
-  SNAPSHOT_DRAFT_PREFIX,
-  type StatePaths,
-  savedMachinePaths,
-  snapshotFolder,
-} from "./paths.ts";
+import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
 import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
@@ -60,16 +52,11 @@ export function decodeSavedMachine(value: unknown): SavedMachine {
   return { paths: savedMachinePaths(paths.folder, "snapshot"), facts, record };
 }
 
-/** A draft without an owner is younger than this while its maker is still writing that. */
-const DRAFT_GRACE_MS = 60_000;
-
 /** An empty folder for a snapshot in the making; what makers left that died is removed first. */
 export async function openSnapshotDraft(state: StatePaths): Promise<SavedMachinePaths> {
   await mkdir(state.snapshots, { recursive: true, mode: 0o700 });
   await collectDrafts(state);
-  const folder = await mkdtemp(join(state.snapshots, SNAPSHOT_DRAFT_PREFIX));
-  await writeFile(draftOwner(folder), JSON.stringify(await findProcess(process.pid)), { mode: 0o600 });
-  return savedMachinePaths(folder, "snapshot");
+  return savedMachinePaths(await makeDraftFolder(state.snapshots), "snapshot");
 }
 
 /** Gives a finished draft its name, at once and whole. SnapshotAlreadyExistsError: of many who want a name, one gets it. */
@@ -98,7 +85,6 @@ export async function publishSnapshot(
     if (isTaken(error)) throw snapshotExists(name);
     throw error;
   }
-  await rm(draftOwner(folder), { force: true });
   return { paths: savedMachinePaths(folder, "snapshot"), facts, record };
 }
 
@@ -174,7 +160,7 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
   const doomed = await mkdir(state.snapshots, { recursive: true, mode: 0o700 }).then(() =>
-    mkdtemp(join(state.snapshots, SNAPSHOT_DRAFT_PREFIX)),
+    makeDraftFolder(state.snapshots),
   );
   try {
     await rename(snapshotFolder(state, name), doomed);
@@ -197,24 +183,9 @@ export async function collectDrafts(state: StatePaths): Promise<void> {
 /** The folders of what makers left that died. */
 export async function listLeftDrafts(state: StatePaths): Promise<string[]> {
   const names = await readdir(state.snapshots).catch(() => []);
-  const drafts = names
-    .filter((name) => name.startsWith(SNAPSHOT_DRAFT_PREFIX))
-    .map((name) => join(state.snapshots, name));
-  const left = await Promise.all(drafts.map(isAbandoned));
+  const drafts = names.filter(isDraftFolder).map((name) => join(state.snapshots, name));
+  const left = await Promise.all(drafts.map(isDraftAbandoned));
   return drafts.filter((_, index) => left[index]);
-}
-
-async function isAbandoned(folder: string): Promise<boolean> {
-  try {
-    const owner = v.parse(ProcessIdentitySchema, JSON.parse(await readFile(draftOwner(folder), "utf8")));
-    return !(await isAlive(owner));
-  } catch {
-    // The owner is the first file that is written: where there are only others, somebody has begun to remove it and was killed.
-    const files: string[] = await readdir(folder).catch(() => []);
-    if (files.length > 0 && !files.includes(basename(draftOwner(folder)))) return true;
-    const found = await stat(folder).catch(() => undefined);
-    return found !== undefined && Date.now() - found.ctimeMs > DRAFT_GRACE_MS;
-  }
 }
 
 /** Files go with their snapshot when it is deleted: that is no damage. */

@@ -1,11 +1,12 @@
 import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import { isAlive } from "../../../src/host/process-identity.ts";
 import { type ListFilter, listInfos } from "../../../src/sandbox/find.ts";
 import { prune } from "../../../src/sandbox/prune.ts";
+import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import { encodeMachineRecord } from "../../../src/state/machine-record.ts";
 import { ended } from "../../support/machine-records.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
@@ -36,15 +37,15 @@ async function putNeeded(): Promise<string[]> {
   return ["at-rest", "crashed", "damaged", "first-start", "mine", "newer", "no-record"];
 }
 
+/** Process 1 did not start then. */
+const DRAFT_OF_THE_DEAD = ".draft-1-0123456789ab-dead";
+
 /** What nobody needs. */
 async function putLeft(): Promise<void> {
   await folder.put("orphan", { owner: dead(), ...running() });
   await folder.put("never-up", { persistent: true, owner: dead() });
   await mkdir(join(folder.state.machines, ".discarded-abc"));
-  const draft = join(folder.state.machines, ".draft-old");
-  await mkdir(draft);
-  await utimes(draft, 1, 1);
-  await mkdir(join(folder.state.machines, ".draft-young"));
+  await mkdir(join(folder.state.machines, DRAFT_OF_THE_DEAD));
   for (const name of [".lock-gone", ".lock-gone.abc"]) {
     const lock = join(folder.state.machines, name);
     await writeFile(lock, JSON.stringify(dead()));
@@ -52,19 +53,19 @@ async function putLeft(): Promise<void> {
   }
 }
 
-const LEFT = [".discarded-abc", ".draft-old", ".lock-gone", "never-up", "orphan"];
+const LEFT = [".discarded-abc", DRAFT_OF_THE_DEAD, ".lock-gone", "never-up", "orphan"];
 const names = () => readdir(folder.state.machines).then((all) => all.sort());
 
 describe("prune", () => {
   it("removes what nobody needs, and nothing that lives, is persistent or can't be understood", async () => {
-    const needed = await putNeeded();
+    const needed = [...(await putNeeded()), basename(await makeDraftFolder(folder.state.machines))];
     await putLeft();
     const report = await prune();
     expect(report.items.map(({ name }) => name).sort()).toEqual(LEFT);
     for (const item of report.items)
       expect(item).toMatchObject({ removed: true, reason: expect.stringMatching(/\w/) });
     expect(report.freedBytes).toBeGreaterThan(0);
-    expect(await names()).toEqual([".draft-young", ...needed].sort());
+    expect(await names()).toEqual(needed.sort());
     expect((await prune()).items).toEqual([]);
   });
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import { findProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
+import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import {
   claimMachineFolder,
   findMachine,
@@ -104,12 +105,12 @@ describe("a machine's folder", () => {
   });
 
   it("that was not finished, or not removed to the end, is found when nobody is at it", async () => {
-    await mkdir(join(state.machines, ".draft-new"), { recursive: true });
-    await mkdir(join(state.machines, ".draft-old"));
-    await utimes(join(state.machines, ".draft-old"), 1, 1);
+    await mkdir(state.machines, { recursive: true });
+    await makeDraftFolder(state.machines);
+    await mkdir(join(state.machines, ".draft-1-0123456789ab-dead")); // process 1 did not start then
     await mkdir(join(state.machines, ".discarded-x"));
     const left = (await listLeftFolders(state)).map((path) => path.slice(state.machines.length + 1));
-    expect(left.sort()).toEqual([".discarded-x", ".draft-old"]);
+    expect(left.sort()).toEqual([".discarded-x", ".draft-1-0123456789ab-dead"]);
   });
 
   it("whose remover was killed has left locks, which are told from those that are held or tried", async () => {

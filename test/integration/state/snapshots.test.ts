@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../../../src/errors.ts";
 import { findBase, listLayers, shareDisk } from "../../../src/state/disk-layers.ts";
-import { diskBase, diskLayer, draftOwner, type StatePaths, statePaths } from "../../../src/state/paths.ts";
+import { diskBase, diskLayer, type StatePaths, statePaths } from "../../../src/state/paths.ts";
 import type { SavedFacts } from "../../../src/state/snapshot-record.ts";
 import {
   collectDrafts,
@@ -126,17 +126,14 @@ describe("a snapshot that was published", () => {
 describe("a draft", () => {
   it("is removed when its maker has died, and only then", async () => {
     const { paths: mine } = await makeDraft();
-    const { paths: another } = await makeDraft();
-    const dead = { ...JSON.parse(readFileSync(draftOwner(another.folder), "utf8")), startedAt: "0" };
-    await writeFile(draftOwner(another.folder), JSON.stringify(dead));
-    const unowned = join(state.snapshots, ".draft-new");
-    await mkdir(unowned);
-    // Somebody who was killed had begun to remove it.
-    const begun = join(state.snapshots, ".draft-old");
-    await mkdir(begun);
-    await writeFile(join(begun, "memory"), "");
+    const empty = (await openSnapshotDraft(state)).folder; // as its maker leaves it who is killed at once
+    const gone = mine.folder.replace(/-[0-9a-f]+-/, "-0123456789ab-"); // another process had that number
+    await mkdir(gone);
+    await writeFile(join(gone, "memory"), "");
+    const nameless = join(state.snapshots, ".draft-new");
+    await mkdir(nameless);
     await collectDrafts(state);
-    expect([mine.folder, another.folder, unowned, begun].map(existsSync)).toEqual([true, false, true, false]);
+    expect([mine.folder, empty, gone, nameless].map(existsSync)).toEqual([true, true, false, false]);
     expect(await listStoredSnapshots(state)).toEqual([]);
   });
 });
