@@ -6,6 +6,7 @@ import { formatQuantity } from "../report/table.ts";
 import { type PhaseSamples, phaseRows, timeFirstResult } from "./first-result.ts";
 
 const CLONE = "clone, create() to the first result";
+const RAW = "the same, first command in a raw shell";
 const COLD = "cold start to the first result";
 
 /** A machine from the cached memory snapshot against the same machine booted. */
@@ -25,6 +26,7 @@ async function runClones(bench: Bench): Promise<SectionResult> {
   const race = await bench.race(
     [
       { name: CLONE, perRound: 3, warmups: 0, sample: () => timeFirstResult(options, phases) },
+      { name: RAW, warmups: 0, sample: () => timeFirstResult(options, undefined, { shell: "raw" }) },
       { name: COLD, warmups: 0, sample: () => timeFirstResult({ ...options, template: "off" }) },
     ],
     bench.rounds(10, 2),
@@ -34,7 +36,7 @@ async function runClones(bench: Bench): Promise<SectionResult> {
   const ratio = ratioOf(clone, cold);
   return {
     kind: "measured",
-    rows: [clone, ...phaseRows(phases), cold],
+    rows: [clone, ...phaseRows(phases), race.row(RAW), cold],
     targets: [
       judge({ claim: CLONE, bound: "at most", limit: 300, unit: "ms", value: median, issue: 4 }),
       judge({ claim: `${CLONE} ÷ cold`, bound: "at most", limit: 1 / 8, unit: "×", value: ratio, issue: 4 }),

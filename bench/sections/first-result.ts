@@ -6,12 +6,16 @@ import { row } from "../measure/result.ts";
 export type PhaseSamples = Map<string, number[]>;
 
 /** From the call of create() to the first command's result, in milliseconds; the machine is deleted afterwards, off the clock. */
-export async function timeFirstResult(options: SmolVMOptions, phases?: PhaseSamples): Promise<number> {
+export async function timeFirstResult(
+  options: SmolVMOptions,
+  phases?: PhaseSamples,
+  command: { readonly shell?: "raw" | "login" } = {},
+): Promise<number> {
   const startMs = performance.now();
   const vm = await SmolVM.create(options);
   try {
     const upMs = performance.now();
-    await vm.run("true", { shell: "raw", check: true });
+    await vm.run("true", { ...command, check: true });
     const endMs = performance.now();
     const { boot } = await vm.info();
     for (const { name, ms } of [...(boot?.phases ?? []), { name: "first result", ms: endMs - upMs }]) {
