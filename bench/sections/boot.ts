@@ -32,7 +32,7 @@ async function runBoot(bench: Bench): Promise<SectionResult> {
   const rounds = bench.rounds(7, 2);
   const race = await bench.race(
     [
-      { name: OURS, warmups: 0, sample: () => timeFirstResult(options, phases) },
+      { name: OURS, warmups: 0, sample: () => timeFirstResult(options, phases, { shell: "raw" }) },
       { name: FLOOR, warmups: 0, sample: () => bootPlain(plain, floor) },
       {
         name: DEBVM,

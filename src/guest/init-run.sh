@@ -121,9 +121,16 @@ read_console() {
 		*"smolvm poweroff") kill -USR2 1 ;;
 		*"smolvm ready?") echo "smolvm: ready" ;;
 		*"smolvm quiet? "*) come_to_rest "${line##* }" ;;
+		*"smolvm speak") let_kernel_speak ;;
 		*"smolvm time "*) (exec_date ${line##*smolvm time }) ;;
 		esac
 	done </dev/console
+}
+
+# Copies of this machine are good when their kernels have said that they have new random numbers; a user may have told it to be quiet.
+let_kernel_speak() {
+	read -r level _ </proc/sys/kernel/printk
+	[ "$level" -ge 6 ] || echo 6 >/proc/sys/kernel/printk
 }
 
 # Waits for the host to say who this machine is now: a guest that was restored has the name, the machine-id and the time of the
@@ -141,7 +148,6 @@ read_identities() { # port
 	done 5<>"$1" 6<>$smolvm/times
 	pause 3
 } 2>/dev/null
-
 
 take_new_identity() { # hostname machine-id
 	echo "$1" >/proc/sys/kernel/hostname
@@ -286,6 +292,6 @@ read_console &
 console_reader=$!
 for identity_port in /dev/vport*p3; do read_identities "$identity_port" & done
 identity_reader=$!
-echo 6 >/proc/sys/kernel/printk # the host is to hear that the random numbers are new: see docs/clones.md
+let_kernel_speak
 echo "smolvm: ready"
 supervise

@@ -100,6 +100,11 @@ export class GuestConsole {
     this.#say(`quiet? ${staying}`);
   }
 
+  /** Asks a guest that is to be copied to show what its kernel notices. */
+  askToSpeak(): void {
+    this.#say("speak");
+  }
+
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. Once: it is heard. */
   giveIdentity(
     { hostname, machineId, wasInUse, keeps = "-" }: GuestIdentity,

@@ -90,6 +90,7 @@ export class QemuMachine {
 
   /** Copies the state of this machine while it runs into `target`, which was launched to receive it. Gives for how many ms it stood still. */
   async copyInto(target: QemuMachine, options: LiveCopyOptions): Promise<number> {
+    this.console.askToSpeak();
     const end = (machine: QemuMachine) => ({ process: machine.#process, qmp: machine.qmp });
     return copyLive(end(this), end(target), options);
   }

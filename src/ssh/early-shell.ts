@@ -38,7 +38,7 @@ export const LEFT_SLOT = 0;
 /** No machine's: it counts from 0. */
 const STALE_EPOCH = -1;
 /** While the first command is young it has the guest to itself; what is longer needs a keeper soon. */
-const CONNECT_AFTER_MS = 400;
+const CONNECT_AFTER_MS = 600;
 
 /**
  * The worker that a machine was saved with: its login shell has read the profile and waits. The first commands of a restored
@@ -54,6 +54,9 @@ export class EarlyShell implements Place {
   readonly #activity: Activity;
   readonly #connect: () => Promise<Link>;
   #connecting: Promise<Link> | null = null;
+  /** Resolves when there is a connection, for whatever reason it was made. */
+  readonly #connected: Promise<void>;
+  #tellConnected = () => {};
   #link: Link | null = null;
   #state: "idle" | "busy" | "retired" = "idle";
   #isOpen = true;
@@ -66,6 +69,9 @@ export class EarlyShell implements Place {
     this.#worker.adopt("login", isFresh ? activity.epoch : STALE_EPOCH, renewal(left.loginShell, hostname));
     this.#activity = activity;
     this.#connect = connect;
+    this.#connected = new Promise((resolve) => {
+      this.#tellConnected = resolve;
+    });
     this.portsFree = ports.free;
     this.lost = ports.closed.then(() => {
       this.#isOpen = false;
@@ -119,8 +125,10 @@ export class EarlyShell implements Place {
     await (await this.handOver())?.signal(process, name);
   }
 
+  /** Not worth a connection before it is made for the command's sake: to make one would only hold up the command. */
   async setDeadline(process: GuestProcess, seconds: number): Promise<void> {
-    await (await this.handOver())?.setDeadline(process, seconds);
+    await Promise.race([this.#connected, process.ended]);
+    if (!process.isOver) await this.#link?.setDeadline(process, seconds);
   }
 
   /** The connection whose keeper looks after what runs here too; the next commands go there. Null where it can't be made. */
@@ -129,6 +137,7 @@ export class EarlyShell implements Place {
     this.#connecting ??= this.#connect();
     try {
       this.#link = await this.#connecting;
+      this.#tellConnected();
     } catch {
       this.#connecting = null;
       return null;

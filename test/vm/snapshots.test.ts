@@ -176,6 +176,16 @@ describe("machines restored from one snapshot", () => {
       await source.delete();
     }));
 
+  it("are as good where their source's kernel was told to keep quiet", () =>
+    SmolVM.use(named(), async (vm) => {
+      await vm.run("echo 1 >/proc/sys/kernel/printk", { check: true });
+      await vm.snapshot("quiet");
+      const copy = await own(SmolVM.restore("quiet"));
+      expect(await read(copy, "echo alive")).toBe("alive");
+      await copy.delete();
+      await SmolVM.deleteSnapshot("quiet");
+    }));
+
   it("have the right time after any time, and no process of the source's connections", () =>
     SmolVM.use(named(), async (vm) => {
       await runOn(vm, COUNT, "/tmp/count");

@@ -121,8 +121,9 @@ describe("the console", () => {
     const guest = new GuestConsole(stream, new PassThrough());
     guest.askReady();
     guest.askQuiet(2);
+    guest.askToSpeak();
     guest.giveTime(1_700_000_000, 2);
-    expect(guest.tail).toBe("smolvm ready?\nsmolvm quiet? 2\nsmolvm time 1700000000 2\n");
+    expect(guest.tail).toBe("smolvm ready?\nsmolvm quiet? 2\nsmolvm speak\nsmolvm time 1700000000 2\n");
   });
 
   it("asks the guest to power off, and does not mind when nobody is there any more", async () => {
