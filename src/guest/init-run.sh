@@ -144,7 +144,7 @@ read_identities() { # port
 		take_new_identity "$name" "$id"
 		echo "$time $request" >&6
 		wait $!
-		pause 1 # what comes next is the first command
+		pause 0.5 # what comes next is the first command
 	done 5<>"$1" 6<>$smolvm/times
 	pause 3
 } 2>/dev/null

@@ -4,6 +4,7 @@ import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import type { LeftShell } from "../ssh/early-shell.ts";
 import { generateHostKey, type HostKey } from "../ssh/keys.ts";
+import type { CommandRunner, EarlyAccess } from "../ssh/runner.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
 import { bounded } from "../util/bounded.ts";
@@ -50,8 +51,8 @@ export async function makeTemplate(plan: TemplatePlan, context: BootContext): Pr
     const description = await describeTemplate(plan, draft, hostKey);
     const making = { plan, draft, hostKey, description, signal: context.signal };
     const booted = await bringUp({ description, ...launchInto(making) }, context, new PhaseClock());
-    const left = await useAndSave(making, booted, null);
-    const shell = await useAndSave(making, await rehearse(making), left);
+    const left = await useAndSave(making, booted, leaveFirstShell);
+    const shell = await useAndSave(making, await rehearse(making), (...at) => useAsClone(...at, left));
     return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine, shell });
   } catch (error) {
     await rm(draft.folder, { recursive: true, force: true });
@@ -111,15 +112,15 @@ async function rehearse(making: Making): Promise<QemuMachine> {
   }
 }
 
-/** Gives the shell that was left in what is saved; null where there is none. QEMU is ended. */
+/** Gives the shell that `use` has left in what is saved; null where there is none. QEMU is ended. */
 async function useAndSave(
   making: Making,
   qemu: QemuMachine,
-  before: LeftShell | null,
+  use: (making: Making, qemu: QemuMachine) => Promise<LeftShell | null>,
 ): Promise<LeftShell | null> {
   const { draft, signal } = making;
   try {
-    const shell = await use(making, qemu, before);
+    const shell = await use(making, qemu);
     await qemu.waitQuiet(shell ? LEFT_PROCESSES : 0, { timeoutMs: QUIET_MS, signal });
     await qemu.save({ statePath: draft.state, timeoutMs: SAVE_MS, signal });
     return shell;
@@ -128,26 +129,43 @@ async function useAndSave(
   }
 }
 
-/** The connection is closed again: what lived through it would live in every clone. Only the shell that it leaves is to. */
-async function use(
-  { plan, hostKey, signal }: Making,
+async function leaveFirstShell(making: Making, qemu: QemuMachine): Promise<LeftShell | null> {
+  return withRunner(making, qemu, null, (runner) => runner.leaveShell(qemu.serial, SHELL_PORT_NAMES));
+}
+
+/** As whoever starts a clone does: the first command goes to the shell that was left, and the others over a connection. */
+async function useAsClone(
+  making: Making,
   qemu: QemuMachine,
-  before: LeftShell | null,
+  left: LeftShell | null,
 ): Promise<LeftShell | null> {
-  const { spec, setup } = plan;
-  const vmId = spec.id;
-  const early = before && { left: before, isFresh: true, ports: qemu.serial, hostname: HOSTNAME };
-  const to = { vmId, user: spec.sshUser, hostKey, isPaused: () => false, early };
-  const runner = runnerFor(qemu, setup, to);
-  const run = (command: string | string[], shell: "raw" | "login") =>
-    new Run(async () => ({ runner, vmId }), command, { shell, signal });
-  try {
+  const { plan, signal } = making;
+  const { id: vmId } = plan.spec;
+  const early = left && { left, isFresh: true, ports: qemu.serial, hostname: HOSTNAME };
+  return withRunner(making, qemu, early, async (runner) => {
+    const run = (command: string | string[], shell: "raw" | "login") =>
+      new Run(async () => ({ runner, vmId }), command, { shell, signal });
     await run("true", "login");
     await run("true", "raw");
     await run(["true"], "raw");
-    if (!before) return await runner.leaveShell(qemu.serial, SHELL_PORT_NAMES);
+    if (!left) return runner.leaveShell(qemu.serial, SHELL_PORT_NAMES);
     await bounded(qemu.serial.free, { operation: "Waiting for the ports", timeoutMs: PORTS_MS, signal });
-    return await runner.leaveShell(qemu.reopenSerial(), SHELL_PORT_NAMES);
+    return runner.leaveShell(qemu.reopenSerial(), SHELL_PORT_NAMES);
+  });
+}
+
+/** Its connection is closed again: what lived through it would live in every clone. Only the shell that is left there is to. */
+async function withRunner<T>(
+  { plan, hostKey }: Making,
+  qemu: QemuMachine,
+  early: EarlyAccess | null,
+  body: (runner: CommandRunner) => Promise<T>,
+): Promise<T> {
+  const { spec, setup } = plan;
+  const to = { vmId: spec.id, user: spec.sshUser, hostKey, isPaused: () => false, early };
+  const runner = runnerFor(qemu, setup, to);
+  try {
+    return await body(runner);
   } finally {
     await runner.close();
   }

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { open, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { doctor, SmolVM } from "../../src/index.ts";
 import { savedMachinePaths, templatePaths } from "../../src/state/paths.ts";
 import { eventually } from "../support/eventually.ts";
@@ -21,17 +21,29 @@ import { firstLine, startProgram } from "../support/machines.ts";
 import { CLONE, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
 
 let home: OwnHome;
-beforeEach(async () => {
+const openHome = async () => {
   home = await useOwnHome();
-});
-afterEach(async () => {
-  await using _ = home;
+};
+const closeHome = () => home[Symbol.asyncDispose]();
+const requireNothingLeft = async () => {
   expect(home.machines()).toEqual([]);
   await eventually(
     () => home.templates().others.length === 0,
     `nothing half made is left: ${home.templates().others}`,
   );
-});
+};
+/** Vitest calls the hooks after a test from the last one on. */
+function eachInOwnHome(): void {
+  beforeEach(openHome);
+  afterEach(closeHome);
+  afterEach(requireNothingLeft);
+}
+/** For tests that can go on with the template that the one before them has left. */
+function allInOneHome(): void {
+  beforeAll(openHome);
+  afterAll(closeHome);
+  afterEach(requireNothingLeft);
+}
 
 /** Starts a machine, asks it something, and tells which way it started and what was warned of. */
 async function useOne(kind: { readonly image: string } = CLONE) {
@@ -47,10 +59,13 @@ async function useOne(kind: { readonly image: string } = CLONE) {
   });
 }
 
-const onlyTemplate = () => {
-  const [key = "", ...more] = home.templates().whole;
+const allTemplates = () => home.templates().whole.map((key) => templatePaths(home.state, key).template);
+const onlyTemplate = (image = "tiny") => {
+  const imageOf = (record: string) => JSON.parse(readFileSync(record, "utf8")).image.name;
+  const [template, ...more] = allTemplates().filter(({ record }) => imageOf(record) === image);
   expect(more).toEqual([]);
-  return templatePaths(home.state, key).template;
+  if (!template) throw new Error(`There is no template of "${image}".`);
+  return template;
 };
 
 async function flip(path: string, at: number): Promise<void> {
@@ -73,6 +88,8 @@ const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
 };
 
 describe("a template that is damaged", () => {
+  allInOneHome();
+
   it.each([
     ["memory", "tiny", "template", Object.keys(DAMAGES)],
     ["state", "tiny", "cold", ["cut short", "changed in one bit"]],
@@ -83,7 +100,7 @@ describe("a template that is damaged", () => {
     async (file, image, way, damages) => {
       await useOne({ image });
       for (const how of damages) {
-        await DAMAGES[how]?.(onlyTemplate()[file]);
+        await DAMAGES[how]?.(onlyTemplate(image)[file]);
         const used = await useOne({ image });
         expect(used.way, how).toBe(way);
         expect(used.warnings, how).toMatch(new RegExp(`its ${file}`));
@@ -105,7 +122,7 @@ describe("a template that is damaged", () => {
     const used = await useOne();
     expect(used.way).toBe("cold");
     expect(used.warnings).toMatch(/is booted instead: a clone could not be started/);
-    expect(home.templates().whole).toEqual([]);
+    expect(() => onlyTemplate()).toThrow(/no template/);
   });
 
   it("because another's memory came in its place while QEMU started is seen before the guest runs", async () => {
@@ -115,8 +132,9 @@ describe("a template that is damaged", () => {
     const path = process.env.PATH;
     process.env.PATH = `${wrapper.path}:${path}`;
     try {
+      const before = home.templates().whole;
       await useOne(); // a template for this QEMU, which is another one
-      const [other = ""] = home.templates().whole.filter((key) => !memory.includes(key));
+      const [other = ""] = home.templates().whole.filter((key) => !before.includes(key));
       const mine = templatePaths(home.state, other).template.memory;
       wrapper.before(`mv '${memory}' '${mine}'`);
       const used = await useOne();
@@ -130,6 +148,7 @@ describe("a template that is damaged", () => {
       expect(refused.warnings).toMatch(/its memory was changed or replaced/);
     } finally {
       process.env.PATH = path;
+      for (const { folder } of allTemplates()) rmSync(folder, { recursive: true });
     }
   }, 240_000);
 
@@ -146,6 +165,8 @@ describe("a template that is damaged", () => {
 });
 
 describe("a template is not used", () => {
+  eachInOwnHome();
+
   it("for another memory size, another image, or another version of QEMU", async () => {
     await useOne();
     await SmolVM.use({ ...CLONE, memSizeMib: 400 }, async (vm) => {
@@ -195,6 +216,8 @@ const tellWay = (more: object = {}) =>
   });`;
 
 describe("a program that is killed while it makes a template", () => {
+  eachInOwnHome();
+
   it("at any step leaves nothing that keeps the next one from making it", async () => {
     const draft = () => home.templates().others.find((name) => name.startsWith(".draft-"));
     const has = (file: "memory" | "record" | "state" | "disk") => () => {
@@ -247,6 +270,8 @@ describe("a program that is killed while it makes a template", () => {
 });
 
 describe("two programs at once", () => {
+  eachInOwnHome();
+
   it("make one template, and both start from it", async () => {
     const programs = [startProgram(tellWay(), [], home.env), startProgram(tellWay(), [], home.env)];
     const ways = await Promise.all(programs.map(firstLine));
@@ -260,6 +285,8 @@ describe("two programs at once", () => {
 });
 
 describe("a host without space", () => {
+  eachInOwnHome();
+
   it.each([
     ["from the beginning", 200, "", /too little space to make one/],
     ["while the template is made", 340, "fill();", /making the template failed/],
