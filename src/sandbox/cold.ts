@@ -80,8 +80,11 @@ export async function bringUp(
 }
 
 function isStumble(error: unknown): error is BootError {
-  if (!(error instanceof BootError)) return false;
-  return error.cause instanceof OperationTimeoutError || error.consoleTail.includes("Kernel panic");
+  return hasPanicked(error) || (error instanceof BootError && error.cause instanceof OperationTimeoutError);
+}
+
+export function hasPanicked(error: unknown): error is BootError {
+  return error instanceof BootError && error.consoleTail.includes("Kernel panic");
 }
 
 async function launchOnce(

@@ -152,6 +152,33 @@ describe("a template that is damaged", () => {
     }
   }, 240_000);
 
+  it("is not taken to be so where an emulated guest panicked: the clone is started once more", async () => {
+    const wrapper = wrapQemu(join(home.state.home, "panicking"));
+    const path = process.env.PATH;
+    process.env.PATH = `${wrapper.path}:${path}`;
+    try {
+      await useOne();
+      const flag = join(wrapper.path, "panicked");
+      const panic = "printf 'Kernel panic - not syncing: made up\\r\\n' >&4"; // the console
+      wrapper.before(`[ -e '${flag}' ] || { >'${flag}'; ${panic}; exit 0; }`);
+      expect(await useOne()).toEqual({
+        way: "template",
+        reason: "",
+        warnings: expect.stringMatching(
+          /^"\S+" is started once more: The guest's kernel panicked: made up\.$/,
+        ),
+      });
+      wrapper.before(`${panic}; exit 0`);
+      expect(await useOne()).toMatchObject({
+        way: "cold",
+        reason: expect.stringMatching(/panicked: made up/),
+      });
+    } finally {
+      process.env.PATH = path;
+      for (const { folder } of allTemplates()) rmSync(folder, { recursive: true });
+    }
+  }, 240_000);
+
   it("is told by the doctor, who reads all of it", async () => {
     await useOne();
     const look = async () => (await doctor()).checks.find(({ name }) => name === "templates");
