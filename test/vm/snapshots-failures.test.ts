@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { open, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   SmolVM,
   SmolVMError,
@@ -27,13 +27,14 @@ import { clearAfterFailures } from "../support/own-machines.ts";
 import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
 
 let home: OwnHome;
-beforeEach(async () => {
+beforeAll(async () => {
   home = await useOwnHome();
 });
-afterEach(async () => {
-  await using _ = home;
-  expect(home.machines()).toEqual([]);
-  expect(drafts()).toEqual([]);
+afterAll(() => home[Symbol.asyncDispose]());
+afterEach(() => {
+  const left = { machines: home.machines(), drafts: drafts() };
+  rmSync(home.state.snapshots, { recursive: true, force: true }); // what a failed test has left is not the next one's
+  expect(left).toEqual({ machines: [], drafts: [] });
 });
 /** Whatever outlives no scope goes through this. */
 const own = clearAfterFailures();
