@@ -1,21 +1,12 @@
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { open, stat, utimes } from "node:fs/promises";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { doctor, SmolVM } from "../../src/index.ts";
 import { savedMachinePaths, templatePaths } from "../../src/state/paths.ts";
+import { DAMAGES, flip } from "../support/damage.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
 import { CLONE, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
@@ -66,25 +57,6 @@ const onlyTemplate = (image = "tiny") => {
   expect(more).toEqual([]);
   if (!template) throw new Error(`There is no template of "${image}".`);
   return template;
-};
-
-async function flip(path: string, at: number): Promise<void> {
-  const file = await open(path, "r+");
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, at);
-  await file.write(Buffer.from([(byte[0] ?? 0) ^ 0x10]), 0, 1, at);
-  await file.close();
-}
-
-const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
-  "cut short": async (path) => truncateSync(path, Math.floor((await stat(path)).size / 2)),
-  emptied: async (path) => truncateSync(path, 0),
-  "changed in one bit": async (path) => flip(path, Math.floor((await stat(path)).size / 3)),
-  "changed in one bit, its times set back,": async (path) => {
-    const { atime, mtime, size } = await stat(path);
-    await flip(path, Math.floor(size / 3));
-    await utimes(path, atime, mtime);
-  },
 };
 
 describe("a template that is damaged", () => {

@@ -9,7 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { open, stat, utimes } from "node:fs/promises";
+import { stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -21,6 +21,7 @@ import {
   VMStateError,
 } from "../../src/index.ts";
 import { diskLayer, savedMachinePaths, snapshotFolder } from "../../src/state/paths.ts";
+import { flip } from "../support/damage.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
 import { clearAfterFailures } from "../support/own-machines.ts";
@@ -52,14 +53,6 @@ async function refusalOf(name: string): Promise<SmolVMError> {
   if (outcome instanceof SmolVM) await outcome.delete();
   expect(outcome).toBeInstanceOf(SmolVMError);
   return outcome;
-}
-
-async function flip(path: string, at: number): Promise<void> {
-  const file = await open(path, "r+");
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, at);
-  await file.write(Buffer.from([(byte[0] ?? 0) ^ 0x10]), 0, 1, at);
-  await file.close();
 }
 
 describe("names of snapshots", () => {
