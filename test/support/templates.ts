@@ -1,4 +1,14 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildImage } from "../../src/index.ts";
@@ -80,4 +90,20 @@ export function wrapQemu(folder: string): WrappedQemu {
     give: (...args) => writeFileSync(extra, args.join(" ")),
     before: (code) => writeFileSync(first, code),
   };
+}
+
+/** The same image under another digest, as if it had been built of other packages. */
+export function giveOtherDigest(state: StatePaths): void {
+  const [name = ""] = readdirSync(state.images).filter((each) => each.startsWith("tiny-"));
+  for (const each of readdirSync(state.images).filter((other) => other.startsWith("tiny-"))) {
+    const folder = join(state.images, each);
+    const copy = join(state.home, each);
+    cpSync(folder, copy, { recursive: true, dereference: true });
+    rmSync(folder);
+    const manifest = join(copy, "image.json");
+    writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"digest": "..../, '"digest": "0000'));
+    cpSync(copy, folder, { recursive: true });
+    rmSync(copy, { recursive: true });
+  }
+  if (name === "") throw new Error("There is no image of that name.");
 }

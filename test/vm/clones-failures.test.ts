@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { doctor, SmolVM } from "../../src/index.ts";
@@ -9,7 +9,7 @@ import { savedMachinePaths, templatePaths } from "../../src/state/paths.ts";
 import { DAMAGES, flip } from "../support/damage.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
-import { CLONE, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
+import { CLONE, giveOtherDigest, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
 
 let home: OwnHome;
 const openHome = async () => {
@@ -173,7 +173,7 @@ describe("a template is not used", () => {
       expect(Number(output.replace(/\D/g, ""))).toBeGreaterThan(256 * 1024);
     });
     expect(home.templates().whole).toHaveLength(2);
-    otherDigest();
+    giveOtherDigest(home.state);
     await useOne();
     expect(home.templates().whole).toHaveLength(3);
     const features = readFileSync(home.state.qemuFeatures, "utf8");
@@ -185,22 +185,6 @@ describe("a template is not used", () => {
     expect(home.templates().whole).toHaveLength(4);
   });
 });
-
-/** The same image under another digest, as if it had been built of other packages. */
-function otherDigest(): void {
-  const [name = ""] = readdirSync(home.state.images).filter((each) => each.startsWith("tiny-"));
-  for (const each of readdirSync(home.state.images).filter((other) => other.startsWith("tiny-"))) {
-    const folder = join(home.state.images, each);
-    const copy = join(home.state.home, each);
-    cpSync(folder, copy, { recursive: true, dereference: true });
-    rmSync(folder);
-    const manifest = join(copy, "image.json");
-    writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"digest": "..../, '"digest": "0000'));
-    cpSync(copy, folder, { recursive: true });
-    rmSync(copy, { recursive: true });
-  }
-  expect(name).not.toBe("");
-}
 
 async function ended(program: ChildProcess): Promise<number | null> {
   if (program.exitCode === null && program.signalCode === null) await once(program, "exit");
