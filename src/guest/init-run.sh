@@ -121,7 +121,7 @@ read_console() {
 		*"smolvm poweroff") kill -USR2 1 ;;
 		*"smolvm ready?") echo "smolvm: ready" ;;
 		*"smolvm quiet? "*) come_to_rest "${line##* }" ;;
-		*"smolvm speak") let_kernel_speak ;;
+		*"smolvm speak") let_kernel_speak && echo "smolvm: speaks" ;;
 		*"smolvm time "*) (exec_date ${line##*smolvm time }) ;;
 		esac
 	done </dev/console

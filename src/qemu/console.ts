@@ -10,6 +10,8 @@ export type GuestMessage =
   | { readonly kind: "done" }
   /** Nothing runs but what the guest is made of, and its disk has everything. */
   | { readonly kind: "quiet" }
+  /** What its kernel notices comes here from now on. */
+  | { readonly kind: "speaks" }
   /** It is now who that request told it to be, or has the time that it brought. */
   | { readonly kind: "identity"; readonly request: number }
   /** Its kernel has noticed that it is another machine now, and has new random numbers. */
@@ -100,7 +102,7 @@ export class GuestConsole {
     this.#say(`quiet? ${staying}`);
   }
 
-  /** Asks a guest that is to be copied to show what its kernel notices. */
+  /** Asks a guest that is to be copied to show what its kernel notices, and for word when it does. */
   askToSpeak(): void {
     this.#say("speak");
   }
@@ -152,9 +154,11 @@ export class GuestConsole {
 export function parseGuestMessage(line: string): GuestMessage | undefined {
   const text = line.trimEnd();
   if (text.endsWith(RESEEDED)) return { kind: "reseeded" };
-  const match = /smolvm: (?:(ready|done|quiet)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(text);
+  const match = /smolvm: (?:(ready|done|quiet|speaks)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(
+    text,
+  );
   if (match === null) return undefined;
-  if (match[1] === "ready" || match[1] === "done" || match[1] === "quiet") return { kind: match[1] };
+  if (match[1]) return { kind: match[1] as "ready" | "done" | "quiet" | "speaks" };
   if (match[2]) return { kind: "failed", reason: (match[3] ?? "").trim() };
   if (match[6]) return { kind: "identity", request: Number(match[6]) };
   return { kind: "progress", text: match[5] ?? "" };

@@ -10,7 +10,7 @@ import { type SaveOptions, saveState } from "./save.ts";
 import { type SerialPorts, serialPorts } from "./serial-ports.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
 import { addForward, countConnections, type Forward, listForwards, removeForward } from "./usernet.ts";
-import { type WaitOptions, waitForGuest, waitForQuiet } from "./wait.ts";
+import { type WaitOptions, waitForGuest, waitForQuiet, waitForSpeech } from "./wait.ts";
 
 /**
  * A QEMU that answers. Neither the process nor its sockets keep this process's event loop alive: who only
@@ -67,6 +67,11 @@ export class QemuMachine {
     await waitForQuiet(this.#process, this.qmp, staying, options);
   }
 
+  /** Asks a guest of ours that is to be copied to show what its kernel notices: copies are told by that. BootError where it does not answer in time. */
+  async waitSpeech(options: WaitOptions): Promise<void> {
+    await waitForSpeech(this.#process, this.qmp, options);
+  }
+
   /**
    * Lets a restored guest go on as a machine of its own: name, machine-id, clock, random numbers. BootError where it does not answer in
    * time.
@@ -90,7 +95,6 @@ export class QemuMachine {
 
   /** Copies the state of this machine while it runs into `target`, which was launched to receive it. Gives for how many ms it stood still. */
   async copyInto(target: QemuMachine, options: LiveCopyOptions): Promise<number> {
-    this.console.askToSpeak();
     const end = (machine: QemuMachine) => ({ process: machine.#process, qmp: machine.qmp });
     return copyLive(end(this), end(target), options);
   }

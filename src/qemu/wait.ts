@@ -26,6 +26,7 @@ export interface Awaited {
 const ASK_READY_EVERY_MS = 5_000;
 /** Longer than the guest tries: a question that waits as the machine is saved is the first that its clones hear. */
 const ASK_QUIET_EVERY_MS = 7_000;
+const ASK_SPEECH_EVERY_MS = 1_000;
 
 /** Waits until the guest has said this, now or before; BootError as soon as it is clear that it never will. */
 export async function waitForGuest(
@@ -55,15 +56,28 @@ export async function waitForQuiet(
   options: WaitOptions,
 ): Promise<void> {
   const ask = () => process.console.askQuiet(staying);
-  const accept = ({ kind }: GuestMessage) => kind === "quiet";
-  const waiting = hearGuest(
-    process,
-    qmp,
-    { word: "quiet", accept, ask, askEveryMs: ASK_QUIET_EVERY_MS },
-    options,
-    null,
-  );
-  ask();
+  await askFor(process, qmp, { word: "quiet", ask, askEveryMs: ASK_QUIET_EVERY_MS }, options);
+}
+
+/** Asks the guest to show what its kernel notices, and waits until it does. */
+export async function waitForSpeech(
+  process: QemuProcess,
+  qmp: QmpClient,
+  options: WaitOptions,
+): Promise<void> {
+  const ask = () => process.console.askToSpeak();
+  await askFor(process, qmp, { word: "speaks", ask, askEveryMs: ASK_SPEECH_EVERY_MS }, options);
+}
+
+async function askFor(
+  process: QemuProcess,
+  qmp: QmpClient,
+  question: { readonly word: GuestMessage["kind"]; readonly ask: () => void; readonly askEveryMs: number },
+  options: WaitOptions,
+): Promise<void> {
+  const accept = ({ kind }: GuestMessage) => kind === question.word;
+  const waiting = hearGuest(process, qmp, { ...question, accept }, options, null);
+  question.ask();
   await waiting;
 }
 

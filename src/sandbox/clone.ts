@@ -8,11 +8,11 @@ import { requireContent, requireUntouched } from "../state/file-stamp.ts";
 import type { MachinePaths } from "../state/paths.ts";
 import { discardThisTemplate, type Template } from "../state/templates.ts";
 import type { BaseDisk } from "./boot-files.ts";
-import { hasPanicked } from "./cold.ts";
 import type { Machine, Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
+import { withSecondTry } from "./second-try.ts";
 import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
 /** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
@@ -37,16 +37,13 @@ export async function startClone(
   if ("whyCold" in template) return template;
   const folder = await claimFolder(machine);
   const start = () => cloneTemplate(machine, setup, { template, folder }, context, clock);
-  const startAgain = async (error: unknown) => {
-    if (setup.choice.accelerator !== "tcg" || !hasPanicked(error)) throw error;
+  const beforeAgain = async ({ message }: Error) => {
     clock.mark("failed clone");
-    warn(`"${spec.name}" is started once more: ${error.message}`);
+    warn(`"${spec.name}" is started once more: ${message}`);
     await rm(folder.disk, { force: true });
-    return start();
   };
   try {
-    // Under emulation about one clone in some hundreds was seen to panic at once (QEMU 7.2, a busy host): its template is sound.
-    return await start().catch(startAgain);
+    return await withSecondTry(setup, start, beforeAgain);
   } catch (error) {
     if (context.signal.aborted) throw error;
     clock.mark("failed clone");

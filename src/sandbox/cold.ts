@@ -10,6 +10,7 @@ import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
+import { hasPanicked } from "./second-try.ts";
 import { type Seed, writeSeededInitramfs } from "./seed.ts";
 import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
 
@@ -81,10 +82,6 @@ export async function bringUp(
 
 function isStumble(error: unknown): error is BootError {
   return hasPanicked(error) || (error instanceof BootError && error.cause instanceof OperationTimeoutError);
-}
-
-export function hasPanicked(error: unknown): error is BootError {
-  return error instanceof BootError && error.consoleTail.includes("Kernel panic");
 }
 
 async function launchOnce(

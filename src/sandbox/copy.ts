@@ -16,6 +16,8 @@ import { deviceModel } from "./template-key.ts";
 
 /** Each copy adds one to the disk of its source, and QEMU looks through them all for what nobody has written. */
 const MOST_LAYERS = 64;
+/** How long a copy waits for the guest's kernel to speak. */
+const SPEECH_MS = 5_000;
 
 export interface CopyOptions {
   readonly timeoutMs: number;
@@ -60,7 +62,9 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
   };
   const lending = runner?.lendShell(openPorts, SHELL_PORT_NAMES);
   try {
+    const speech = letSpeak(machine, booted, options);
     target = await launchTarget(machine, booted.setup, draft, options);
+    await speech;
     const lent = await bounded(lending ?? Promise.resolve(null), {
       operation: "Copying the machine",
       ...options,
@@ -83,6 +87,15 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
     isWanted = false;
     void lending?.then((lent) => lent?.letGo());
   }
+}
+
+/**
+ * Whether a copy has random numbers of its own is heard from its kernel, which a user may have told to be quiet. A guest that can't answer,
+ * because it stands still or is too busy, is copied all the same: most kernels do speak.
+ */
+async function letSpeak(machine: Machine, { qemu, runner }: Booted, { signal }: CopyOptions): Promise<void> {
+  if (runner && machine.status.phase === "running")
+    await qemu.waitSpeech({ timeoutMs: SPEECH_MS, signal }).catch(() => {});
 }
 
 /** A machine of the same kind that only takes in the other's state: its memory is the file from which copies will start. It never runs. */

@@ -13,6 +13,7 @@ import { newMachineId } from "./machine-id.ts";
 import { PhaseClock } from "./phases.ts";
 import { Run } from "./run.ts";
 import { runnerFor } from "./runner.ts";
+import { withSecondTry } from "./second-try.ts";
 import { type BootContext, describe, type Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 
@@ -42,6 +43,14 @@ const PORTS_MS = 5_000;
  * It dies with this process, its half-made files too. Needs the lock of the key.
  */
 export async function makeTemplate(plan: TemplatePlan, context: BootContext): Promise<Template> {
+  return withSecondTry(
+    plan.setup,
+    () => makeOnce(plan, context),
+    ({ message }) => plan.warn(`The template is begun once more: ${message}`),
+  );
+}
+
+async function makeOnce(plan: TemplatePlan, context: BootContext): Promise<Template> {
   const { state, key, inputs, setup } = plan;
   const { image } = setup.files;
   if (!image) throw new Error("only a machine of an image can be a template");

@@ -6,10 +6,10 @@ import { findQemu } from "../qemu/binary.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import type { WaitOptions } from "../qemu/wait.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { scriptsDigest } from "../ssh/guest-scripts.ts";
 import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
 import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
 import { diskLayer, type MachinePaths, type StatePaths } from "../state/paths.ts";
 import {
@@ -23,6 +23,7 @@ import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
+import { withSecondTry } from "./second-try.ts";
 import {
   type BootContext,
   claimFolder,
@@ -95,20 +96,45 @@ export async function startRestored(
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Started> {
-  const { spec } = machine;
-  const { facts, paths } = origin;
+  const { spec, surroundings } = machine;
   const deadlineMs = performance.now() + context.timeoutMs;
-  const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
   void preloadSsh();
   const folder = await claimFolder(machine);
+  const frozen = setup.files.disk ? await shareDisk(origin.paths.folder, folder.folder) : [];
+  const start = () => {
+    const timeoutMs = Math.max(1, deadlineMs - performance.now());
+    return restoreOnce(machine, setup, { origin, folder, frozen }, { ...context, timeoutMs }, clock);
+  };
+  return withSecondTry(setup, start, ({ message }) => {
+    clock.mark("failed restore");
+    surroundings.logger.warn?.(`"${spec.name}" is restored once more: ${message}`);
+  });
+}
+
+interface Restoring {
+  readonly origin: SavedMachine;
+  readonly folder: MachinePaths;
+  /** The layers of its disk that are not its own. */
+  readonly frozen: readonly string[];
+}
+
+async function restoreOnce(
+  machine: Machine,
+  setup: Setup,
+  { origin, folder, frozen }: Restoring,
+  context: BootContext,
+  clock: PhaseClock,
+): Promise<Started> {
+  const { spec } = machine;
+  const deadlineMs = performance.now() + context.timeoutMs;
+  const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
   const saved = await openSavedState(origin);
   let qemu: QemuMachine | undefined;
-  let runner: CommandRunner | undefined;
   try {
     requireSavedState(origin, await readWhole(saved));
-    const disks = await takeDisk(origin, setup.files.disk, folder, spec);
+    const disks = await addLayer(frozen, setup.files.disk, folder, spec);
     clock.mark("disk");
-    const memoryFile = { path: paths.memory, shared: false };
+    const memoryFile = { path: origin.paths.memory, shared: false };
     const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
     qemu = await launchMachine(description, {
       ...launchOptions(machine, folder, setup),
@@ -118,32 +144,48 @@ export async function startRestored(
     });
     await requireSavedMemory(origin);
     clock.mark("restore");
-    if (facts.hostKey === null) {
-      await qemu.resume();
-      return { qemu, runner: null, hostKey: null };
-    }
-    // Connections of the source would be reset, and what runs through them would end, before the guest knows who it is.
-    const letThrough = await qemu.holdNetwork();
-    const shell = facts.shell?.scripts === scriptsDigest() ? facts.shell : null;
-    const early = shell && { left: shell, isFresh: shell.isFresh, ports: qemu.serial, hostname: spec.name };
-    if (!early) drain(qemu);
-    const serverKey = parseHostKey(facts.hostKey);
-    runner = openRunner(machine, qemu, setup, serverKey, early);
+    return await goOn(machine, setup, origin, qemu, left(), clock);
+  } catch (error) {
+    await qemu?.kill();
+    await requireSavedMemory(origin); // QEMU knows less of what is wrong with the file
+    throw error;
+  } finally {
+    await saved.close();
+  }
+}
+
+async function goOn(
+  machine: Machine,
+  setup: Setup,
+  { facts }: SavedMachine,
+  qemu: QemuMachine,
+  options: WaitOptions,
+  clock: PhaseClock,
+): Promise<Started> {
+  const { spec, machineId } = machine;
+  if (facts.hostKey === null) {
+    await qemu.resume();
+    return { qemu, runner: null, hostKey: null };
+  }
+  // Connections of the source would be reset, and what runs through them would end, before the guest knows who it is.
+  const letThrough = await qemu.holdNetwork();
+  const shell = facts.shell?.scripts === scriptsDigest() ? facts.shell : null;
+  const early = shell && { left: shell, isFresh: shell.isFresh, ports: qemu.serial, hostname: spec.name };
+  if (!early) drain(qemu);
+  const serverKey = parseHostKey(facts.hostKey);
+  const runner = openRunner(machine, qemu, setup, serverKey, early);
+  try {
     const keeps = shell ? basename(shell.name[0]) : undefined;
-    const identity = { hostname: spec.name, machineId: machine.machineId, wasInUse: true, keeps };
-    await Promise.all([qemu.goOnAs(identity, left()), writeSshFiles(machine, qemu, setup, serverKey)]);
+    const identity = { hostname: spec.name, machineId, wasInUse: true, keeps };
+    await Promise.all([qemu.goOnAs(identity, options), writeSshFiles(machine, qemu, setup, serverKey)]);
     clock.mark("identity");
     if (!early) qemu.serial.main.write("exit\n");
     await letThrough();
     if (!early) runner.preconnect(PRECONNECT_MS);
     return { qemu, runner, hostKey: facts.hostKey };
   } catch (error) {
-    await runner?.close();
-    await qemu?.kill();
-    await requireSavedMemory(origin); // QEMU knows less of what is wrong with the file
+    await runner.close();
     throw error;
-  } finally {
-    await saved.close();
   }
 }
 
@@ -154,19 +196,18 @@ function drain({ serial }: QemuMachine): void {
 }
 
 /** The same frozen files under names of its own, and an empty one above them for what it writes. */
-async function takeDisk(
-  { paths }: SavedMachine,
+async function addLayer(
+  frozen: readonly string[],
   base: BaseDisk | null,
   { folder }: MachinePaths,
   { diskMib: sizeMib, persistent }: MachineSpec,
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
-  const layers = await shareDisk(paths.folder, folder);
-  const top = diskLayer(folder, layers.length);
+  const top = diskLayer(folder, frozen.length);
   await rm(top, { force: true });
-  await createOverlay({ base: layers.at(-1) ?? "", baseFormat: "qcow2", path: top, sizeMib });
+  await createOverlay({ base: frozen.at(-1) ?? "", baseFormat: "qcow2", path: top, sizeMib });
   const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
-  return [overlayOn(lowest, [...layers, top], persistent)];
+  return [overlayOn(lowest, [...frozen, top], persistent)];
 }
 
 /** By place: QEMU reads the same open file from where it stands. */

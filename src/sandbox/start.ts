@@ -93,7 +93,6 @@ function watchForDeath(machine: Machine, booted: Booted): void {
     if (machine.status.phase === "running" || machine.status.phase === "paused") {
       machine.status.change("error", "run", exit.reason);
     }
-    await booted.runner?.close();
     await booted.limits?.remove();
   });
 }

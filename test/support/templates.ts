@@ -29,16 +29,25 @@ export interface OwnHome extends AsyncDisposable {
   machines(): string[];
 }
 
-/** From now on the library uses it in this process too. */
-export async function useOwnHome(): Promise<OwnHome> {
+/**
+ * From now on the library uses it in this process too. `templates: "ordinary"`: those of the ordinary one, with its key, for tests that are
+ * not about them.
+ */
+export async function useOwnHome(kind: { readonly templates?: "ordinary" } = {}): Promise<OwnHome> {
   for (const image of ["tiny", "debian"]) await buildImage(image);
   const ordinary = process.env.SMOLVM_HOME;
-  const { images } = statePaths();
+  const { images, ...ours } = statePaths();
   const home = mkdtempSync(join(tmpdir(), "smolvm-clones-"));
   const state = statePaths({ SMOLVM_HOME: home });
   mkdirSync(state.images, { mode: 0o700 });
   for (const name of readdirSync(images).filter((each) => !each.startsWith(".")))
     symlinkSync(join(images, name), join(state.images, name));
+  if (kind.templates === "ordinary") {
+    for (const shared of ["templates", "keys", "cache"] as const) {
+      mkdirSync(ours[shared], { recursive: true, mode: 0o700 });
+      symlinkSync(ours[shared], state[shared]);
+    }
+  }
   process.env.SMOLVM_HOME = home;
   const list = (folder: string) => {
     try {
@@ -71,12 +80,18 @@ interface WrappedQemu {
   give(...args: string[]): void;
   /** From now on this shell code runs before QEMU begins to restore a machine. */
   before(code: string): void;
+  /** From now on the guest's kernel seems to panic where a machine is restored: the next one's, or every one's. */
+  panic(whose: "next" | "every"): void;
 }
 
 /** A QEMU of the test's own: another program, so that templates made with it are its own too. */
 export function wrapQemu(folder: string): WrappedQemu {
   mkdirSync(folder);
-  const [extra, first] = [join(folder, "extra"), join(folder, "first")];
+  const [extra, first, panicked] = ["extra", "first", "panicked"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
   writeFileSync(first, "");
   const program = join(folder, "qemu-system-x86_64");
   writeFileSync(extra, "");
@@ -89,6 +104,14 @@ export function wrapQemu(folder: string): WrappedQemu {
     path: folder,
     give: (...args) => writeFileSync(extra, args.join(" ")),
     before: (code) => writeFileSync(first, code),
+    panic(whose) {
+      const panic = "printf 'Kernel panic - not syncing: made up\\r\\n' >&4; exit 0"; // the console
+      rmSync(panicked, { force: true });
+      writeFileSync(
+        first,
+        whose === "every" ? panic : `[ -e '${panicked}' ] || { >'${panicked}'; ${panic}; }`,
+      );
+    },
   };
 }
 

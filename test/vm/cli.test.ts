@@ -1,29 +1,31 @@
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readdirSync } from "node:fs";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { statePaths } from "../../src/state/paths.ts";
 import { CLI, runCli, startCli } from "../setup/cli-process.ts";
+import { type OwnHome, useOwnHome } from "../support/templates.ts";
 
 const tiny = ["run", "--image", "tiny"];
 
-/** Ephemeral machines by their folders; the files of this project run one after the other. */
-function listMachines(): string[] {
-  return readdirSync(statePaths().machines);
-}
-
+/** Its machines are those of these tests alone. */
+let home: OwnHome;
 beforeAll(async () => {
-  for (const name of ["tiny", "debian"]) expect((await runCli(["image", "build", name])).status).toBe(0);
+  home = await useOwnHome({ templates: "ordinary" });
+});
+afterAll(async () => {
+  const left = home.machines();
+  await home[Symbol.asyncDispose]();
+  expect(left).toEqual([]);
 });
 
 describe("smolvm run", () => {
   it("runs a command in a fresh Debian machine and leaves nothing", async () => {
-    const before = listMachines();
+    const before = home.machines();
     const { status, stdout, stderr } = await runCli(["run", "--", "cat", "/etc/os-release"]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toMatch(/^ID=debian$/m);
-    expect(listMachines()).toEqual(before);
+    expect(home.machines()).toEqual(before);
   });
 
   it("passes several words on untouched by any shell", async () => {
@@ -91,21 +93,21 @@ describe("smolvm run", () => {
   });
 
   it("Ctrl-C → 130, and the machine is gone", async () => {
-    const before = listMachines();
+    const before = home.machines();
     const { child, untilPrinted, ended } = startCli([...tiny, "--", "echo up; sleep 600"]);
     await untilPrinted("up");
     child.kill("SIGINT");
     expect(await ended).toMatchObject({ status: 130, stderr: "" });
-    expect(listMachines()).toEqual(before);
+    expect(home.machines()).toEqual(before);
   });
 
   it("Ctrl-C while the machine starts → 130, and nothing is left", async () => {
-    const before = listMachines();
+    const before = home.machines();
     const { child, ended } = startCli(["run", "--", "echo", "never"]);
-    await expect.poll(() => listMachines().length, { timeout: 30_000 }).toBeGreaterThan(before.length);
+    await expect.poll(() => home.machines().length, { timeout: 30_000 }).toBeGreaterThan(before.length);
     child.kill("SIGINT");
     expect(await ended).toMatchObject({ status: 130, stdout: "", stderr: "" });
-    expect(listMachines()).toEqual(before);
+    expect(home.machines()).toEqual(before);
   });
 
   it("a reader that goes away after one line ends it quietly", async () => {

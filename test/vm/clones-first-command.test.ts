@@ -1,6 +1,7 @@
 import { kill } from "node:process";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
+  CommandExecutionUnavailableError,
   CommandOutcomeUnknownError,
   OperationAbortedError,
   OperationTimeoutError,
@@ -146,5 +147,13 @@ describe("the first command of a clone", () => {
     await using other = await clone();
     await expect(other.run("kill -9 $PPID; sleep 1")).rejects.toThrow(CommandOutcomeUnknownError);
     expect((await other.run("echo again")).output).toBe("again");
+  });
+
+  it("never ran where QEMU dies before it could be sent, and is told why", async () => {
+    await using vm = await clone();
+    const waiting = expect(vm.run("true", { pty: true })).rejects; // no terminal before there is a connection
+    kill(await pidOf(vm), "SIGKILL");
+    await waiting.toThrow(CommandExecutionUnavailableError);
+    await waiting.toThrow(/QEMU was ended by SIGKILL/);
   });
 });

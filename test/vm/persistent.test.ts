@@ -9,7 +9,7 @@ import { named, type OwnHome, useOwnHome } from "../support/templates.ts";
 
 let home: OwnHome;
 beforeAll(async () => {
-  home = await useOwnHome();
+  home = await useOwnHome({ templates: "ordinary" });
 });
 afterAll(async () => {
   const left = home.machines();

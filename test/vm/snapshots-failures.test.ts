@@ -25,11 +25,11 @@ import { flip } from "../support/damage.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
 import { clearAfterFailures } from "../support/own-machines.ts";
-import { CLONE, named, type OwnHome, useOwnHome } from "../support/templates.ts";
+import { CLONE, named, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
 
 let home: OwnHome;
 beforeAll(async () => {
-  home = await useOwnHome();
+  home = await useOwnHome({ templates: "ordinary" });
 });
 afterAll(() => home[Symbol.asyncDispose]());
 afterEach(() => {
@@ -142,6 +142,36 @@ describe("a snapshot whose file is damaged", () => {
     }));
 });
 
+describe("a snapshot whose restored guest panics", () => {
+  it("is restored once more, with its disk as it was, and not a third time", () =>
+    SmolVM.use({ ...CLONE, image: "debian" }, async (vm) => {
+      const wrapper = wrapQemu(join(home.state.home, "panicking"));
+      await vm.run("echo here >/root/mark; sync");
+      await vm.snapshot("sound");
+      const warnings: string[] = [];
+      const logger = { warn: (message: string) => warnings.push(message) };
+      const path = process.env.PATH;
+      process.env.PATH = `${wrapper.path}:${path}`;
+      try {
+        wrapper.panic("next");
+        const copy = await own(SmolVM.restore("sound", { logger }));
+        expect((await copy.run("cat /root/mark")).output).toBe("here");
+        expect(warnings).toEqual([
+          expect.stringMatching(/^"\S+" is restored once more: .* panicked: made up\.$/),
+        ]);
+        await copy.delete();
+        wrapper.panic("every");
+        expect(await refusalOf("sound")).toMatchObject({
+          code: "BOOT",
+          message: expect.stringMatching(/made up/),
+        });
+      } finally {
+        process.env.PATH = path;
+        await SmolVM.deleteSnapshot("sound");
+      }
+    }));
+});
+
 describe("a snapshot that does not fit this host", () => {
   it("is refused with what would help", () =>
     SmolVM.use(named(), async (vm) => {
@@ -162,49 +192,6 @@ describe("a snapshot that does not fit this host", () => {
       }
       await SmolVM.deleteSnapshot("other");
     }));
-});
-
-const WORK = `const vm = await SmolVM.create(${JSON.stringify({ ...CLONE, image: "debian" })});
-  await vm.run("echo here >/root/mark", { check: true });
-  tell(vm.name);`;
-
-describe("a program that is killed", () => {
-  it("at any step of a snapshot or a fork leaves nothing, or a snapshot that is whole", async () => {
-    await SmolVM.use({ ...CLONE, image: "debian" }, async (vm) => vm.run("true"));
-    const draftHas = (file: "memory" | "state" | "record" | "disk") => () =>
-      drafts().some((name) =>
-        existsSync(savedMachinePaths(join(home.state.snapshots, name), "snapshot")[file]),
-      );
-    const isPublished = () => inSnapshots().includes("of-the-dead");
-    const manyMachines = () => home.machines().length > 2;
-    const steps: [string, string, () => boolean][] = [
-      ["the draft is there", "snapshot", () => drafts().length > 0],
-      ["its memory is mapped", "snapshot", draftHas("memory")],
-      ["the disk is frozen", "snapshot", draftHas("disk")],
-      ["the state is written", "snapshot", draftHas("state")],
-      ["the record is written", "snapshot", () => draftHas("record")() || isPublished()],
-      ["it has its name", "snapshot", isPublished],
-      ["forks are made", "fork", manyMachines],
-    ];
-    for (const [what, verb, isReached] of steps) {
-      const call = verb === "snapshot" ? `vm.snapshot("of-the-dead")` : "vm.fork({ count: 4 })";
-      const program = startProgram(`${WORK} await ${call}; setInterval(() => {}, 1000);`, [], home.env);
-      await firstLine(program);
-      await eventually(isReached, what, 30_000);
-      program.kill("SIGKILL");
-      await once(program, "close");
-      await SmolVM.use(named(), async (vm) => vm.run("true", { check: true }));
-      await eventually(
-        () => home.machines().length === 0 && drafts().length === 0,
-        `nothing is left (${what})`,
-      );
-      if (!isPublished()) continue;
-      const copy = await own(SmolVM.restore("of-the-dead"));
-      expect((await copy.run("cat /root/mark")).output).toBe("here");
-      await copy.delete();
-      await SmolVM.deleteSnapshot("of-the-dead");
-    }
-  }, 300_000);
 });
 
 describe("a machine", () => {

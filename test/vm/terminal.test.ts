@@ -1,34 +1,24 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { statePaths } from "../../src/state/paths.ts";
-import { runCli } from "../setup/cli-process.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type HostTerminal, openHostTerminal } from "../support/host-terminal.ts";
+import { type OwnHome, useOwnHome } from "../support/templates.ts";
 
 const PROMPT = "~# ";
 const CONTROL_C = "\u0003";
 const CONTROL_BRACKET = "\u001d";
 
+let home: OwnHome;
 let terminal: HostTerminal;
-let machinesBefore: string[];
-
-function listMachines(): string[] {
-  const { machines } = statePaths();
-  return existsSync(machines) ? readdirSync(machines) : [];
-}
-
 beforeAll(async () => {
-  for (const name of ["tiny", "debian"]) expect((await runCli(["image", "build", name])).status).toBe(0);
+  home = await useOwnHome({ templates: "ordinary" });
 });
-beforeEach(() => {
-  machinesBefore = listMachines();
-});
+afterAll(() => home[Symbol.asyncDispose]());
 afterEach(async () => {
   terminal.close();
-  const isGone = () => listMachines().every((name) => machinesBefore.includes(name));
-  await eventually(isGone, "the machine is gone");
+  await eventually(() => home.machines().length === 0, "the machine is gone");
 });
 
 function open(...args: string[]): void {
@@ -51,12 +41,12 @@ async function leaves(status: number): Promise<void> {
   const ended = await terminal.ended();
   expect(ended.status).toBe(status);
   expect(ended.after).toBe(ended.before);
-  expect(listMachines()).toEqual(machinesBefore);
+  expect(home.machines()).toEqual([]);
 }
 
-/** The QEMU of the one machine that was not there before. */
+/** The QEMU of the one machine. */
 function pidOfQemu(): number {
-  const name = listMachines().find((machine) => !machinesBefore.includes(machine)) ?? "no machine";
+  const name = home.machines()[0] ?? "no machine";
   const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
   const isQemu = (pid: string) => {
     try {

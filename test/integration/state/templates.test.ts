@@ -118,6 +118,19 @@ describe("a template that was published", () => {
     },
   );
 
+  it.each(
+    (["state", "disk"] as const).flatMap((file) => [
+      [file, "cut short", 4],
+      [file, "emptied", 0],
+    ]),
+  )("whose %s is %s does not pass it either", async (file, _, bytes) => {
+    const made = await make(keyOf(1));
+    truncateSync(made.paths[file], bytes);
+    await expect(checkTemplate(made)).rejects.toThrow(
+      new RegExp(`its ${file} has ${bytes} bytes instead of`),
+    );
+  });
+
   it("is discarded whole, and only the one that was meant", async () => {
     const first = await make(keyOf(1));
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -14,6 +14,7 @@ describe("a line of the console", () => {
     ["smolvm: failed: smolvm: ready", { kind: "failed", reason: "smolvm: ready" }],
     ["smolvm: progress 3 of 97: unpacking", { kind: "progress", text: "3 of 97: unpacking" }],
     ["smolvm: quiet", { kind: "quiet" }],
+    ["smolvm: speaks", { kind: "speaks" }],
     ["[    9.1] noise smolvm: identity 3", { kind: "identity", request: 3 }],
     ["smolvm: identity", undefined],
     ["smolvm time 1700000000 0", undefined],

@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CommandOutcomeUnknownError, OperationTimeoutError, SmolVM, VMStateError } from "../../src/index.ts";
-import { eventually } from "../support/eventually.ts";
-import { countProcesses, cutConnections, untilPrinted } from "../support/in-guest.ts";
-import { pidOf } from "../support/machines.ts";
+import {
+  CommandOutcomeUnknownError,
+  OperationTimeoutError,
+  SmolVM,
+  VMStateError,
+} from "../../../src/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import { countProcesses, cutConnections, untilPrinted } from "../../support/in-guest.ts";
+import { pidOf } from "../../support/machines.ts";
 
 let vm: SmolVM;
 beforeAll(async () => {
@@ -134,8 +139,10 @@ describe("a machine whose process is killed", () => {
     await sleep(300);
     process.kill(await pidOf(vm), "SIGKILL");
     const killedMs = performance.now();
-    for (const outcome of [first.outcome, second.outcome, waiting])
+    for (const outcome of [first.outcome, second.outcome, waiting]) {
       expect(await outcome).toBeInstanceOf(CommandOutcomeUnknownError);
+      expect(String(await outcome)).toMatch(/QEMU was ended by SIGKILL/);
+    }
     expect(performance.now() - killedMs).toBeLessThan(1000);
     expect(await first.outcome).toMatchObject({ stdout: "begun\n" });
     expect(vm.status).toBe("error");

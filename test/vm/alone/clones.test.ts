@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SmolVM } from "../../src/index.ts";
-import { eventually } from "../support/eventually.ts";
-import { isAlive, pidOf } from "../support/machines.ts";
-import { CLONE, named, type OwnHome, useOwnHome, wrapQemu } from "../support/templates.ts";
+import { SmolVM } from "../../../src/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import { isAlive, pidOf } from "../../support/machines.ts";
+import { CLONE, named, type OwnHome, useOwnHome, wrapQemu } from "../../support/templates.ts";
 
 let home: OwnHome;
 beforeAll(async () => {

@@ -5,10 +5,10 @@ import {
   OperationAbortedError,
   OperationTimeoutError,
   SmolVM,
-} from "../../src/index.ts";
-import { eventually } from "../support/eventually.ts";
-import { countProcesses, cutConnections, untilPrinted } from "../support/in-guest.ts";
-import { chooseSeed, seededRandom } from "../support/random.ts";
+} from "../../../src/index.ts";
+import { eventually } from "../../support/eventually.ts";
+import { countProcesses, cutConnections, untilPrinted } from "../../support/in-guest.ts";
+import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 let vm: SmolVM;
 beforeAll(async () => {

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SmolVM } from "../../src/index.ts";
-import { type Census, takeIdleCensus } from "../support/guest-census.ts";
-import { type HostMemory, measureHostMemory } from "../support/host-memory.ts";
-import { chooseSeed, type Random, seededRandom } from "../support/random.ts";
-import { chooseTrial } from "../support/soak-commands.ts";
+import { SmolVM } from "../../../src/index.ts";
+import { type Census, takeIdleCensus } from "../../support/guest-census.ts";
+import { type HostMemory, measureHostMemory } from "../../support/host-memory.ts";
+import { chooseSeed, type Random, seededRandom } from "../../support/random.ts";
+import { chooseTrial } from "../../support/soak-commands.ts";
 
 /** `npm run soak` has 10,000. */
-const COMMANDS = Number(process.env.SMOLVM_SOAK ?? 1000);
-const WARM_UP = 300;
+const COMMANDS = Number(process.env.SMOLVM_SOAK ?? 250);
+const WARM_UP = 250;
 /** How many at once, for some time each. */
 const CROWDS = [1, 1, 2, 4, 8, 16];
 const LARGEST_CROWD = 16;

@@ -1,7 +1,7 @@
 import { kill } from "node:process";
 import { describe, expect, it, vi } from "vitest";
-import { SmolVM, SmolVMPool, ValidationError, VMStateError } from "../../src/index.ts";
-import { isLeft, pidOf, TINY } from "../support/machines.ts";
+import { SmolVM, SmolVMPool, ValidationError, VMStateError } from "../../../src/index.ts";
+import { isLeft, pidOf, TINY } from "../../support/machines.ts";
 
 const full = (pool: SmolVMPool, size: number) =>
   vi.waitFor(() => expect(pool.readyCount).toBe(size), { timeout: 60_000, interval: 50 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { RoundResult } from "../support/fault-round.ts";
-import { runFullDiskRounds, runRounds, tally } from "../support/fault-rounds.ts";
+import type { RoundResult } from "../../support/fault-round.ts";
+import { runFullDiskRounds, runRounds, tally } from "../../support/fault-rounds.ts";
 
 /** `npm run faults` has 500. */
 const ROUNDS = Number(process.env.SMOLVM_FAULT_ROUNDS ?? 10);

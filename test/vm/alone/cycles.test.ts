@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { runCycles, tenths } from "../support/cycles.ts";
+import { runCycles, tenths } from "../../support/cycles.ts";
 
 /** `npm run cycles` has 1,000. */
 const CYCLES = Number(process.env.SMOLVM_CYCLES ?? 24);
