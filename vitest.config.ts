@@ -7,8 +7,16 @@ export default defineConfig({
   test: {
     globalSetup: ["test/setup/leaks.ts"],
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
-      { test: { name: "integration", include: ["test/integration/**/*.test.ts"], testTimeout: 30_000 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], maxWorkers: 3 } },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          testTimeout: 30_000,
+          // They wait for most of their time.
+          maxWorkers: 3,
+        },
+      },
       {
         test: {
           name: "vm",
