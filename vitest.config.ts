@@ -1,11 +1,25 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Packages are unpacked, and machines boot, on an emulated processor. */
 const GUESTS = { testTimeout: 120_000, hookTimeout: 600_000 };
+/** What takes minutes, and would else begin last, when nobody is left to run beside it. */
+const FIRST = ["examples", "clones-failures"];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = FIRST.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return place < 0 ? FIRST.length : place;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
     globalSetup: ["test/setup/leaks.ts"],
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], maxWorkers: 3 } },
       {
