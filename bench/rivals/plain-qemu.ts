@@ -4,7 +4,13 @@ import { captureOutput, endGroup, startGroup } from "../processes.ts";
 import { untilPrinted } from "./console.ts";
 import { findFreePort } from "./free-port.ts";
 import { sshTo, timeHandshake } from "./openssh.ts";
-import { filesBelow, machineFolderOf, moveMachine, parseCommandLine } from "./qemu-arguments.ts";
+import {
+  filesBelow,
+  lastDescriptor,
+  machineFolderOf,
+  moveMachine,
+  parseCommandLine,
+} from "./qemu-arguments.ts";
 
 const READY = { pattern: /smolvm: ready\s*$/m, timeoutMs: 120_000 };
 /** Costs an emulated guest 80 ms less than the post-quantum one that both sides would choose: the floor is to be low. */
@@ -73,8 +79,9 @@ async function bootOnce(plain: {
   const argv = moveMachine(plain.argv, plain.from, plain.folder, port);
   for (const file of plain.files) await file.renew();
   const startMs = performance.now();
-  // The machine's own layout: 3 and 4 are QMP and the serial console, as sockets.
-  const qemu = startGroup(argv, { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe", "pipe"] });
+  // The machine's own layout: 3 and 4 are QMP and the serial console, as sockets, and others follow.
+  const sockets = Array.from({ length: lastDescriptor(argv) - 2 }, () => "pipe" as const);
+  const qemu = startGroup(argv, { stdio: ["ignore", "ignore", "pipe", ...sockets] });
   try {
     await untilPrinted(qemu, READY);
     const readyMs = performance.now() - startMs;

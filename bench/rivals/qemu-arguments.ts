@@ -19,6 +19,14 @@ export function filesBelow(argv: readonly string[], folder: string): string[] {
   return [...new Set(names)];
 }
 
+/** The highest number of a descriptor that is handed down to it as a socket. */
+export function lastDescriptor(argv: readonly string[]): number {
+  return Math.max(
+    2,
+    ...argv.flatMap((word) => [...word.matchAll(/\bfd=(\d+)/g)].map(([, fd]) => Number(fd))),
+  );
+}
+
 /** The same machine with its files in another folder and its SSH server on another port of the host. */
 export function moveMachine(argv: readonly string[], from: string, to: string, sshPort: number): string[] {
   return argv

@@ -86,6 +86,7 @@ async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
   machine.status.change(isFirst ? "created" : "stopped", "start");
 }
 
+/** Its commands hear of it by themselves, and why. */
 function watchForDeath(machine: Machine, booted: Booted): void {
   void booted.qemu.exited.then(async (exit) => {
     if (machine.booted !== booted) return;

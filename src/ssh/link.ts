@@ -112,7 +112,7 @@ export class Link implements Place {
    */
   async start(spec: CommandSpec, mayBeSurplus: boolean, signal: AbortSignal): Promise<GuestProcess> {
     if (spec.terminal !== null) return await this.#startInTurn(spec, signal);
-    const worker = await this.#pool.take(spec, () => this.#openWorker(), signal);
+    const worker = await this.#pool.take(spec, signal);
     const run = {
       standbyIsFresh: this.#pool.isFresh(worker),
       isLast: hasInput(spec) || (mayBeSurplus && this.#pool.isSurplus),
@@ -173,7 +173,8 @@ export class Link implements Place {
     return keeper;
   }
 
-  async #openWorker(): Promise<Worker> {
+  /** For the pool of this connection. */
+  async openWorker(): Promise<Worker> {
     return await this.#openChannel(async (slot, token) => {
       const [cgroup, notes] = this.name;
       const own = `${cgroup}/workers`;

@@ -6,13 +6,16 @@ import type { ChildEnd, Standby, Worker } from "./worker.ts";
 
 /** How many workers wait for commands where nothing runs: one for each kind of shell. */
 const KEPT_IDLE = 2;
-const MOST_OPENING = 4;
+/** Starting one costs the guest more than a short command: with four at a time 16 commands at once took half as long again. */
+const MOST_OPENING = 2;
 /** How many whose command left somebody running; the oldest is let go first. */
 const MOST_HELD = 32;
 /** A shell is started ahead of time when the guest has been idle for so long: first one as the last command had. */
 const IDLE_MS = 4;
-/** The other kind may take the guest's time from the next command, which comes soon or late. */
+/** The other kind may take the guest's time from the next command: it is in less haste where it was not wanted lately. */
 const LONG_IDLE_MS = 50;
+const LONGER_IDLE_MS = 500;
+const LATELY = 3;
 /** How soon, at first, it is looked again whether those whom commands left running have ended. */
 const LOOK_AGAIN_MS = 250;
 const LOOK_AGAIN_AT_MOST_MS = 60_000;
@@ -22,6 +25,7 @@ const LEAST_FREE_KIB = 32 * 1024;
 /** What the pool needs of its connection. */
 interface Home {
   keeper(): Promise<Keeper>;
+  openWorker(): Promise<Worker>;
   forgetDeadline(slot: number): Promise<void>;
   readonly facts: GuestFacts | null;
 }
@@ -44,6 +48,8 @@ export class WorkerPool {
   #waiting: (() => void)[] = [];
   /** The kinds of shell that were wanted last, the latest first. */
   #wanted: Standby["kind"][] = [];
+  /** How many in a row have wanted the same kind as the one before. */
+  #inARow = 0;
   #timer: NodeJS.Timeout | null = null;
   #lookAgainMs = LOOK_AGAIN_MS;
 
@@ -64,11 +70,11 @@ export class WorkerPool {
   /**
    * A worker for this command: the best of those who are idle, or a new one. Only a few new ones start at a time: where
    * commands are short, one that has done its work is there sooner than one more. Rejects where `signal` is aborted before
-   * its turn, or as `open` does.
+   * its turn, or as opening one does.
    */
-  async take(spec: CommandSpec, open: () => Promise<Worker>, signal: AbortSignal): Promise<Worker> {
+  async take(spec: CommandSpec, signal: AbortSignal): Promise<Worker> {
     const kind = spec.shell === "login" ? "login" : "raw";
-    if (needsShell(spec)) this.#wanted = [kind, ...this.#wanted.filter((other) => other !== kind)];
+    if (needsShell(spec)) this.#want(kind);
     if (this.#waiting.length > 0 || this.#isFull)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     while (this.#isFull && !signal.aborted)
@@ -83,26 +89,35 @@ export class WorkerPool {
       this.#idle.find(({ standby }) => standby === null) ??
       this.#idle[0];
     this.#idle = this.#idle.filter((one) => one !== worker);
-    return worker ?? (await this.#openOne(open));
+    try {
+      return worker ?? (await this.#openOne());
+    } catch (error) {
+      this.#busy--;
+      throw error;
+    }
+  }
+
+  #want(kind: Standby["kind"]): void {
+    this.#inARow = kind === this.#wanted[0] ? this.#inARow + 1 : 0;
+    this.#wanted = [kind, ...this.#wanted.filter((other) => other !== kind)];
   }
 
   get #isFull(): boolean {
     return this.#idle.length === 0 && this.#opening >= MOST_OPENING;
   }
 
-  async #openOne(open: () => Promise<Worker>): Promise<Worker> {
+  async #openOne(): Promise<Worker> {
     this.#opening++;
     const opened = () => {
       this.#opening--;
       this.#waiting.shift()?.();
     };
     try {
-      const worker = await open();
+      const worker = await this.#home.openWorker();
       void worker.ready.then(opened);
       void worker.gone.then(() => this.#strikeOff(worker)); // once: what waits for it is kept in memory until then
       return worker;
     } catch (error) {
-      this.#busy--;
       opened();
       throw error;
     }
@@ -111,6 +126,15 @@ export class WorkerPool {
   #strikeOff(worker: Worker): void {
     this.#idle = this.#idle.filter((other) => other !== worker);
     this.#held = this.#held.filter((other) => other !== worker);
+  }
+
+  /** One more that waits, as each has one shell ready of one kind. */
+  async #openSpare(): Promise<Worker | undefined> {
+    if (this.#idle.length >= KEPT_IDLE || this.#busy + this.#opening > 0) return undefined;
+    const worker = await this.#openOne();
+    await worker.ready;
+    this.#keep(worker);
+    return this.#idle.includes(worker) ? worker : undefined;
   }
 
   /** No command has begun or ended since its shell was started, but for the one that is to begin. */
@@ -173,7 +197,8 @@ export class WorkerPool {
   #whenIdle(): void {
     this.#lookAgainMs = LOOK_AGAIN_MS;
     this.#prepareAfter(IDLE_MS, () => {
-      this.#prepareAfter(LONG_IDLE_MS, () => void this.#prepare(this.#wanted).catch(() => {}));
+      const idleMs = this.#inARow < LATELY ? LONG_IDLE_MS : LONGER_IDLE_MS;
+      this.#prepareAfter(idleMs, () => void this.#prepare(this.#wanted).catch(() => {}));
       void this.#prepare(this.#wanted.slice(0, 1)).catch(() => {});
     });
   }
@@ -206,7 +231,8 @@ export class WorkerPool {
     if (freeKib < LEAST_FREE_KIB) return;
     for (const kind of kinds) {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
-      const worker = this.#idle.find((one) => !this.isFresh(one));
+      const worker = this.#idle.find((one) => !this.isFresh(one)) ?? (await this.#openSpare());
+      if (this.#activity.epoch !== epoch) return;
       worker?.dismissStandby();
       worker?.prepare(kind, epoch, this.#home.facts?.isRoot ?? false);
     }

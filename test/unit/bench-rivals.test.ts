@@ -3,6 +3,7 @@ import { parseMirrors } from "../../bench/rivals/apt-mirror.ts";
 import { sshTo, withOptions } from "../../bench/rivals/openssh.ts";
 import {
   filesBelow,
+  lastDescriptor,
   machineFolderOf,
   moveMachine,
   parseCommandLine,
@@ -60,6 +61,13 @@ describe("plain QEMU", () => {
   it("needs a copy of each of the machine's own files, once", () => {
     const twice = [...QEMU, "-drive", "file=/h/vms/a1/disk.qcow2"];
     expect(filesBelow(twice, "/h/vms/a1")).toEqual(["/h/vms/a1/initramfs.cpio", "/h/vms/a1/disk.qcow2"]);
+  });
+
+  it("is handed down as many sockets as the machine was", () => {
+    expect(
+      lastDescriptor([...QEMU, "-chardev", "socket,fd=3,id=qmp", "-chardev", "socket,fd=12,id=last"]),
+    ).toBe(12);
+    expect(lastDescriptor(QEMU)).toBe(2);
   });
 
   it("can't be made out of arguments without an initramfs", () => {

@@ -93,6 +93,18 @@ describe.each(["login", "raw"] as const)("a %s shell that was started ahead of t
   });
 });
 
+it("one of each kind waits, where both are wanted in turn", async () => {
+  const bothWaited = async () => {
+    const ages: number[] = [];
+    for (const shell of ["raw", "login"] as const) {
+      await sleep(1000);
+      ages.push((await look("true", shell)).age);
+    }
+    return ages.every((age) => age > A_WHILE);
+  };
+  await eventually(bothWaited, "both have waited", 60_000);
+});
+
 describe("what a shell reads as it starts is as new as the command", () => {
   const twice = async (script: string) => {
     await sleep(500);
