@@ -265,14 +265,24 @@ end_machine() { # poweroff or reboot
 	while :; do sleep 60; done
 }
 
-# Whatever ends, be it somebody's orphan, interrupts `wait`, which has reaped it; what must live is started again.
+# Called whenever something has ended: what must live is started again. Several ends may be told as one, and `wait` reaps what it
+# is not interrupted for: so all are looked at each time, and one that is a zombie still has ended.
+revive() {
+	lives "$console_reader" || { read_console & console_reader=$!; }
+	lives "$server_pid" || { start_server & server_pid=$!; }
+	lives "$identity_reader" || { read_identities "$identity_port" & identity_reader=$!; }
+} 2>/dev/null
+
+# A zombie has no exe.
+lives() { # pid
+	[ -e "/proc/$1/exe" ]
+}
+
+# Whatever ends, be it somebody's orphan, interrupts `wait`, which has reaped it.
 supervise() {
-	while :; do
-		kill -0 "$console_reader" || { read_console & console_reader=$!; }
-		kill -0 "$server_pid" || { start_server & server_pid=$!; }
-		kill -0 "$identity_reader" || { read_identities "$identity_port" & identity_reader=$!; }
-		wait
-	done 2>/dev/null
+	trap revive CHLD
+	revive
+	while :; do wait; done 2>/dev/null
 }
 
 start_network &

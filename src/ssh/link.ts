@@ -20,7 +20,7 @@ import { runOnWorker } from "./worker-process.ts";
 
 const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 /** The keeper starts when the first command has had the guest to itself for a while. */
-const KEEPER_AFTER_MS = 100;
+const KEEPER_AFTER_MS = 250;
 /** How many terminals are opened at a time. */
 const MOST_OPENING = 4;
 /** How long the end of a connection waits for it. */

@@ -10,11 +10,10 @@ const KEPT_IDLE = 2;
 const MOST_OPENING = 2;
 /** How many whose command left somebody running; the oldest is let go first. */
 const MOST_HELD = 32;
-/** A shell is started ahead of time when the guest has been idle for so long: first one as the last command had. */
+/** A shell is started ahead of time when the guest has been idle for so long: one of each kind that was wanted lately. */
 const IDLE_MS = 4;
-/** The other kind may take the guest's time from the next command: it is in less haste where it was not wanted lately. */
-const LONG_IDLE_MS = 50;
-const LONGER_IDLE_MS = 500;
+/** Another kind may take the guest's time from the next command, and is in less haste. */
+const LONG_IDLE_MS = 500;
 const LATELY = 3;
 /** How soon, at first, it is looked again whether those whom commands left running have ended. */
 const LOOK_AGAIN_MS = 250;
@@ -196,10 +195,10 @@ export class WorkerPool {
 
   #whenIdle(): void {
     this.#lookAgainMs = LOOK_AGAIN_MS;
+    const kinds = this.#inARow < LATELY ? this.#wanted : this.#wanted.slice(0, 1);
     this.#prepareAfter(IDLE_MS, () => {
-      const idleMs = this.#inARow < LATELY ? LONG_IDLE_MS : LONGER_IDLE_MS;
-      this.#prepareAfter(idleMs, () => void this.#prepare(this.#wanted).catch(() => {}));
-      void this.#prepare(this.#wanted.slice(0, 1)).catch(() => {});
+      this.#prepareAfter(LONG_IDLE_MS, () => void this.#prepare(this.#wanted).catch(() => {}));
+      void this.#prepare(kinds).catch(() => {});
     });
   }
 

@@ -8,7 +8,7 @@ import {
 } from "../../../src/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import { countProcesses, cutConnections, untilPrinted } from "../../support/in-guest.ts";
-import { pidOf } from "../../support/machines.ts";
+import { pidOf, TINY } from "../../support/machines.ts";
 
 let vm: SmolVM;
 beforeAll(async () => {
@@ -122,6 +122,15 @@ describe("in the guest", () => {
       expect((await vm.run("echo next", { timeout: 60 })).output).toBe("next");
     }
   });
+
+  it("all processes may be killed at once, again and again: the first one starts those that serve us again", () =>
+    SmolVM.use(TINY, async (tiny) => {
+      for (let round = 0; round < 12; round++) {
+        await sleep((round % 4) * 50);
+        await tiny.run("kill -9 -1").catch(() => {});
+        expect((await tiny.run("echo next", { timeout: 20 })).output, `round ${round}`).toBe("next");
+      }
+    }));
 
   it("a flood of processes ends with its command", async () => {
     const flood = "f() { f | f & }; trap '' TERM; f; while :; do sleep 4848 & done";
