@@ -265,24 +265,17 @@ end_machine() { # poweroff or reboot
 	while :; do sleep 60; done
 }
 
-# Called whenever something has ended: what must live is started again. Several ends may be told as one, and `wait` reaps what it
-# is not interrupted for: so all are looked at each time, and one that is a zombie still has ended.
-revive() {
-	lives "$console_reader" || { read_console & console_reader=$!; }
-	lives "$server_pid" || { start_server & server_pid=$!; }
-	lives "$identity_reader" || { read_identities "$identity_port" & identity_reader=$!; }
-} 2>/dev/null
-
-# A zombie has no exe.
-lives() { # pid
-	[ -e "/proc/$1/exe" ]
-}
-
-# Whatever ends, be it somebody's orphan, interrupts `wait`, which has reaped it.
+# Whatever ends, be it somebody's orphan, interrupts `wait`; what must live is started again. Several ends may be told as one: `jobs`
+# reaps them all, so that none is taken to live, and who ended since then is looked for before the next `wait`.
 supervise() {
-	trap revive CHLD
-	revive
-	while :; do wait; done 2>/dev/null
+	while :; do
+		ended=
+		jobs >/dev/null
+		kill -0 "$console_reader" || { read_console & console_reader=$!; }
+		kill -0 "$server_pid" || { start_server & server_pid=$!; }
+		kill -0 "$identity_reader" || { read_identities "$identity_port" & identity_reader=$!; }
+		[ "$ended" ] || wait
+	done 2>/dev/null
 }
 
 start_network &
@@ -295,7 +288,7 @@ echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
 grow_root
 wait $network
 wait_for_server
-trap : CHLD
+trap ended=1 CHLD
 trap 'end_machine poweroff' USR1 USR2
 trap 'end_machine reboot' TERM
 read_console &
