@@ -12,7 +12,6 @@ export async function flip(path: string, at: number): Promise<void> {
 
 export const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
   "cut short": async (path) => truncateSync(path, Math.floor((await stat(path)).size / 2)),
-  emptied: async (path) => truncateSync(path, 0),
   "changed in one bit": async (path) => flip(path, Math.floor((await stat(path)).size / 3)),
   "changed in one bit, its times set back,": async (path) => {
     const { atime, mtime, size } = await stat(path);

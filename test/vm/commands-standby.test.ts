@@ -62,8 +62,8 @@ const LOOKS: readonly (readonly [string, string])[] = [
   ["open files", "for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done"],
   ["parameters and options", 'echo "$0|$-|$#|$*|$SHLVL|${OLDPWD-unset}|$IFS|${PS4-}|${OPTIND-}|$!|$?"'],
   ["folder, umask and limits", "pwd; umask; ulimit -a"],
-  // Of a job that has ended bash tells or not, as it happens. By SIGKILL: bash's child was seen to lose a SIGTERM that came before its
-  // exec. And waited for, as no shell is started ahead while somebody is left.
+  // Of a job that has ended bash tells or not, as it happens. By SIGKILL: it now and then outlived a SIGTERM that came right
+  // after its fork, which bash may have held then. And waited for, as no shell is started ahead while somebody is left.
   ["traps and jobs", "trap; jobs; trap : USR2; trap; sleep 60 & jobs; { kill -9 $!; wait $!; } 2>/dev/null"],
   ["aliases and shell options", "alias; set +o; shopt 2>/dev/null"],
   ["signals", "grep -E '^(Sig|Shd)(Blk|Ign|Cgt|Pnd)' /proc/$$/status"],

@@ -13,7 +13,10 @@ let home: OwnHome;
 beforeAll(async () => {
   home = await useOwnHome({ templates: "ordinary" });
 });
-afterAll(() => home[Symbol.asyncDispose]());
+afterAll(async () => {
+  await using _ = home;
+  expect({ machines: home.machines(), drafts: drafts() }).toEqual({ machines: [], drafts: [] });
+});
 /** Whatever outlives no scope goes through this. */
 const own = clearAfterFailures();
 

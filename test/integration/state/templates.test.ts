@@ -18,6 +18,7 @@ import {
   type Template,
   touchTemplate,
 } from "../../../src/state/templates.ts";
+import { flip } from "../../support/damage.ts";
 
 const MIB = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -190,11 +191,3 @@ describe("templates", () => {
     expect(readdirSync(state.templates)).toEqual([keyOf(9)]);
   });
 });
-
-async function flip(path: string, at: number): Promise<void> {
-  const file = await open(path, "r+");
-  const byte = Buffer.alloc(1);
-  await file.read(byte, 0, 1, at);
-  await file.write(Buffer.from([(byte[0] ?? 0) ^ 1]), 0, 1, at);
-  await file.close();
-}
