@@ -21,7 +21,7 @@ export default defineConfig({
     globalSetup: ["test/setup/leaks.ts"],
     sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], maxWorkers: 3 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000, maxWorkers: 3 } },
       {
         test: {
           name: "integration",

@@ -99,8 +99,15 @@ export class CommandExecutionUnavailableError extends SmolVMError {
   readonly vmId: string;
   readonly reason: string;
 
-  constructor(vmId: string, reason: string, remediation: string, options?: SmolVMErrorOptions) {
-    super("COMMAND_EXECUTION_UNAVAILABLE", `Commands can't be run in machine ${vmId}: ${reason}`, {
+  /** `vmName`: by which people know the machine. */
+  constructor(
+    vmId: string,
+    reason: string,
+    remediation: string,
+    { vmName, ...options }: SmolVMErrorOptions & { readonly vmName?: string | undefined } = {},
+  ) {
+    const machine = vmName === undefined ? vmId : `"${vmName}"`;
+    super("COMMAND_EXECUTION_UNAVAILABLE", `Commands can't be run in machine ${machine}: ${reason}`, {
       ...options,
       remediation,
     });
@@ -164,9 +171,12 @@ export class OperationAbortedError extends SmolVMError {
 export class CommandFailedError extends SmolVMError {
   readonly result: CommandResult;
 
-  constructor(result: CommandResult, options?: SmolVMErrorOptions) {
+  /** `lastWords`: the end of what it said on stderr, fit for a message. */
+  constructor(
+    result: CommandResult,
+    { lastWords, ...options }: SmolVMErrorOptions & { readonly lastWords?: string } = {},
+  ) {
     const how = result.signal === null ? `exit code ${result.exitCode}` : `signal ${result.signal}`;
-    const lastWords = result.stderr.trim().split("\n").at(-1);
     super("COMMAND_FAILED", `The command ended with ${how}${lastWords ? `: ${lastWords}` : ""}`, options);
     this.result = result;
   }

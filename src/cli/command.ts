@@ -5,7 +5,7 @@ import type { Io } from "./io.ts";
 export interface CommandSpec<Flags extends object = object> {
   /** A line for the list of commands. */
   readonly summary: string;
-  /** What `--help` opens with; `summary` where absent. */
+  /** What `--help` opens with; `summary` as a sentence where absent. */
   readonly description?: string;
   /** Operands in commander's notation, such as `["[command...]", "what to run"]`, and what a shell completes them with. */
   readonly operands?: readonly (readonly [

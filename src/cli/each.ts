@@ -1,5 +1,6 @@
 import type { Context, Outcome } from "./command.ts";
 import { describeFailure, type Failure, failureStatus, formatFailure } from "./failure.ts";
+import { say } from "./say.ts";
 
 /** What became of each of several names. */
 export interface Tally<T> {
@@ -27,7 +28,7 @@ export async function tryEach<T>(
       const failure = describeFailure(error);
       failures.push({ name, ...failure });
       progress.clear();
-      if (!json) io.stderr.write(formatFailure(failure));
+      if (!json) say(io.stderr, formatFailure(failure));
     }
   }
   return { done, failures };

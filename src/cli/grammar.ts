@@ -15,6 +15,8 @@ export type Parsed =
       readonly spec: CommandSpec;
       readonly operands: readonly string[];
       readonly flags: object;
+      /** How it is written, and where there is more. */
+      readonly usage: string;
       readonly json: boolean;
     }
   | { readonly kind: "answer"; readonly text: string }
@@ -31,11 +33,15 @@ export async function parseCommandLine(
   commands: Readonly<Record<string, CommandEntry>>,
   version: string,
 ): Promise<Parsed> {
-  const written = { out: "", err: "" };
+  const written: Written = { out: "", err: "", failed: null };
   let chosen: Parsed | null = null;
   const choose: Choose = (spec, command) => {
-    const { json, ...flags } = command.optsWithGlobals<{ json?: boolean }>();
-    chosen = { kind: "command", spec, operands: command.args, flags, json: json === true };
+    const { json, ...all } = command.optsWithGlobals<{ json?: boolean }>();
+    // Of a flag such as --no-stdin there is a value also where it was not given.
+    const isGiven = ([name]: [string, unknown]) => command.getOptionValueSource(name) !== "default";
+    const flags = Object.fromEntries(Object.entries(all).filter(isGiven));
+    const usage = usageOf(command);
+    chosen = { kind: "command", spec, operands: command.args, flags, usage, json: json === true };
   };
   const program = newCommand("smolvm", written)
     .description(DESCRIPTION)
@@ -61,11 +67,17 @@ type Choose = (spec: CommandSpec, command: Command) => void;
 interface Written {
   out: string;
   err: string;
+  /** Whose words could not be read. */
+  failed: Command | null;
 }
 
 function newCommand(name: string, written: Written): Command {
-  return new Command(name)
-    .exitOverride()
+  const command: Command = new Command(name);
+  return command
+    .exitOverride((error) => {
+      written.failed = command;
+      throw error;
+    })
     .configureOutput({
       writeOut: (text) => {
         written.out += text;
@@ -81,7 +93,7 @@ function newCommand(name: string, written: Written): Command {
 function define(name: string, entry: CommandSpec | CommandGroup, written: Written, choose: Choose): Command {
   const command = newCommand(name, written)
     .summary(entry.summary)
-    .description(entry.description ?? entry.summary);
+    .description(entry.description ?? asSentence(entry.summary));
   if (isGroup(entry)) {
     const children = Object.entries(entry.commands);
     for (const [child, spec] of children)
@@ -96,6 +108,10 @@ function define(name: string, entry: CommandSpec | CommandGroup, written: Writte
   if (entry.passThrough) command.passThroughOptions();
   command.addHelpText("after", formatExamples(entry));
   return command.action(() => choose(entry, command));
+}
+
+function asSentence(summary: string): string {
+  return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 }
 
 function toOption(flag: Flag): Option {
@@ -128,9 +144,15 @@ function describeEnd(error: CommanderError, written: Written, json: boolean): Pa
   return {
     kind: "misuse",
     message: error.message.replace(/^error: /, "").replace("\n", " "),
-    help: "",
+    help: written.failed ? usageOf(written.failed) : "",
     json,
   };
+}
+
+function usageOf(command: Command): string {
+  const words: string[] = [];
+  for (let each: Command | null = command; each; each = each.parent) words.unshift(each.name());
+  return `Usage: ${command.createHelp().commandUsage(command)}\nMore about it: ${words.join(" ")} --help`;
 }
 
 /** For lines that could not be parsed: what follows `--` belongs to the guest. */

@@ -11,6 +11,8 @@ export interface GuestCommandFlags extends TerminalFlags {
   readonly shell?: "login" | "raw";
   readonly user?: string;
   readonly cwd?: string;
+  /** False: standard input is left alone. */
+  readonly stdin?: boolean;
 }
 
 export const guestCommandFlags: readonly Flag[] = [
@@ -28,6 +30,21 @@ export const guestCommandFlags: readonly Flag[] = [
   { flags: "--cwd <folder>", description: "run in this folder of the guest (default: the user's home)" },
 ];
 
+export const stdinFlag: Flag = {
+  flags: "-n, --no-stdin",
+  description:
+    "leave standard input alone: the command reads nothing, and a loop around smolvm keeps its input",
+};
+
+/** Refuses an input that nobody can read, before a machine is started for it. */
+export function checkStdin({ stdin, tty }: GuestCommandFlags, { io }: Context): void {
+  if (stdin === false || tty || !io.isStdinFolder()) return;
+  throw Object.assign(new Error("Standard input is a folder, which can't be read."), {
+    code: "STDIN",
+    remediation: "Give a file or a pipe, or -n for no input.",
+  });
+}
+
 /** What to run; a null command is the login shell. `env` is for it alone. */
 export interface GuestCommand {
   readonly command: string | readonly string[] | null;
@@ -37,8 +54,10 @@ export interface GuestCommand {
 /** Several words are a program and its arguments, a single one is a script, and none is a shell. */
 export function parseGuestCommand(
   words: readonly string[],
-  { interactive, tty }: GuestCommandFlags,
+  { interactive, tty, stdin }: GuestCommandFlags,
 ): GuestCommand["command"] {
+  if (interactive && stdin === false)
+    throw new UsageError("-i passes standard input on, and -n leaves it alone. Give one of them.");
   const [first, ...others] = words;
   if (first === undefined && interactive && tty) return null;
   if (first === undefined) throw new UsageError("Give a command, or -it for a shell in your terminal.");
@@ -70,10 +89,16 @@ export async function runInGuest(
     };
     return holdTerminal(await vm.shell(options), flags, context);
   }
-  const { stdin } = context.io;
-  const run = vm.run(command, { ...common, ...(stdin.isTTY && !flags.interactive ? {} : { stdin }) });
+  const run = vm.run(command, { ...common, ...givenStdin(flags, context) });
   if (!context.json) await copyOutput(run, context);
   return toOutcome(await run);
+}
+
+/** The input of a terminal is passed on where it is asked for, and any other where it is not refused. */
+function givenStdin({ stdin: isWanted = true, interactive }: GuestCommandFlags, { io }: Context) {
+  if (!isWanted) return {};
+  const { stdin } = io;
+  return stdin.isTTY && !interactive ? {} : { stdin };
 }
 
 type Run = ReturnType<Machine["run"]>;

@@ -1,5 +1,6 @@
 import { STATUS } from "./failure.ts";
 import type { InterruptName, Io } from "./io.ts";
+import { say } from "./say.ts";
 
 /** What a shell reports of a process that the signal killed. */
 const STATUSES: Readonly<Record<InterruptName, number>> = {
@@ -33,7 +34,7 @@ export function watchInterrupts(io: Io): Interrupts {
   });
   io.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return interrupt("stdout was closed", STATUS_OF_SIGPIPE);
-    if (status === null) io.stderr.write(`smolvm: stdout can't be written to: ${error.message}\n`);
+    if (status === null) say(io.stderr, `smolvm: stdout can't be written to: ${error.message}\n`);
     interrupt(error.message, STATUS.failed);
   });
   return {

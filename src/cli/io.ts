@@ -1,10 +1,12 @@
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 import type { Api } from "./api.ts";
 
 /** All that the command line touches of the outside; tests give their own. */
 export interface Io {
   readonly stdin: Readable & { readonly isTTY?: boolean };
+  /** Node takes a folder for an input that is at its end. */
+  isStdinFolder(): boolean;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -34,6 +36,7 @@ export function processIo(): Io {
     get stdin() {
       return process.stdin;
     },
+    isStdinFolder: () => isFolder(STDIN),
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
@@ -51,17 +54,30 @@ export function processIo(): Io {
   };
 }
 
-/** Resolves when there is room for more, or when `signal` says that nobody waits for it. */
+const ROOM = ["drain", "error", "close"] as const;
+
+/** Resolves when there is room for more, when its reader has gone away, or when `signal` says that nobody waits for it. */
 export async function write(output: Output, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   if (output.write(bytes) || signal.aborted) return;
   await new Promise<void>((resolve) => {
     const proceed = () => {
       signal.removeEventListener("abort", proceed);
+      for (const event of ROOM) output.off(event, proceed);
       resolve();
     };
-    output.once("drain", proceed);
+    for (const event of ROOM) output.once(event, proceed);
     signal.addEventListener("abort", proceed);
   });
+}
+
+const STDIN = 0;
+
+function isFolder(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isDirectory();
+  } catch {
+    return false; // it is closed, which Node mends by itself
+  }
 }
 
 function packageVersion(): string {

@@ -42,7 +42,7 @@ export const envFlag: Flag = {
 
 export const nameFlag: Flag = {
   flags: "--name <name>",
-  description: "what the machine is called (default: a readable name nobody has)",
+  description: "what the machine is called (default: a readable name that is free)",
 };
 
 export const shapeFlags: readonly Flag[] = [
@@ -85,12 +85,14 @@ export const lifeFlags: readonly Flag[] = [
   },
   {
     flags: "--ttl <duration>",
-    description: "for how long it may run after each start: 30m, 8h; then it is stopped (default: no end)",
+    description:
+      "how long it may run after each start: 30m, 8h; then it is stopped, and one of 'run' is removed (default: no end)",
     parse: parseDuration,
   },
   {
     flags: "--idle-timeout <duration>",
-    description: "the same for how long it may run with nobody connected to it: 30m (default: no end)",
+    description:
+      "the same for how long it may run unused, without a connection or a command: 30m (default: no end)",
     parse: parseDuration,
   },
   {

@@ -11,7 +11,7 @@ export async function withMachine<T>(
   try {
     return await body(vm);
   } catch (error) {
-    throw adviseInWordsOfTheShell(error, vm.name);
+    throw adviseInWordsOfTheShell(error, name);
   }
 }
 

@@ -1,3 +1,4 @@
+import { tame } from "../util/tame.ts";
 import type { Api } from "./api.ts";
 import type { ProgressLine } from "./command.ts";
 import type { Output } from "./io.ts";
@@ -11,7 +12,9 @@ export function openProgressLine(stderr: Output): ProgressLine {
   let isShown = false;
   return {
     show(text) {
-      const line = text.replaceAll(/\p{Cc}/gu, " ").slice(0, (stderr.columns ?? 80) - 1);
+      const line = tame(text)
+        .replaceAll(/\s/g, " ")
+        .slice(0, (stderr.columns ?? 80) - 1);
       stderr.write(`${ERASE}${line}`);
       isShown = true;
     },

@@ -1,6 +1,8 @@
+import { tame, tameLine } from "../util/tame.ts";
+
 /** Columns as wide as their widest cell; the last one is not padded. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows];
+  const all = [head, ...rows].map((row) => row.map(tameLine));
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   return all.map((row) => formatRow(row, widths)).join("\n");
 }
@@ -8,7 +10,7 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
 /** One `name: value` to a line, the values below each other. */
 export function formatFields(fields: readonly (readonly [name: string, value: unknown])[]): string {
   const width = Math.max(...fields.map(([name]) => name.length)) + 1;
-  return fields.map(([name, value]) => `${`${name}:`.padEnd(width)} ${value}`).join("\n");
+  return fields.map(([name, value]) => `${`${name}:`.padEnd(width)} ${tameLine(String(value))}`).join("\n");
 }
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -35,20 +37,26 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** A word as a POSIX shell would have to be given it. */
+/** A word as a shell would have to be given it: a POSIX one, or, where it would steer a terminal, one that knows `$'\x1b'`. */
 export function quoteForShell(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (tame(text) === text) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${text.replaceAll(/[\\']/g, "\\$&").replaceAll(/[^\n]/gu, escaped)}'`;
+}
+
+/** Each of its bytes, so that the shell's own character set makes no difference. */
+function escaped(character: string): string {
+  if (tame(character) === character) return character;
+  return [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is terminals' language
 const COLORS = /(\u001b\[[\d;]{0,40}m)/;
 
 /** A line that a guest wrote, for the user's terminal: of what would steer the terminal only colours are left. */
-export function tameLine(line: string): string {
+export function tameLogLine(line: string): string {
   const [first = "", ...rest] = line.split(COLORS);
-  const tamed = [first, ...rest].map((part, index) =>
-    index % 2 === 1 ? part : part.replaceAll(/[^\P{Cc}\t]/gu, ""),
-  );
+  const tamed = [first, ...rest].map((part, index) => (index % 2 === 1 ? part : tameLine(part)));
   return rest.length > 0 ? `${tamed.join("")}\u001b[0m` : tamed.join("");
 }
 

@@ -35,10 +35,15 @@ export function parseEnv(
 ): Readonly<Record<string, string>> {
   const equals = text.indexOf("=");
   const name = equals === -1 ? text : text.slice(0, equals);
-  const value = equals === -1 ? env[name] : text.slice(equals + 1);
+  const value = equals === -1 ? valueHere(env, name) : text.slice(equals + 1);
   if (name === "") throw new UsageError("Give NAME=VALUE, or NAME for the value it has here.");
   if (value === undefined) throw new UsageError(`${name} is not set here. Give ${name}=VALUE.`);
   return { ...(previous as Record<string, string> | undefined), [name]: value };
+}
+
+/** A name such as "constructor" is there by inheritance only. */
+function valueHere(env: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+  return Object.hasOwn(env, name) ? env[name] : undefined;
 }
 
 /** "KEY=VALUE", joined to the labels before it. The library checks what they may hold. */

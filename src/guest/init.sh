@@ -1,5 +1,7 @@
 #!/bin/sh
-# PID 1 of every guest, first half: from the kernel to the root file system. The second half is init-run.sh.
+# PID 1 of every guest, first half: from the kernel to the image's root file system. The second half is init-run.sh. PID 1
+# stays in the root that the kernel has unpacked into memory, as does all else that lets the host in: no program of the
+# image runs here, and nothing here can be written from there. The image's root is mounted at /image, where commands run.
 #
 # Run by busybox, whose applets need no files of their own. Under emulation a process costs about 4 ms and a builtin
 # next to nothing: hence so few processes, and one `mount -a` for many mounts.
@@ -43,34 +45,31 @@ mount_root() {
 		[ $tries -le 100 ] || fail "the disk $root did not appear"
 		usleep 20000
 	done
-	mount -t "$root_type" -o "$mode$root_flags" "$root" /newroot || fail "$root can't be mounted as $root_type"
-	for folder in proc sys dev run tmp; do
-		[ -d /newroot/$folder ] || mkdir /newroot/$folder
-	done
+	mount -t "$root_type" -o "$mode$root_flags" "$root" /image || fail "$root can't be mounted as $root_type"
 }
 
-# What is ours stays in memory, seen by the guest below /run: its disk holds none of it. The last line of that table moves
-# the new root over ours, where this shell already stands.
-enter_root() {
-	cd /newroot
-	mount -a -T $smolvm/fstab.root
-	exec chroot . /run/smolvm/busybox sh /run/smolvm/init-run.sh "$root"
+# The table's mounts land in our own root where one of these is a link that somebody has made: it gives way.
+make_mount_points() {
+	for folder in proc sys dev run; do
+		[ -L /image/$folder ] || [ ! -d /image/$folder ] || continue
+		rm -f /image/$folder
+		mkdir /image/$folder
+	done
+	[ -L /image/tmp ] || [ -d /image/tmp ] || mkdir -m 1777 /image/tmp
 }
 
 /bin/busybox mount -a -T $smolvm/fstab.early
-cp -a $smolvm/skeleton/. / # /dev/fd and the like, /dev/pts, /run/smolvm
+cp -a $smolvm/skeleton/. / # /dev/fd and the like, /dev/pts
 read_command_line
 if [ "$task" ]; then . $smolvm/init-$task.sh; fi
-if [ -z "$root" ]; then
-	mount -a -T $smolvm/fstab.memory
-	. $smolvm/init-run.sh
-fi
-mount_root
-if [ "$init" != /init ]; then
+if [ "$root" ]; then mount_root; else mount -a -T $smolvm/fstab.memory; fi
+make_mount_points
+if [ "$root" ] && [ "$init" != /init ]; then
 	load_modules net
 	load_modules random
-	mount -o move /dev /newroot/dev
-	mount -o move /proc /newroot/proc
-	exec switch_root /newroot "$init"
+	mount -o move /dev /image/dev
+	mount -o move /proc /image/proc
+	exec switch_root /image "$init"
 fi
-enter_root
+mount -a -T $smolvm/fstab.image
+. $smolvm/init-run.sh

@@ -1,24 +1,49 @@
 # The keeper: one shell for each connection, which ends commands. Builtins only, so that it works where nothing can be
 # forked any more. Lines in: "ID VERB ARGUMENTS…"; lines out: "ID ANSWER…". When its stdin ends, the host or the
 # connection is gone, and every command of this connection dies with it. What a command that ended left behind lives on.
-# $1 the connection's cgroup, $2 how the names of the workers' files of notes begin. Further pairs of the same are
-# connections that broke, perhaps before their keeper was there.
+# $1 the user whose commands these are, $2 the connection's cgroup, $3 how the names of the workers' files of notes begin. Further pairs
+# of the latter are connections that broke, perhaps before their keeper was there.
 unset __script
-base=$1 notes=$2
-shift 2
-background=${base%/*}/background
+account=$1 base=$2 notes=$3
+shift 3
+background=${base%/*}/background keepers=${base%/*}/keepers
 trap '' PIPE HUP TERM INT
 
 cgroups=0
 if [ -e /sys/fs/cgroup/cgroup.procs ]; then
-	mkdir -p "$base/workers" "$base/1" "$base/2" "$base/3" "$base/4" "$background" 2>/dev/null
+	mkdir -p "$base/workers" "$base/1" "$base/2" "$base/3" "$base/4" "$background" "$keepers" 2>/dev/null
 	[ -e "$base/4/cgroup.kill" ] && cgroups=1
 fi
-# dash has no `read -t`: there only the host holds deadlines.
-read -t 0 rest </dev/null 2>/dev/null
-[ $? -gt 1 ] && timed='' || timed=1
-[ -O / ] && root=1 || root=0
-[ $root = 1 ] && echo -500 >/proc/$$/oom_score_adj
+{ echo -500 >/proc/$$/oom_score_adj; } 2>/dev/null
+
+# Everybody who is none of ours is in one cgroup, which counts the time for which they have run: a shell that was started ahead of time
+# is as good as a new one as long as it stands still. What is started later inherits it. The kernel's own threads, which have no program, stay where they are.
+set_apart() {
+	if mkdir /sys/fs/cgroup/sessions; then
+		while read -r pid; do
+			[ "$pid" != 1 ] && [ -e "/proc/$pid/exe" ] && echo "$pid" >/sys/fs/cgroup/sessions/cgroup.procs
+		done </sys/fs/cgroup/cgroup.procs
+	fi
+	# So the keepers and the servers of their connections have the processor in turn, however many processes a command has.
+	echo +cpu >"${base%/*}/cgroup.subtree_control"
+	echo $PPID >"$keepers/cgroup.procs"
+	echo $$ >"$keepers/cgroup.procs"
+} 2>/dev/null
+[ $cgroups = 1 ] && set_apart
+
+# The image's own word on the login shell, where its passwd is no link that would lead elsewhere from here.
+look_up() {
+	root=0 shell=unknown lines=0
+	[ "$account" = root ] && root=1
+	[ ! -L /image/etc ] && [ ! -L /image/etc/passwd ] && [ -f /image/etc/passwd ] || return
+	while [ $lines -lt 5000 ] && IFS=: read -r -n 4096 name _ id _ _ _ is; do
+		lines=$((lines + 1))
+		[ "$name" = "$account" ] || continue
+		[ "$id" = 0 ] && root=1
+		[ -n "$is" ] && shell=${is##*/}
+		return
+	done </image/etc/passwd
+}
 
 memory() {
 	total=0 free=0
@@ -71,14 +96,14 @@ bury() {
 			sleep 0.1
 		done
 	fi
-	for note in "/run/$2".*.pid "/tmp/$2".*.pid; do
+	for note in "/run/$2".*.pid; do
 		read -r pid <"$note" && signal "$pid" KILL
 	done
-	rm -f "/run/$2".* "/tmp/$2".*
+	rm -f "/run/$2".* "/image/run/$2".*.mark "/image/tmp/$2".*.mark
 } 2>/dev/null
 
 # By this it is found where the machine is a copy, and the connection is another machine's.
-{ echo $$ >"/run/$notes.keeper" || echo $$ >"/tmp/$notes.keeper"; } 2>/dev/null
+echo $$ >"/run/$notes.keeper"
 
 # Ends command $1, whose first process is $2. Its worker $3 is not to take another one.
 end() {
@@ -197,7 +222,8 @@ hasten() {
 [ $cgroups = 1 ] && hasten
 
 memory
-echo "keeper $cgroups $root ${SHELL##*/} ${SHLVL:-1} $total $free"
+look_up
+echo "keeper $cgroups $root $shell $total $free"
 while [ $# -gt 1 ]; do
 	bury "$1" "$2"
 	shift 2
@@ -205,7 +231,7 @@ done
 due='' next='' partial='' misses=0 last=0 missing=''
 while :; do
 	line=''
-	if [ -n "$timed" ] && [ -n "$due" ]; then
+	if [ -n "$due" ]; then
 		read -t 1 -r line
 	else
 		read -r line
@@ -216,7 +242,7 @@ while :; do
 		partial=
 	else
 		# Time is up or the input ended; busybox doesn't tell which. Input that has ended can be read at once.
-		[ -n "$timed" ] && [ -n "$due" ] || break
+		[ -n "$due" ] || break
 		partial=$partial$line
 		read -t 0 -r line && misses=$((misses + 1))
 		[ $misses -gt 2 ] && break

@@ -13,7 +13,9 @@ done 2>/dev/null
 shift 2
 [ -c "$main" ] && [ -c "$errors" ] || exit 1
 # What the worker reads when its first command has ended is known to the kernel then.
-if [ "$3" ]; then mkdir -p "$3" && read -r _ <"$3/cgroup.events"; fi
+if [ "$2" ]; then mkdir -p "$2" && read -r _ <"$2/cgroup.events"; fi
+# All that is left here would end with the connection's own cgroup, where it was started.
+if [ "$1" ]; then mkdir -p "$1" && echo 0 >"$1/cgroup.procs"; fi
 # A port can be opened only once: a command that opens its /dev/stderr again needs a pipe there, as it has over SSH.
 mkfifo /run/smolvm.out /run/smolvm.err || exit 1
 exec 3<>"$main"
@@ -22,4 +24,5 @@ cat </run/smolvm.err >"$errors" 2>/dev/null 3>&- &
 exec <&3 3>&- >/run/smolvm.out 2>/run/smolvm.err
 rm /run/smolvm.out /run/smolvm.err
 # In the foreground: what a shell puts in the background ignores SIGINT.
-exec setsid /bin/sh -c 'eval "$__script"' sh "$@"
+cd /
+exec setsid nsenter -r/image smolvm/busybox sh -c 'eval "$__script"' sh "$@"

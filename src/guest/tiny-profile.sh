@@ -2,6 +2,6 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 PS1='\u@\h:\w\$ '
 for script in /etc/profile.d/*.sh; do
-	if [ -r "$script" ]; then . "$script"; fi
+	if [ -f "$script" ] && [ -r "$script" ]; then . "$script"; fi
 done
 unset script

@@ -1,55 +1,95 @@
 # A worker: a shell on an SSH channel of its own that runs one command after the other, each in a child which is forked
 # ahead of time and waits for its line on stdin. So a command costs neither a channel nor a process of the SSH server.
-# $1 a word nobody else knows, $2 the workers' cgroup, $3 the command's cgroup ("" and "" for none), $4 the name of a file
-# for notes.
+# Its root is the image's, and its working directory is our own root, where its notes and the cgroups are; its children leave it.
+# $1 the workers' cgroup, $2 the command's cgroup ("" and "" for none), $3 the name of a file for notes, $4 the user whose
+# commands these are. The first line on stdin is a word nobody else knows: everybody in the guest can read a command line.
 # A line of \001, that word and more tells the host what happens; everything else on stdout and stderr is the command's.
 # Commands are not to see by which way they came.
-unset __script _ SSH_CLIENT SSH_CONNECTION SSH_PUBKEYINFO 2>/dev/null
-token=$1 own=$2 group=$3 note=$4
+. smolvm/account.sh
+. smolvm/start.sh
+unset __script _ SSH_CLIENT SSH_CONNECTION SSH_PUBKEYINFO
+own=${1#/} group=${2#/} note=run/$3 account=$4 chowned=''
+# What is known of the account is known since the time of this file.
+look_up() {
+	true >"$note.since"
+	find_account "$account"
+	chowned=''
+}
+# A passwd that was moved to its place may be as old as it likes: that shows in the folder. One that was written over and has its old time
+# again shows a moment later, in our own list of names.
+is_known() {
+	[ "$note.since" -nt /etc/passwd ] && [ "$note.since" -nt /etc ] && [ "$note.since" -nt etc/passwd ]
+}
+look_up
+IFS= read -r token || exit
 background=${own%/*/*}/background
 nl='
 '
-: "${SHELL:=/bin/sh}"
-# Waits for the command: a line of a word that says for whom it is, and shell code. $1 a newline, $2 its own word, $3 not
-# empty where it was started ahead of time. All that can be done before the line comes is done before. In one line, so that the
-# command's lines are counted from 1.
-reader='[ . -ef ~ ]||cd 2>/dev/null||cd /;IFS=" " read -r __g __l&&[ "$__g" = "#$2" ]||exit 97;'
-reader=$reader'[ -z "$3" ]||echo 0 >/proc/$$/oom_score_adj;case $__l in *\$__n*)__n=$1;;esac;set --;eval "unset __g __l;$__l"'
+# What a shell that is started ahead of time does when it has read its profile: it reads our word, says that it waits, and runs what its line
+# has: a word that says which shell it is for, and shell code. $1 is our word then, $2 its own word, $3 not empty where it offers itself to the kernel,
+# $4 and $5 who counts the time of everybody else and what it said as this shell was started, $6 a newline, $7 the file to empty. Where
+# anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the command's lines are counted from 1.
+# Special builtins can't be redefined there, and `command` finds the others.
+posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __g||\exit;\set -- "$__g" "$@";'
+posix=$posix'\command printf "\001$1 waits\n";__g= __l= __u=;'
+posix=$posix'IFS=" " \command read -r __g __l;\command test "$__g" = "#$2"||\exit;'
+posix=$posix'\command test -z "$4"||IFS=" " \command read -r __g __u <"$4";\command test "$__u" = "$5"||\exit;'
+posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;\eval "\\unset __g __l __u;$__l"'
+# In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
+# descriptors; and that no trap sees what is ours.
+bash='{ \builtin export -f builtin >&-&&${smolvm?};\builtin export -f exec >&-&&${smolvm?};\builtin trap -p DEBUG >&-||${smolvm?};'
+bash=$bash'\exec <&7 7<&-||${smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${smolvm?};'
+bash=$bash'IFS=" " \builtin read -r __g||${smolvm?};} 2>&-;\builtin set -- "$__g" "$@";\builtin printf "\001$1 waits\n";__u=;'
+bash=$bash'{ IFS=" " \builtin read -r __g __l;\builtin test "$__g" = "#$2"||${smolvm?};'
+bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __g __u <"$4";\builtin test "$__u" = "$5"||${smolvm?};} 2>&-;'
+bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;\builtin eval "\\builtin unset -v __g __l __u;$__l"'
 spare=''
-once=''
+once='' woken=''
 trap 'once=1 woken=1' USR1
 
+# A command can open /dev/stdin and the like only where they are its own.
+[ "$account_id" = 0 ] || chown "$account_id" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
+
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
-exec 8>&2 2>/dev/null
-if true >"/run/$note"; then note=/run/$note; elif true >"/tmp/$note"; then note=/tmp/$note; else note=/dev/null; fi
-exec 2>"$note"
+exec 8>&2 2>"$note"
 
 # Without cgroups a command is ended by its session, and what it left running can't be told from nobody: the channel
 # can't be used again.
 session=''
-if [ -n "$group" ] && [ -e /sys/fs/cgroup/cgroup.procs ]; then
+if [ -n "$group" ] && [ -e sys/fs/cgroup/cgroup.procs ]; then
 	[ -d "$group" ] && [ -d "$own" ] || mkdir -p "$group" "$own" "$background"
 	echo 0 >"$own/cgroup.procs"
 else
-	group='' once=1
-	command -v setsid >/dev/null && session=setsid
+	group='' once=1 session=setsid
 fi
 
-# What the child may be told to become: the shells that read the command itself as their line. $1 tells them that it is
-# meant for them. The profile sees an empty stdin: it can't take that line away.
-raw() {
-	exec $session /bin/sh -c "$reader" sh "$nl" "$1" "$spare"
+# What the child may be told to become. The profile sees an empty stdin: it can't take the line away.
+raw() { # its word
+	become /bin/sh -c "$posix" sh "$1" "$spare" "$others" "$used" "$nl" "${mark:-/dev/null}"
 }
-login() {
-	exec 9<&0 </dev/null
-	case ${SHELL##*/} in
-	sh | bash | dash | ash | busybox | ksh | mksh)
-		exec $session "$SHELL" -l -c "exec <&9 9<&-;$reader" "${SHELL##*/}" "$nl" "$1" "$spare"
+login() { # its word, the language that the host will speak
+	exec 7<&0
+	no_input
+	set -- "$2" "$1" "$spare" "$others" "$used" "$nl" "${mark:-/dev/null}"
+	case $1.${SHELL##*/} in
+	bash.bash)
+		# Not as parameters of its own, which a script would find in $BASH_ARGV.
+		become "$SHELL" -l -c "\\builtin set -- $2 '$3' '$4' '$5' \$'\\n' $7;$bash" "${SHELL##*/}"
+		;;
+	posix.sh | posix.dash | posix.ash | posix.busybox | posix.ksh | posix.mksh)
+		shift
+		become "$SHELL" -l -c "\\exec <&7 7<&-;$posix" "${SHELL##*/}" "$@"
 		;;
 	esac
-	# A shell of another language: /bin/sh reads the line and hands it the script.
-	exec $session /bin/sh -c "exec <&9 9<&-;__r='exec $SHELL -l -c';$reader" sh "$nl" "$1" "$spare"
+	exit # of another language none waits
 }
+
+# For how long all the others have run that could have changed what a shell reads as it starts: before anything is read for it.
+watch() {
+	others=/sys/fs/cgroup/sessions/cpu.stat
+	case $group in */0) others='' ;; esac # in a copy of this machine they begin later
+	[ "$others" ] && read -r _ used <$others || others='' used=''
+} 2>&-
 
 # One that is started ahead of time is the first to go where memory runs out, until it has a command.
 ahead() {
@@ -67,25 +107,20 @@ child() {
 	if [ -n "$group" ]; then
 		echo 0 >"$group/cgroup.procs"
 	else
-		read -r pid _ </proc/self/stat
+		read -r pid _ <proc/self/stat
 		printf '\001%s pid %s\n' "$token" "$pid"
 		echo "$pid" >"$note.pid" # for the keeper, should the connection break
 	fi
-	IFS= read -r line && eval "$line"
+	IFS= read -r line || exit
+	case $line in 'ahead '* | 'raw '* | 'login '*) watch ;; esac
+	is_known || find_account "$account"
+	[ "$account_id" ] || never 'user unknown'
+	cd / # out of our own root
+	user='' folder='' values='' before=''
+	eval "$line"
 }
 
-# What the command left running goes where nobody kills it.
-set_free() {
-	moved=1
-	while [ $moved = 1 ]; do
-		moved=0
-		while read -r pid; do
-			echo "$pid" >"$background/cgroup.procs" && moved=1
-		done <"$group/cgroup.procs"
-	done
-}
-
-# The last command is over, but not whom it left running: he may still write.
+# Processes that the last command left running may still write: the channel stays open.
 linger() {
 	[ "$left" = 0 ] && exit
 	exec sleep 2147483647
@@ -93,8 +128,10 @@ linger() {
 
 printf '\001%s ready %s\n' "$token" $$
 while :; do
+	arm "$3"
 	(child 2>&8 8>&-)
-	status=$? killed=0 left=0
+	status=$? killed=0 left=0 begun=0
+	has_begun && begun=1
 	if [ $status -gt 128 ] && [ -s "$note" ]; then
 		killed=1
 		true >"$note"
@@ -102,23 +139,26 @@ while :; do
 	if [ -n "$group" ]; then
 		read -r _ left <"$group/cgroup.events"
 		[ "$left" = 0 ] || set_free
+		# Processes that the keeper killed with the command end soon: they don't count as left running.
+		if [ "$woken" ] && [ $status = 137 ]; then left=0; fi
 	else
-		true >"$note.pid" # whom it left running goes on, whatever becomes of the connection
+		true >"$note.pid" # what it left running goes on, also without the connection
 	fi
 	printf '\001%s\n' "$token" >&8
-	printf '\001%s end %s %s %s\n' "$token" $status $killed $left
+	printf '\001%s end %s %s %s %s\n' "$token" $status $killed $left $begun
 	[ -z "$once" ] || linger
+	is_known || look_up # the host is at work meanwhile
 
-	# Waits for a word: the next child is forked when the host has what it waits for. Meanwhile whom the command left
-	# running may write: his pipes are open as long as this shell is there.
+	# Waits for a word: the next child is forked when the host has what it waits for. Processes that the command left running may
+	# write meanwhile: their pipes are open as long as this shell is there.
 	while :; do
-		# Whoever is to be ended before his child is there is ended then: being woken is not the end of the input.
+		# A signal can come before the child is there, and interrupts this. That is not the end of the input.
 		until IFS= read -r word; do
 			[ -n "$woken" ] && woken='' || exit
 		done
 		case $word in
 		'') break ;;
-		ping) printf '\001%s pong\n' "$token" ;;
+		"$token") ;; # a shell has ended before it read it
 		quit) exit ;;
 		*) gone ;;
 		esac

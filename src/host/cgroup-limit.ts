@@ -1,7 +1,8 @@
-import { access, constants, mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { access, constants, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../errors.ts";
+import { makeFolders } from "./make-folders.ts";
 
 /** What a process and its descendants may take. Null: as much as there is. */
 export interface Limits {
@@ -39,7 +40,7 @@ export async function limitProcess(
   );
   const folder = join(parent, name);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     if (limits.memoryMib !== null) {
       await writeFile(join(folder, "memory.max"), `${limits.memoryMib * 1024 * 1024}`);
       await writeFile(join(folder, "memory.swap.max"), "0").catch(() => {}); // absent where there is no swap

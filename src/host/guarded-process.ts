@@ -44,6 +44,8 @@ const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
 /** What a guarded command can be handed down; 5 is the guardian's own. */
 const COMMAND_FDS = [3, 4, 6, 7, 8, 9];
 const LIFETIME_FD = 5;
+/** The command begins when it is told to here. */
+const GATE_FD = 0;
 
 /**
  * Starts `argv` under the guardian (guardian.sh), in a session of its own: no terminal's Ctrl-C reaches it.
@@ -88,7 +90,7 @@ function stdioFor(
 ): ("ignore" | "pipe" | number)[] {
   const highest = Math.max(LIFETIME_FD, ...fds, ...files.keys());
   return Array.from({ length: highest + 1 }, (_, fd) => {
-    if (fd === 1 || fd === 2 || fd === LIFETIME_FD || fds.includes(fd)) return "pipe";
+    if (fd <= 2 || fd === LIFETIME_FD || fds.includes(fd)) return "pipe";
     return files.get(fd) ?? "ignore";
   });
 }
@@ -103,14 +105,16 @@ function socketOf(child: ChildProcess, fd: number): Socket {
 
 async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socket): Promise<GuardedProcess> {
   guardian.unref();
+  const gate = socketOf(guardian, GATE_FD);
   const stdout = socketOf(guardian, 1);
   const stderr = socketOf(guardian, 2);
   const exited = waitForEnd(guardian, channels, stderr, lifetime);
   try {
-    const pid = await bounded(firstLine(lifetime, exited), {
+    const pid = await bounded(firstLine(lifetime, exited, stderr), {
       operation: "Starting the guardian",
       timeoutMs: 30_000,
     });
+    gate.end("go\n");
     const sendSignal = (signal: NodeJS.Signals) => {
       if (lifetime.writable) lifetime.write(`${signal.replace(/^SIG/, "")}\n`);
     };
@@ -120,12 +124,13 @@ async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socke
     };
     return { pid: Number(pid), stdout, stderr, channels, exited, sendSignal, end };
   } catch (error) {
+    gate.destroy(); // what was to begin does not
     lifetime.destroy(); // the guardian takes that for our death
     throw error;
   }
 }
 
-async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>): Promise<string> {
+async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>, stderr: Socket): Promise<string> {
   const line = new Promise<string>((resolve) => {
     const hear = (text: string) => {
       if (text.startsWith("ended "))
@@ -138,7 +143,14 @@ async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>): Promise<s
     );
   });
   const ended = exited.then(({ exitCode }) => {
-    throw new HostError(`The guardian of a process ended with ${exitCode} before it had started anything.`);
+    const words = String(stderr.read() ?? "").trim();
+    throw new HostError(
+      `The guardian of a process ended with ${exitCode} before it had started anything: ${words || "it said nothing"}.`,
+      {
+        remediation:
+          "Look whether this user may have more processes, and the host more memory: ulimit -u; free -m",
+      },
+    );
   });
   return Promise.race([line, ended]);
 }

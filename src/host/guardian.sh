@@ -4,6 +4,8 @@
 #   guardian.sh EPHEMERAL_FOLDER COMMAND [ARGUMENT...]
 #
 # EPHEMERAL_FOLDER is absolute and dies with the creator; "" means that no folder does.
+# fd 0 is the gate: the command begins when "go" is read from it, and never where it ends before. By then all that protects it is there;
+#   where one of these can't be started, the guardian ends, and the command has not begun
 # fd 5 is a socket whose other end only the creator holds:
 #   to the creator      the command's process id, later "ended STATUS", one line each
 #   from the creator    a signal name per line, passed on to the command; KEEP, the answer to "ended": the folder is to stay,
@@ -29,13 +31,19 @@ if [ -n "${bad:-}" ]; then
   exit 125
 fi
 
-"$@" 5>&- &
+# It becomes the command by an exec, and so has its id already. What runs in the background has no stdin of the shell's: the gate is
+# its fd 5 meanwhile.
+{
+  (
+    read -r word <&5
+    [ "$word" = go ] && exec "$@" </dev/null 5>&-
+  ) &
+} 5<&0
 command=$!
 
 # From here on only: an ignored signal would stay ignored in the command.
 trap '' HUP INT TERM PIPE
-exec 3>&- 4>&- 6>&- 7>&- 8>&- 9>&-
-echo "$command" >&5
+exec </dev/null 3>&- 4>&- 6>&- 7>&- 8>&- 9>&-
 
 # The only blocking read there is sits in a process of its own; the guardian itself must wait for the command. And what is to become
 # of the folder is decided there alone: whichever of the two is killed, and whenever, the other one is left to see to it.
@@ -54,6 +62,7 @@ echo "$command" >&5
 ) <&5 5>&- >/dev/null 2>&1 &
 reader=$!
 
+echo "$command" >&5 # from here on the creator may open the gate
 wait "$command" 2>/dev/null # dash would announce a death by signal
 status=$?
 

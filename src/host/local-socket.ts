@@ -1,36 +1,62 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
-import { chmod, rm } from "node:fs/promises";
+import { type BigIntStats, chmodSync, closeSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { HostError } from "../errors.ts";
+import { namesIn } from "./names-in.ts";
 
 /** Longer ones don't fit in an address of macOS. */
 const LONGEST_PATH_BYTES = 103;
 
 /**
- * Listens at a path that only this user can reach; what was left there is removed. Does not keep the event loop alive. Closing it
- * removes the socket that was made here, never one that stands at the same path by then.
+ * Listens at a path that only this user can reach; it takes the place of what was left there. Somebody listens from the first moment
+ * at which it stands at that path: where it refuses, the one who made it has closed it, or is dead. Does not keep the event loop
+ * alive. Closing it removes the socket that was made here, never one that stands at the same path by then.
  */
 export async function listenAt(path: string, onConnection: (socket: Socket) => void): Promise<Server> {
-  await rm(path, { force: true });
   const server = createServer(onConnection);
   const { short, release } = openAddress(path);
-  // Node unlinks the address as it closes the server: until then it must lead to the same folder.
-  server.once("close", release);
+  const draft = `${short}.${randomBytes(3).toString("hex")}`; // a lock's, left by one who was killed now, is swept with the lock's others
+  let made: string;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ path: short }, resolve);
+      server.listen({ path: draft }, resolve);
     });
+    chmodSync(draft, 0o600);
+    made = identify(statSync(draft, { bigint: true }));
+    renameSync(draft, short);
   } catch (error) {
-    server.off("close", release);
+    server.close();
     release();
     throw error;
   }
+  server.once("close", () => {
+    // Until now the address must lead to the same folder, whatever that is called by now.
+    const found = statSync(short, { bigint: true, throwIfNoEntry: false });
+    if (found && identify(found) === made) rmSync(short, { force: true });
+    release();
+  });
   server.unref();
-  await chmod(path, 0o600);
   return server;
+}
+
+/** What `listenAt` makes a socket by, until it stands at its path. */
+const DRAFT = /^\.[0-9a-f]{6}$/;
+
+/** Sockets that were to stand at that path, whose makers died before. Only for a caller that knows that nobody is at it now. */
+export async function listDeadDrafts(path: string): Promise<string[]> {
+  const name = basename(path);
+  const names = (await namesIn(dirname(path))).filter((each) => each.startsWith(name));
+  const drafts = names
+    .filter((each) => DRAFT.test(each.slice(name.length)))
+    .map((each) => join(dirname(path), each));
+  const states = await Promise.all(
+    drafts.map(async (draft) => probeSocket(draft, await identifySocket(draft).catch(() => ""))),
+  );
+  return drafts.filter((_, index) => states[index] === "refused");
 }
 
 /** A connection to whoever listens there; rejects with the system's error where nobody does. */
@@ -42,6 +68,34 @@ export async function connectTo(path: string): Promise<Socket> {
     return socket;
   } finally {
     release();
+  }
+}
+
+/** The very socket that stands there: the same path may lead to another one, or to the same one by another file system. */
+export async function identifySocket(path: string): Promise<string> {
+  return identify(await stat(path, { bigint: true }));
+}
+
+function identify({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`;
+}
+
+/**
+ * "listened": somebody does, in whatever namespace, awake or not. "refused": this host's kernel knows that nobody does at this very
+ * socket. "unclear": anything else, such as one that is gone, may be nobody's or out of sight.
+ */
+export async function probeSocket(
+  path: string,
+  socket: string | undefined,
+): Promise<"listened" | "refused" | "unclear"> {
+  try {
+    (await connectTo(path)).destroy();
+    return "listened";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EAGAIN") return "listened"; // and has not come to those who wait
+    const isThat = socket !== undefined && (await identifySocket(path).catch(() => "")) === socket;
+    return code === "ECONNREFUSED" && isThat ? "refused" : "unclear";
   }
 }
 

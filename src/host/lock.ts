@@ -1,10 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
-import { link, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { link, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import * as v from "valibot";
-import { OperationAbortedError } from "../errors.ts";
-import { findProcess, isAlive, type ProcessIdentity, ProcessIdentitySchema } from "./process-identity.ts";
+import { OperationAbortedError, SmolVMError } from "../errors.ts";
+import { probeSocket } from "./local-socket.ts";
+import { type Claim, type Holding, judgeClaim, makeClaim } from "./lock-claim.ts";
+import { DEAD, type ProcessIdentity, unknown } from "./process-identity.ts";
 
 export interface LockOptions {
   /** What an abort is called in the error, for example "Waiting for another process to build the image". */
@@ -14,97 +16,148 @@ export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+type Release = () => Promise<void>;
+
 /** Most locks are held for a moment only; those that are not are looked at more and more seldom. */
 const FIRST_RETRY_MS = 5;
 const LAST_RETRY_MS = 200;
+/** How long a lock is waited for if it is not known whether its holder lives: most let go within this. */
+const UNCLEAR_MS = 5_000;
 /** Far longer than one attempt takes. */
 const TRYING_MS = 10_000;
 /** How often who does not wait tries: several find a dead holder at once, and one of them is the next one. */
 const ATTEMPTS = 5;
 
 /**
- * Waits until this process alone holds `path`, then returns what lets go of it. A lock dies with its holder: the file
- * tells which process that is.
+ * Waits until this process alone holds `path`, then returns what lets go of it. A lock dies with its holder: the file tells which
+ * process that is. SmolVMError "LOCK_UNCLEAR" if it is not known whether that process lives: no lock is ever taken twice.
  */
-export async function acquireLock(path: string, options: LockOptions): Promise<() => Promise<void>> {
-  const content = await describeHolder();
-  let waited = false;
-  for (let retryMs = FIRST_RETRY_MS; (await tryTake(path, content)) !== "taken"; retryMs *= 2) {
-    const holder = await readHolder(path);
-    if (holder && !waited) options.onWait?.(holder);
-    waited ||= holder !== undefined;
-    await sleep(Math.min(retryMs, LAST_RETRY_MS), undefined, { signal: options.signal }).catch(() => {
-      throw new OperationAbortedError(options.operation, undefined, { cause: options.signal?.reason });
-    });
+export async function acquireLock(path: string, options: LockOptions): Promise<Release> {
+  const claim = await makeClaim(path);
+  try {
+    return letGoOf(path, claim, await waitForTurn(path, claim, options));
+  } catch (error) {
+    await claim.withdraw();
+    throw error;
   }
-  return () => letGo(path, content);
 }
 
 /** The same, but undefined where somebody else holds it. */
-export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
-  const content = await describeHolder();
+export async function tryLock(path: string): Promise<Release | undefined> {
+  const claim = await makeClaim(path);
+  let taken: Taken | undefined;
+  try {
+    taken = await takeIfFree(path, claim);
+  } finally {
+    if (!taken) await claim.withdraw();
+  }
+  return taken && letGoOf(path, claim, taken);
+}
+
+/** The very file by which the lock was taken. */
+interface Taken {
+  readonly file: string;
+}
+
+async function waitForTurn(path: string, claim: Claim, options: LockOptions): Promise<Taken> {
+  const { operation, onWait, signal } = options;
+  let isTold = false;
+  let unclearSinceMs: number | null = null;
+  for (let retryMs = FIRST_RETRY_MS; ; retryMs *= 2) {
+    const outcome = await tryTake(path, claim);
+    if ("file" in outcome) return outcome;
+    if (outcome.holder && outcome.life !== "dead" && !isTold) {
+      onWait?.(outcome.holder);
+      isTold = true;
+    }
+    unclearSinceMs = outcome.life === "unknown" ? (unclearSinceMs ?? performance.now()) : null;
+    if (unclearSinceMs !== null && performance.now() - unclearSinceMs > UNCLEAR_MS)
+      throw unclearLock(path, outcome);
+    await sleep(Math.min(retryMs, LAST_RETRY_MS), undefined, { signal }).catch(() => {
+      throw new OperationAbortedError(operation, undefined, { cause: signal?.reason });
+    });
+  }
+}
+
+async function takeIfFree(path: string, claim: Claim): Promise<Taken | undefined> {
   // An attempt may only have shown that the holder is dead.
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const outcome = await tryTake(path, content);
-    if (outcome === "taken") return () => letGo(path, content);
-    if (outcome === "held") return undefined;
+    const outcome = await tryTake(path, claim);
+    if ("file" in outcome) return outcome;
+    if (outcome.life === "alive") return undefined;
+    if (outcome.life === "unknown") throw unclearLock(path, outcome);
   }
   return undefined;
 }
 
-async function describeHolder(): Promise<string> {
-  // Two pieces of work in one process are two holders.
-  return JSON.stringify({ ...(await findProcess(process.pid)), nonce: randomUUID() });
+/** Neither step needs a file to be opened: a process that has run out of them lets go all the same. */
+function letGoOf(path: string, claim: Claim, { file }: Taken): Release {
+  return async () => {
+    if ((await identifyFile(path).catch(() => "")) === file) await removeLock(path);
+    await claim.withdraw();
+    await sweep(path, claim).catch(() => {});
+  };
 }
 
-async function letGo(path: string, content: string): Promise<void> {
-  if ((await readText(path)) === content) await rm(path, { force: true });
-  await sweep(path);
+/** A file that can't be removed holds the lock no more under another name. */
+async function removeLock(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => rename(path, `${path}.${randomUUID()}`));
 }
 
-/** Takers that died amid trying left their files, which others have for a moment only. */
-async function sweep(path: string): Promise<void> {
+/**
+ * Takers that died while they tried left their files, which others have for a moment only, and this one what it could not remove; and holders
+ * that died left their sockets.
+ */
+async function sweep(path: string, own: Claim): Promise<void> {
   const folder = dirname(path);
-  for (const name of await readdir(folder).catch(() => [])) {
+  for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const file = join(folder, name);
     const found = await stat(file).catch(() => undefined);
-    const isOld = found !== undefined && Date.now() - found.mtimeMs > TRYING_MS;
-    if (isOld && !(await isLocked(file))) await rm(file, { force: true });
+    if (found && (await isLeft(file, found, own))) await rm(file, { force: true });
   }
 }
 
-/** "free": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
-async function tryTake(path: string, content: string): Promise<"taken" | "held" | "free"> {
+async function isLeft(file: string, found: Stats, own: Claim): Promise<boolean> {
+  if (found.isSocket()) return (await probeSocket(file, `${found.dev}:${found.ino}`)) === "refused";
+  if ((await readText(file)) === own.content) return true;
+  return Date.now() - found.mtimeMs > TRYING_MS && (await judgeLock(file)).life === "dead";
+}
+
+/** "dead": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
+async function tryTake(path: string, claim: Claim): Promise<Taken | Holding> {
   const own = `${path}.${randomUUID()}`;
   try {
-    await writeFile(own, content, { mode: 0o600 });
+    await writeFile(own, claim.content, { mode: 0o600 });
+    const file = await identifyFile(own);
     await link(own, path);
-    return "taken";
+    return { file };
   } catch (error) {
     if (!isTaken(error)) throw error;
     const seen = await readText(path);
-    if (seen !== undefined && (await isHolding(seen))) return "held";
-    if (seen !== undefined) await removeStale(path, seen, own);
-    return "free";
+    if (seen === undefined) return { ...DEAD, holder: undefined };
+    const holding = await judgeClaim(path, seen);
+    if (holding.life === "dead") await removeStale(path, seen, own);
+    return holding;
   } finally {
-    await rm(own, { force: true });
+    await rm(own, { force: true }).catch(() => {}); // the lock may be taken by now
   }
 }
 
 /**
  * Removes the lock that says `seen`, whose holder is dead, and no other: of two who see that, the slower one would else remove
  * what the quicker one has taken meanwhile. Each holder writes other words, so that the right to remove these, itself a lock, is
- * worth nothing for the next.
+ * worth nothing for the next. `lock` is what all of them want.
  */
-async function removeStale(path: string, seen: string, own: string): Promise<void> {
+async function removeStale(path: string, seen: string, own: string, lock = path): Promise<void> {
   const claim = `${path}.takeover-${createHash("sha256").update(seen).digest("hex").slice(0, 16)}`;
   try {
     await link(own, claim);
   } catch (error) {
     if (!isTaken(error)) throw error;
     const claimed = await readText(claim);
-    if (claimed !== undefined && !(await isHolding(claimed))) await removeStale(claim, claimed, own);
+    const isStale = claimed !== undefined && (await judgeClaim(lock, claimed)).life === "dead";
+    if (isStale) await removeStale(claim, claimed, own, lock);
     return;
   }
   try {
@@ -114,36 +167,47 @@ async function removeStale(path: string, seen: string, own: string): Promise<voi
   }
 }
 
-/** Whether a living process holds it. */
-export async function isLocked(path: string): Promise<boolean> {
-  return (await findHolder(path)) !== undefined;
-}
-
-/** The living process that holds it. */
-export async function findHolder(path: string): Promise<ProcessIdentity | undefined> {
-  const holder = await readHolder(path);
-  return holder && (await isAlive(holder)) ? holder : undefined;
-}
-
-async function isHolding(text: string): Promise<boolean> {
-  const holder = parseHolder(text);
-  return holder !== undefined && (await isAlive(holder));
-}
-
-async function readHolder(path: string): Promise<ProcessIdentity | undefined> {
-  return parseHolder((await readText(path)) ?? "");
-}
-
-function parseHolder(text: string): ProcessIdentity | undefined {
+/** Who holds it. "dead" also where nobody does. Never rejects. */
+export async function judgeLock(path: string): Promise<Holding> {
   try {
-    return v.parse(ProcessIdentitySchema, JSON.parse(text));
-  } catch {
-    return undefined;
+    const text = await readText(path);
+    return text === undefined ? { ...DEAD, holder: undefined } : await judgeClaim(path, text);
+  } catch (error) {
+    return { ...unknown((error as Error).message), holder: undefined };
   }
 }
 
+/** The process that holds it, where it is proved to live. */
+export async function findHolder(path: string): Promise<ProcessIdentity | undefined> {
+  const { life, holder } = await judgeLock(path);
+  return life === "alive" ? holder : undefined;
+}
+
+function unclearLock(path: string, { why, holder }: Holding): SmolVMError {
+  const who = holder ? `process ${holder.pid}` : "its holder";
+  const quoted = `'${path.replaceAll("'", "'\\''")}'`;
+  return new SmolVMError(
+    "LOCK_UNCLEAR",
+    `The lock ${path} can't be taken: it is not known whether ${who} still holds it (${why}).`,
+    {
+      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoted}`,
+      details: { path, pid: holder?.pid, why },
+    },
+  );
+}
+
+/** Undefined where it is proved that there is none. */
 async function readText(path: string): Promise<string | undefined> {
-  return await readFile(path, "utf8").catch(() => undefined);
+  return await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+}
+
+/** What was taken over from this process is another file, or was written to. */
+async function identifyFile(path: string): Promise<string> {
+  const { ino, mtimeNs } = await stat(path, { bigint: true });
+  return `${ino} ${mtimeNs}`;
 }
 
 function isTaken(error: unknown): boolean {

@@ -1,6 +1,7 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findProcess, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { here } from "./place.ts";
+import { findProcess, judgeProcess, type ProcessIdentity } from "./process-identity.ts";
 
 /** The variable that names the folder to which a process belongs. */
 const MARK = "SMOLVM_MACHINE_FOLDER";
@@ -14,29 +15,54 @@ export function markOf(folder: string | null | undefined): NodeJS.ProcessEnv {
   return folder ? { [MARK]: folder } : {};
 }
 
-/** This user's processes that belong to a folder below `parent`, whoever started them. Only Linux tells: none elsewhere. */
+/**
+ * This user's processes that belong to a folder below `parent`, also those of other programs; none of other containers, to which the same
+ * path is another folder. Only Linux tells: none elsewhere. Throws where there may be some that can't be seen.
+ */
 export async function findOwned(parent: string): Promise<OwnedProcess[]> {
-  if (process.platform !== "linux") return [];
+  if (process.platform !== "linux" || !here().showsOwn) return [];
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(pids.map((pid) => readOwned(Number(pid), parent)));
   return found.filter((each) => each !== undefined);
 }
 
 async function readOwned(pid: number, parent: string): Promise<OwnedProcess | undefined> {
-  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
-  const variable = environment.split("\0").find((each) => each.startsWith(`${MARK}=${parent}/`));
-  if (variable === undefined) return undefined;
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(unlessGone);
+  const variable = environment?.split("\0").find((each) => each.startsWith(`${MARK}=${parent}/`));
+  if (variable === undefined || !(await isOfHere(pid, parent))) return undefined;
   const identity = await findProcess(pid);
   return identity && { ...identity, folder: variable.slice(MARK.length + 1) };
+}
+
+/** Whether it counts processes as this one does, and finds the same folder at that path. */
+async function isOfHere(pid: number, parent: string): Promise<boolean> {
+  const namespace = await readlink(`/proc/${pid}/ns/pid`).catch(unlessGone);
+  if (!namespace || !here().namespaces.startsWith(namespace)) return false;
+  const [own, its] = await Promise.all(
+    [parent, `/proc/${pid}/root${parent}`].map((path) => stat(path).catch(unlessGone)),
+  );
+  return own?.dev === its?.dev && own?.ino === its?.ino;
+}
+
+/** It has ended, or is another user's. */
+const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM", "ENOTDIR"]);
+
+function unlessGone(error: NodeJS.ErrnoException): undefined {
+  if (!GONE.has(String(error.code))) throw error;
 }
 
 /** What a killed process may need until the kernel has taken it down, QEMU's memory too. */
 const DEATH_MS = 5_000;
 
-/** Ends a process that nobody looks after any more and waits until it is gone. False where it may not be ended, or does not end. */
+/**
+ * Ends a process that nobody looks after any more and waits until it is gone. False where that is not proved: it may not be ended, does not
+ * end, can't be seen, or has its id in another container, to which one of ours may be equal by chance.
+ */
 export async function endProcess(identity: ProcessIdentity): Promise<boolean> {
   for (const endMs = performance.now() + DEATH_MS; performance.now() < endMs; await sleep(5)) {
-    if (!(await isAlive(identity))) return true;
+    const { life } = await judgeProcess(identity);
+    if (life !== "alive") return life === "dead";
+    if (isElsewhere(identity)) return false;
     try {
       process.kill(identity.pid, "SIGKILL");
     } catch (error) {
@@ -44,4 +70,9 @@ export async function endProcess(identity: ProcessIdentity): Promise<boolean> {
     }
   }
   return false;
+}
+
+function isElsewhere({ namespaces }: ProcessIdentity): boolean {
+  const place = here();
+  return Boolean(namespaces && place.namespaces) && namespaces !== place.namespaces;
 }

@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { arch, cpus, release } from "node:os";
 import { HostError } from "../errors.ts";
@@ -22,20 +21,4 @@ export function hostProcessor(): string {
 /** One line of x86's ("flags") or ARM's ("Features") processor information. */
 function linuxProcessorFlags(): string {
   return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
-}
-
-let bootId: string | undefined;
-
-/** Differs after every start of the host. What was learned about processes and devices is void then. */
-export function hostBootId(): string {
-  bootId ??= process.platform === "linux" ? linuxBootId() : macBootId();
-  return bootId;
-}
-
-function linuxBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-}
-
-function macBootId(): string {
-  return execFileSync("sysctl", ["-n", "kern.bootsessionuuid"], { encoding: "utf8", timeout: 5_000 }).trim();
 }

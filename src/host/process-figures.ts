@@ -20,8 +20,9 @@ export async function readProcessFigures(pid: number): Promise<ProcessFigures | 
       readFile("/proc/uptime", "utf8"),
     ]);
     return parseProcFigures(stat, uptime);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes(String((error as NodeJS.ErrnoException).code))) return undefined;
+    throw error;
   }
 }
 

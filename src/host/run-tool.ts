@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { HostError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import { watchAbort } from "../util/watch-abort.ts";
 import { exitInfo } from "./exit-info.ts";
 import { missingTool } from "./find-tool.ts";
 
@@ -73,12 +74,11 @@ function limitLife(child: ChildProcess, timeoutMs: number, signal: AbortSignal |
     child.stdout?.destroy();
     child.stderr?.destroy();
   };
-  const onAbort = () => end("abort");
   const timer = setTimeout(() => end("timeout"), timeoutMs);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const stopWatching = signal && watchAbort(signal, () => end("abort"));
   const lift = () => {
     clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    stopWatching?.();
   };
   return { broken: () => broken, lift };
 }

@@ -1,4 +1,5 @@
 import { type Paragraph, parseDeb822 } from "../util/deb822.ts";
+import { trimEndOf } from "../util/trim-end.ts";
 
 /** The addresses of Debian's archives as a host's APT sources name them, without a trailing slash. */
 export interface DebianSources {
@@ -84,5 +85,5 @@ function parseOneLineSources(text: string): Source[] {
 }
 
 function withoutSlash(uri: string): string {
-  return uri.replace(/\/+$/, "");
+  return trimEndOf(uri, "/");
 }

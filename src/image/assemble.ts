@@ -24,10 +24,10 @@ export async function assembleImage(draft: ImagePaths, build: Build): Promise<Im
   const { kernelFiles, files } = await unpackAll(draft, build);
   onProgress({ phase: "kernel", message: `Unpacking the kernel ${plan.kernelVersion}` });
   await writeFile(draft.kernel, await extractKernel(kernelImage(kernelFiles), arch), { mode: 0o600 });
-  const base = await baseInitramfs(files, kernelFiles);
+  const base = await baseInitramfs(files, kernelFiles, DEBIAN_ARCHITECTURES[arch].triplet);
   const own =
     build.name === "tiny"
-      ? await tinyEntries(files, DEBIAN_ARCHITECTURES[arch].triplet)
+      ? await tinyEntries(files)
       : [file("smolvm/root-sectors", `${ROOTFS_BYTES / 512}\n`)];
   await writeFile(draft.initramfs, encodeCpio(withFolders([...base, ...own])), { mode: 0o600 });
   const hasDisk = plan.system.length > 0;

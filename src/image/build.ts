@@ -1,6 +1,8 @@
 import { rm } from "node:fs/promises";
 import { ImageError, SmolVMError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf } from "../host/whole-file.ts";
 import { type ImagePaths, imageBuildPaths, type StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { type Archive, openArchive } from "./archive.ts";
@@ -12,7 +14,15 @@ import type { OnProgress } from "./progress.ts";
 import type { ImageName } from "./recipe.ts";
 import { readArchiveKeys } from "./release.ts";
 import type { RunGuest } from "./run-guest.ts";
-import { ensureImagesFolder, type Image, openDraft, publishDraft, readImages, setAside } from "./store.ts";
+import {
+  ensureImagesFolder,
+  type Image,
+  openDraft,
+  publishDraft,
+  readImages,
+  requireRead,
+  setAside,
+} from "./store.ts";
 
 export interface BuildOptions extends MirrorOptions {
   readonly state: StatePaths;
@@ -59,13 +69,17 @@ export async function buildImage(name: ImageName, options: BuildOptions): Promis
 
 /** What is damaged is named and put aside, so that it can be made anew under the same name. */
 async function findUsable(name: ImageName, stem: string, options: BuildOptions): Promise<Image | undefined> {
-  const { images, damaged } = await readImages(options.state, name);
+  const stored = await readImages(options.state, name);
+  const { images, damaged } = stored;
   for (const one of damaged) {
     const target = await setAside(options.state, stem, one);
     options.onProgress({ phase: "wait", message: `${one.folder} ${one.reason}; it was moved to ${target}` });
   }
   if (options.rebuild) return undefined;
-  return images.find(({ manifest }) => manifest.arch === options.arch && manifest.recipe === options.recipe);
+  const { arch, recipe } = options;
+  const usable = images.find(({ manifest }) => manifest.arch === arch && manifest.recipe === recipe);
+  if (!usable) requireRead(stored);
+  return usable;
 }
 
 async function makeImage(name: ImageName, stem: string, options: BuildOptions): Promise<Image> {
@@ -95,9 +109,12 @@ async function fillAndPublish(draft: ImagePaths, build: Build): Promise<Image> {
     build.onProgress({ phase: "publish", message: "Publishing the image" });
     return await publishDraft(build.state, draft, manifest);
   } catch (error) {
-    await rm(draft.folder, { recursive: true, force: true });
+    await rm(draft.folder, { recursive: true, force: true }).catch(() => {}); // it is the next builder's
     if (error instanceof SmolVMError) throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new ImageError(`The image ${build.name} can't be made: ${why}.`, { cause: error });
+    throw new ImageError(`The image ${build.name} can't be made: ${why}.`, {
+      cause: error,
+      ...(codeOf(error) !== "" && { remediation: remedyForHost(codeOf(error)) }),
+    });
   }
 }

@@ -104,11 +104,18 @@ async function builderFiles(): Promise<CpioEntry[]> {
   ]);
 }
 
+const PROGRESS = "smolvm: progress ";
+
+function parseProgress(line: string): string {
+  const at = line.indexOf(PROGRESS);
+  return at === -1 ? "" : line.slice(at + PROGRESS.length);
+}
+
 /** Our own lines, and dpkg's, which tell which package it is at. */
 function builderProgress({ onProgress, packageCount }: BuilderOptions): (line: string) => void {
   let configured = 0;
   return (line) => {
-    const [, said] = /smolvm: progress (.*)$/.exec(line) ?? [];
+    const said = parseProgress(line);
     if (said) onProgress({ phase: "build", message: said });
     if (!/^Setting up \S+ /.test(line)) return;
     configured += 1;

@@ -1,7 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ImageError } from "../errors.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf } from "../host/whole-file.ts";
 import { fetchBody, withRetries } from "./http.ts";
 
 /** A file that is known by its content before it is fetched. */
@@ -31,7 +34,7 @@ export async function download(file: Download, options: DownloadOptions): Promis
     options.onBytes?.(file.sizeBytes);
     return cached;
   }
-  await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  await makeFolders(options.folder);
   // While we write, the part has a name of our own: two processes never write to one file.
   const part = `${kept}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
   await rename(`${kept}.part`, part).catch(() => {});
@@ -92,6 +95,7 @@ async function appendTo(part: string, file: Download, options: DownloadOptions):
       await handle.appendFile(bytes).catch((error: Error) => {
         throw new ImageError(`${file.url} can't be kept in ${options.folder}: ${error.message}.`, {
           cause: error,
+          remediation: remedyForHost(codeOf(error)),
         });
       });
       options.onBytes?.(bytes.length);

@@ -1,12 +1,18 @@
-import { readFile } from "node:fs/promises";
+import { readPackageFile } from "../host/package-file.ts";
 
 /** The files of src/guest that go into /smolvm of every guest, under the same names. */
 export const SMOLVM_FILES = [
+  "account.sh",
+  "init-identity.sh",
   "init-run.sh",
-  "init-sshd.sh",
+  "init-shared.sh",
+  "init-time.sh",
+  "session.sh",
+  "take-names.sh",
+  "watch-names.sh",
   "fstab.early",
+  "fstab.image",
   "fstab.memory",
-  "fstab.root",
 ] as const;
 
 /** Those that only the guest that builds an image has. */
@@ -20,7 +26,7 @@ export const BUILDER_PROGRAMS = [
 ] as const;
 
 /** Those that go elsewhere. */
-const OTHER_FILES = ["init.sh", "tiny-profile.sh", "debian-profile.sh"] as const;
+const OTHER_FILES = ["init.sh", "enter.sh", "tiny-profile.sh", "debian-profile.sh"] as const;
 
 const ALL_FILES = [...SMOLVM_FILES, ...BUILDER_FILES, ...BUILDER_PROGRAMS, ...OTHER_FILES];
 
@@ -28,7 +34,7 @@ export type GuestFile = (typeof ALL_FILES)[number];
 
 /** A real file of src/guest. */
 export async function readGuestFile(name: GuestFile): Promise<Buffer> {
-  return await readFile(new URL(`../guest/${name}`, import.meta.url));
+  return await readPackageFile(new URL(`../guest/${name}`, import.meta.url));
 }
 
 /** All that our own code puts into a guest. */

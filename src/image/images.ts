@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
 import type { StatePaths } from "../state/paths.ts";
@@ -6,13 +5,13 @@ import type { Architecture } from "../util/architecture.ts";
 import { nearestOf } from "../util/options.ts";
 import type { MirrorOptions } from "./mirror.ts";
 import type { OnProgress } from "./progress.ts";
-import { type ImageName, recipeDigest } from "./recipe.ts";
+import { IMAGE_NAMES, type ImageName, recipeDigest } from "./recipe.ts";
 import type { RunGuest } from "./run-guest.ts";
-import { type Image, readImages } from "./store.ts";
+import { type Image, readImages, removeFolder, requireRead } from "./store.ts";
 
 export type { Progress } from "./progress.ts";
 export type { GuestTask } from "./run-guest.ts";
-export type { Image, ImageName };
+export { IMAGE_NAMES, type Image, type ImageName };
 
 export interface EnsureImageOptions extends MirrorOptions {
   readonly state: StatePaths;
@@ -35,12 +34,34 @@ export async function ensureImage(name: ImageName, options: EnsureImageOptions):
   const { state, arch, rebuild = false, onProgress = () => {} } = options;
   const recipe = await recipeDigest(name);
   if (!rebuild) {
-    const { images } = await readImages(state, name);
-    const current = images.find(({ manifest }) => manifest.arch === arch && manifest.recipe === recipe);
+    const stored = await readImages(state, name);
+    const current = pickCurrent(stored.images, { name, arch, recipe });
     if (current) return current;
+    requireRead(stored);
   }
   const { buildImage } = await import("./build.ts");
   return await buildImage(name, { ...options, recipe, rebuild, onProgress });
+}
+
+/** The one that new machines start from: the newest of those that this version of our code made. */
+function pickCurrent(
+  images: readonly Image[],
+  { name, arch, recipe }: Pick<Image["manifest"], "name" | "arch" | "recipe">,
+): Image | undefined {
+  return images.find(
+    ({ manifest }) => manifest.name === name && manifest.arch === arch && manifest.recipe === recipe,
+  );
+}
+
+/** The digests of those that new machines start from: not of older ones, nor of what another version of our code made. */
+export async function currentAmong(images: readonly Image[]): Promise<ReadonlySet<string>> {
+  const recipes = new Map<string, string>();
+  for (const name of IMAGE_NAMES) recipes.set(name, await recipeDigest(name));
+  const isCurrent = (image: Image) => {
+    const { name, arch } = image.manifest;
+    return pickCurrent(images, { name, arch, recipe: recipes.get(name) ?? "" }) === image;
+  };
+  return new Set(images.filter(isCurrent).map(({ manifest }) => manifest.digest));
 }
 
 /** All images that are whole, the newest first. */
@@ -48,23 +69,47 @@ export async function listImages(state: StatePaths): Promise<readonly Image[]> {
   return (await readImages(state)).images;
 }
 
+/** The very image, whether or not another one has its name by now; undefined where it is gone. */
+export async function findImage(state: StatePaths, name: string, digest: string): Promise<Image | undefined> {
+  const stored = await readImages(state, name);
+  const found = stored.images.find(({ manifest }) => manifest.digest === digest);
+  if (!found) requireRead(stored);
+  return found;
+}
+
 /** The newest image of that name; ImageError where there is none. */
 export async function inspectImage(state: StatePaths, name: string): Promise<Image> {
-  const images = await listImages(state);
+  const stored = await readImages(state);
+  const { images } = stored;
   const found = images.find(({ manifest }) => manifest.name === name);
   if (found) return found;
+  requireRead(stored);
   const names = [...new Set(images.map(({ manifest }) => manifest.name))];
   const nearest = nearestOf(name, names);
   throw new ImageError(
     `There is no image "${name}" in ${state.images}${nearest ? `; did you mean "${nearest}"?` : "."}`,
-    { details: { name, images: names }, remediation: "List the images with: smolvm image ls" },
+    {
+      details: { name, images: names },
+      remediation: IMAGE_NAMES.some((known) => known === name)
+        ? `Build it: smolvm image build ${name}`
+        : "List the images with: smolvm image ls",
+    },
   );
 }
 
-/** Removes all images of that name, damaged ones too; ImageError where there is none. Machines that run on one keep its open files. */
-export async function deleteImage(state: StatePaths, name: string): Promise<void> {
-  const { images, damaged } = await readImages(state, name);
-  const folders = [...images.map(({ kernel }) => dirname(kernel)), ...damaged.map(({ folder }) => folder)];
+/** The folders of all images of that name, damaged ones too; ImageError where there is none. */
+export async function foldersOfImage(state: StatePaths, name: string): Promise<string[]> {
+  const { images, damaged, unread } = await readImages(state, name);
+  const others = [...damaged, ...unread].map(({ folder }) => folder);
+  const folders = [...images.map(({ kernel }) => dirname(kernel)), ...others];
   if (folders.length === 0) await inspectImage(state, name);
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  return folders;
+}
+
+/** Removes all images of that name, damaged ones too; ImageError where there is none, or another process was first. What machines hold of them stays. */
+export async function deleteImage(state: StatePaths, name: string): Promise<void> {
+  let isOurs = false;
+  for (const folder of await foldersOfImage(state, name))
+    isOurs = (await removeFolder(state, folder)) || isOurs;
+  if (!isOurs) await inspectImage(state, name);
 }

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { refuse } from "../util/options.ts";
+import { trimEndOf } from "../util/trim-end.ts";
 import { findDebianSources, type SourcesFile } from "./apt-sources.ts";
 
 /** Where packages come from; the guest's own APT uses the same. Addresses without a trailing slash. */
@@ -38,7 +39,7 @@ function chosen(name: string, address: string | undefined): string | undefined {
   if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol)) {
     throw refuse(name, address, "an http or https address");
   }
-  return address.replace(/\/+$/, "");
+  return trimEndOf(address, "/");
 }
 
 /** In APT's own order; a host without APT has none. */

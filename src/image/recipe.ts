@@ -3,6 +3,8 @@ import type { Architecture } from "../util/architecture.ts";
 import { readAllGuestFiles } from "./guest-files.ts";
 
 export type ImageName = "debian" | "tiny";
+/** Those that are built where they are missing. */
+export const IMAGE_NAMES: readonly ImageName[] = ["debian", "tiny"];
 
 /** To be raised when an image would come out differently for a reason that no file of src/guest and no list below shows. */
 const RECIPE_VERSION = 1;
@@ -20,17 +22,20 @@ export const DEBIAN_ARCHITECTURES: Readonly<Record<Architecture, DebianArchitect
 };
 
 /** What runs before there is a root file system, or instead of one. Dependencies are added. */
-export const INITRAMFS_PACKAGES = ["busybox-static", "dropbear-bin"] as const;
+export const INITRAMFS_PACKAGES = [
+  "busybox-static",
+  "dropbear-bin",
+  "inotify-tools",
+  "openssh-sftp-server",
+] as const;
 
 /** What the image "debian" has installed beside the packages that Debian calls required. Dependencies are added. */
 export const DEBIAN_PACKAGES = [
   "apt",
   "ca-certificates",
-  "dropbear-bin",
   "e2fsprogs", // grows the file system to the machine's disk
   "iproute2",
   "netbase",
-  "openssh-sftp-server",
   "procps",
 ] as const;
 
@@ -40,6 +45,7 @@ const digests = new Map<ImageName, Promise<string>>();
 export function recipeDigest(name: ImageName): Promise<string> {
   const digest = digests.get(name) ?? digestOf(name);
   digests.set(name, digest);
+  digest.catch(() => digests.delete(name)); // what the host could not read now it may the next time
   return digest;
 }
 

@@ -1,6 +1,22 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type ImagePaths, imageBuildPaths, imagePaths, type StatePaths } from "../state/paths.ts";
+import { HostError } from "../errors.ts";
+import { judgeLock } from "../host/lock.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { type Judged, listLeft } from "../host/names-in.ts";
+import { ALIVE } from "../host/process-identity.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import {
+  DISCARDED_PREFIX,
+  discardedFolder,
+  type ImagePaths,
+  imageBuildPaths,
+  imagePaths,
+  type StatePaths,
+  stemOfDraft,
+} from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { decodeManifest, type ImageManifest } from "./manifest.ts";
 
@@ -20,22 +36,43 @@ export interface DamagedImage {
   readonly reason: string;
 }
 
+/** An image of which this host can't tell at the moment whether it is whole: to be left as it is. */
+interface UnreadImage {
+  readonly folder: string;
+  readonly trouble: Error;
+}
+
 export interface StoredImages {
   /** The newest first. */
   readonly images: readonly Image[];
   readonly damaged: readonly DamagedImage[];
+  readonly unread: readonly UnreadImage[];
 }
 
 /** The images of a name, or all. */
 export async function readImages(state: StatePaths, name?: string): Promise<StoredImages> {
-  const folders = await readdir(state.images).catch(() => []);
+  const folders = (await readdir(state.images).catch(unlessMissing)) ?? [];
   const wanted = folders.filter((folder) =>
     name === undefined ? !folder.startsWith(".") : isFolderOf(folder, name),
   );
   const found = await Promise.all(wanted.map((folder) => readImage(imagePaths(state, folder))));
   const images = found.filter((image) => "manifest" in image);
   images.sort((a, b) => b.manifest.createdAt.localeCompare(a.manifest.createdAt));
-  return { images, damaged: found.filter((image) => "reason" in image) };
+  return {
+    images,
+    damaged: found.filter((image) => "reason" in image),
+    unread: found.filter((image) => "trouble" in image),
+  };
+}
+
+/** HostError where there are such: what can't be read now is not to be made a second time. */
+export function requireRead({ unread: [first] }: StoredImages): void {
+  if (!first) return;
+  throw new HostError(`The image in ${first.folder} can't be read: ${first.trouble.message}.`, {
+    remediation: `The image is left as it is. ${remedyForHost(codeOf(first.trouble))}`,
+    cause: first.trouble,
+    details: { folder: first.folder },
+  });
 }
 
 /** The folder's name says what is in it: the same inputs always give the same one. */
@@ -49,21 +86,36 @@ function isFolderOf(folder: string, name: string): boolean {
   );
 }
 
-async function readImage(paths: ImagePaths): Promise<Image | DamagedImage> {
+async function readImage(paths: ImagePaths): Promise<Image | DamagedImage | UnreadImage> {
+  const { folder } = paths;
   try {
-    const manifest = decodeManifest(await readFile(paths.manifest, "utf8"));
+    const text = await readFile(paths.manifest, "utf8").catch(sayMissing(paths.manifest));
+    const manifest = decodeManifest(text);
     await requireSize(paths.kernel, manifest.kernelBytes);
     await requireSize(paths.initramfs, manifest.initramfsBytes);
     if (manifest.rootfsBytes !== null) await requireSize(paths.rootfs, manifest.rootfsBytes);
-    return {
-      manifest,
-      kernel: paths.kernel,
-      initramfs: paths.initramfs,
-      rootfs: manifest.rootfsBytes === null ? null : paths.rootfs,
-    };
+    return imageAt(paths, manifest);
   } catch (error) {
-    return { folder: paths.folder, reason: `has a bad ${error instanceof Error ? error.message : error}` };
+    if (error instanceof RangeError) return { folder, reason: `has a bad ${error.message}` };
+    return { folder, trouble: error as Error };
   }
+}
+
+function imageAt({ kernel, initramfs, rootfs }: ImagePaths, manifest: ImageManifest): Image {
+  return { manifest, kernel, initramfs, rootfs: manifest.rootfsBytes === null ? null : rootfs };
+}
+
+async function requireSize(path: string, bytes: number): Promise<void> {
+  const found = await stat(path).catch(sayMissing(path));
+  if (found.size !== bytes)
+    throw new RangeError(`${basename(path)}: it has ${found.size} bytes instead of ${bytes}`);
+}
+
+/** A RangeError says what is wrong with an image; what the host can't read at the moment may be right. */
+function sayMissing(path: string): (error: unknown) => never {
+  return (error) => {
+    throw isMissing(error) ? new RangeError(`${basename(path)}: it is missing`) : error;
+  };
 }
 
 /** An empty folder for an image in the making; what its makers left that died is removed first. Needs the lock. */
@@ -82,18 +134,14 @@ export async function publishDraft(
   draft: ImagePaths,
   manifest: ImageManifest,
 ): Promise<Image> {
-  await writeFile(draft.manifest, `${JSON.stringify(manifest, null, 1)}\n`, { mode: 0o600 });
   // Else a host that loses its power may have the name without the content.
-  const files = [
-    draft.manifest,
-    draft.kernel,
-    draft.initramfs,
-    ...(manifest.rootfsBytes === null ? [] : [draft.rootfs]),
-  ];
+  const files = [draft.kernel, draft.initramfs, ...(manifest.rootfsBytes === null ? [] : [draft.rootfs])];
   await Promise.all(files.map(syncFile));
+  await writeWhole(draft.manifest, `${JSON.stringify(manifest, null, 1)}\n`, { durable: true });
   const final = imagePaths(state, imageFolder(manifest.name, manifest.arch, manifest.digest));
   try {
-    await rename(draft.folder, final.folder);
+    await renameFolder(draft.folder, final.folder, { durable: true });
+    return imageAt(final, manifest);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
@@ -101,7 +149,22 @@ export async function publishDraft(
   }
   const image = await readImage(final);
   if ("reason" in image) throw new Error(`${image.folder} ${image.reason}`);
+  if ("trouble" in image) throw image.trouble;
   return image;
+}
+
+/** At once and whole: nobody finds half of it. What machines hold of it stays theirs. False where another process was first. */
+export async function removeFolder(state: StatePaths, folder: string): Promise<boolean> {
+  return discardFolder(folder, discardedFolder(state.images));
+}
+
+/** The folders of what builders and removers left that died, or may have. A draft belongs to the holder of the lock. */
+export async function listLeftImages(state: StatePaths): Promise<readonly Judged[]> {
+  const judge = (name: string) => {
+    const stem = stemOfDraft(name);
+    return stem === undefined ? ALIVE : judgeLock(imageBuildPaths(state, stem).lock);
+  };
+  return listLeft(state.images, { judge, discardedPrefix: DISCARDED_PREFIX });
 }
 
 /** Puts a damaged image out of the way, but keeps it: its disk may hold somebody's machine. */
@@ -111,18 +174,6 @@ export async function setAside(state: StatePaths, stem: string, damaged: Damaged
   return target;
 }
 
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  await handle.sync().finally(() => handle.close());
-}
-
-async function requireSize(path: string, bytes: number): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found) throw new Error(`${basename(path)}: it is missing`);
-  if (found.size !== bytes)
-    throw new Error(`${basename(path)}: it has ${found.size} bytes instead of ${bytes}`);
-}
-
 export async function ensureImagesFolder(state: StatePaths): Promise<void> {
-  await mkdir(state.images, { recursive: true, mode: 0o700 });
+  await makeFolders(state.images);
 }

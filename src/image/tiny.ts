@@ -2,18 +2,29 @@ import type { CpioEntry } from "../util/cpio.ts";
 import { listApplets } from "./applets.ts";
 import { readGuestFile } from "./guest-files.ts";
 import { file, folder, link } from "./initramfs.ts";
-import { type PackageFiles, programsWithLibraries } from "./programs.ts";
+import type { PackageFiles } from "./programs.ts";
 
-/** What "tiny" adds to an initramfs: every applet of busybox, the SSH server, and the few files that make it a system. */
-export async function tinyEntries(files: PackageFiles, triplet: string): Promise<CpioEntry[]> {
-  return [
-    ...listApplets(files.get("bin/busybox")).map((name) => link(`usr/bin/${name}`, "/smolvm/busybox")),
-    ...programsWithLibraries(files, ["usr/sbin/dropbear"], triplet),
-    ...["etc/profile.d", "usr/local/bin", "usr/local/sbin", "var/log", "var/tmp", "home", "mnt"].map(folder),
+/**
+ * What "tiny" adds to an initramfs: a folder that becomes its root, with every applet of a busybox of its own and the few files
+ * that make it a system.
+ */
+export async function tinyEntries(files: PackageFiles): Promise<CpioEntry[]> {
+  const busybox = files.get("bin/busybox");
+  const entries = [
+    file("usr/bin/busybox", busybox, 0o100755),
+    ...listApplets(busybox).map((name) => link(`usr/bin/${name}`, "busybox")),
+    ...["bin", "sbin", "lib", "lib64"].flatMap((name) => [folder(`usr/${name}`), link(name, `usr/${name}`)]),
+    ...["etc/profile.d", "usr/local/bin", "usr/local/sbin", "var/log", "home", "mnt"].map(folder),
+    ...["tmp", "var/tmp"].map((path) => ({ path, mode: 0o041777 })),
+    ...["proc", "sys", "dev", "run"].map(folder),
+    { path: "root", mode: 0o040700 },
+    link("var/run", "../run"),
+    link("var/lock", "../run/lock"),
     file("etc/profile", await readGuestFile("tiny-profile.sh")),
     ...Object.entries(ETC_FILES).map(([name, text]) => file(`etc/${name}`, text)),
     file("etc/shadow", "root:*:20000:0:99999:7:::\n", 0o100600),
   ];
+  return entries.map((entry) => ({ ...entry, path: `image/${entry.path}` }));
 }
 
 const ETC_FILES: Readonly<Record<string, string>> = {

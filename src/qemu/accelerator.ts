@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { open } from "node:fs/promises";
 import { HostError } from "../errors.ts";
-import { hostArch, hostBootId } from "../host/platform.ts";
+import { here } from "../host/place.ts";
+import { hostArch } from "../host/platform.ts";
 import type { StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { findQemu, type QemuBinary } from "./binary.ts";
@@ -74,14 +76,14 @@ async function judge(
   const guest = await request.trialGuest();
   const key: TrialKey = {
     accelerator,
-    bootId: hostBootId(),
+    bootId: here().bootId || randomUUID(), // where that is not told, nothing can be kept
     qemu: `${qemu.path} ${qemu.features.version}`,
     kernel: guest.digest,
   };
   const known = request.fresh ? undefined : await recallVerdict(request.state.verdicts, key);
   if (known) return { accelerator, ...known };
   const verdict = await tryAccelerator(accelerator, guest, { ...request, qemu });
-  await keepVerdict(request.state.verdicts, key, verdict);
+  await keepVerdict(request.state.verdicts, key, verdict).catch(() => {}); // the next start tries again
   return { accelerator, ...verdict };
 }
 

@@ -1,9 +1,9 @@
-import { mkdir, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile, realpath, stat } from "node:fs/promises";
 import * as v from "valibot";
 import { HostError } from "../errors.ts";
 import { requireTool } from "../host/find-tool.ts";
 import { spawnGuarded } from "../host/guarded-process.ts";
+import { writeCache } from "../host/whole-file.ts";
 import type { StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { type QemuFeatures, QemuFeaturesSchema, queryFeatures } from "./features.ts";
@@ -56,7 +56,8 @@ async function recallOrAsk(
   if (entry) return entry.features;
   const features = await askQemu(path);
   const others = cache.filter((each) => each.file.path !== file.path);
-  await writeCache(state.qemuFeatures, [...others, { file, features }]);
+  // Only the next process would be quicker for it.
+  await writeCache(state.qemuFeatures, JSON.stringify([...others, { file, features }])).catch(() => {});
   return features;
 }
 
@@ -67,13 +68,6 @@ async function readCache(path: string): Promise<Cache> {
   } catch {
     return [];
   }
-}
-
-async function writeCache(path: string, cache: Cache): Promise<void> {
-  const whole = `${path}.${process.pid}.tmp`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(whole, JSON.stringify(cache), { mode: 0o600 });
-  await rename(whole, path);
 }
 
 /** Starts the program without any machine, only to talk with it. */

@@ -1,21 +1,8 @@
 import type { Duplex } from "node:stream";
 import { lineSplitter } from "../util/line-splitter.ts";
+import { paceStream } from "../util/pace.ts";
+import { type GuestMessage, isBetweenUs, parseGuestMessage } from "./console-words.ts";
 import { Listeners } from "./listeners.ts";
-
-/** What the guest tells the host on its console. */
-export type GuestMessage =
-  | { readonly kind: "ready" }
-  | { readonly kind: "failed"; readonly reason: string }
-  | { readonly kind: "progress"; readonly text: string }
-  | { readonly kind: "done" }
-  /** Nothing runs but what the guest is made of, and its disk has everything. */
-  | { readonly kind: "quiet" }
-  /** What its kernel notices comes here from now on. */
-  | { readonly kind: "speaks" }
-  /** It is now who that request told it to be, or has the time that it brought. */
-  | { readonly kind: "identity"; readonly request: number }
-  /** Its kernel has noticed that it is another machine now, and has new random numbers. */
-  | { readonly kind: "reseeded" };
 
 /** Who a restored guest is to be. */
 export interface GuestIdentity {
@@ -28,10 +15,13 @@ export interface GuestIdentity {
   readonly keeps?: string | undefined;
 }
 
-/** Linux, drivers/char/random.c: add_vmfork_randomness(). */
-const RESEEDED = "crng reseeded due to virtual machine fork";
+const LISTENING: ReadonlySet<string> = new Set(["ready", "quiet", "speaks", "identity", "reseeded"]);
 const LONGEST_LINE_BYTES = 8 * 1024;
 const TAIL_BYTES = 64 * 1024;
+/** No console is read faster. A line costs as much as so many bytes of it. */
+const CONSOLE_BYTES_EACH_SECOND = 4 * 1024 * 1024;
+const PORT_BYTES_EACH_SECOND = 256 * 1024;
+const LINE_BYTES = 64;
 
 /** The guest's serial line: its last words are kept, its messages are understood, and those of the port at which it hears who it is. */
 export class GuestConsole {
@@ -43,19 +33,14 @@ export class GuestConsole {
   readonly #messages = new Listeners<GuestMessage>();
   #tail = "";
   #last: GuestMessage | null = null;
+  #listens = false;
 
   constructor(stream: Duplex, port: Duplex) {
     this.#stream = stream;
     this.#port = port;
     stream.on("data", (chunk: Buffer) => this.#remember(chunk));
-    stream.on(
-      "data",
-      lineSplitter(LONGEST_LINE_BYTES, (line) => this.#receive(line)),
-    );
-    port.on(
-      "data",
-      lineSplitter(LONGEST_LINE_BYTES, (line) => this.#understand(line.toString("utf8"))),
-    );
+    readLines(stream, CONSOLE_BYTES_EACH_SECOND, (line) => this.#receive(line));
+    readLines(port, PORT_BYTES_EACH_SECOND, (line) => this.#understand(line.toString("utf8")));
     for (const each of [stream, port]) each.on("error", () => {}); // told by `closed`
     this.closed = new Promise((resolve) => {
       stream.once("close", resolve);
@@ -63,14 +48,22 @@ export class GuestConsole {
     });
   }
 
-  /** The last 64 KiB that were shown, the unfinished last line included. */
+  /** The last 64 KiB that were shown, the unfinished last line included; without what is between us and the guest. */
   get tail(): string {
-    return withoutReturns(Buffer.from(this.#tail.slice(-TAIL_BYTES), "latin1").toString("utf8"));
+    const lines = withoutReturns(Buffer.from(this.#tail.slice(-TAIL_BYTES), "latin1").toString("utf8")).split(
+      "\n",
+    );
+    return lines.filter((line) => !isBetweenUs(line)).join("\n");
   }
 
   /** The latest message other than progress, so that who comes late has missed nothing. */
   get lastMessage(): GuestMessage | null {
     return this.#last;
+  }
+
+  /** Whether it has ever said what only a guest of ours says, and only once it hears what is said to it here. */
+  get listens(): boolean {
+    return this.#listens;
   }
 
   /** Hears each line from now on, without its end; gives back how to stop listening. */
@@ -87,9 +80,12 @@ export class GuestConsole {
     return this.#messages.add(listener);
   }
 
-  /** Asks our init to shut the guest down. */
-  requestPoweroff(): void {
-    this.#say("poweroff");
+  /**
+   * Asks our init to shut the guest down, and to leave what lives there so long to end well. An init of a machine that an earlier version
+   * saved only knows the last two words.
+   */
+  requestPoweroff(graceMs: number): void {
+    this.#say(`grace ${Math.round(graceMs)} smolvm poweroff`);
   }
 
   /** Asks a guest that may have said so already: a message of the kernel can tear its line apart. */
@@ -117,9 +113,15 @@ export class GuestConsole {
     if (this.#port.writable) this.#port.write(`${hostname} ${machineId} ${epochSeconds} ${request}${use}\n`);
   }
 
-  /** Gives it the time again, and is answered in the same way. */
-  giveTime(epochSeconds: number, request: number): void {
-    this.#say(`time ${epochSeconds} ${request}`);
+  /** Gives it the time again, and is answered in the same way. False: it was not said. */
+  giveTime(epochSeconds: number, request: number): boolean {
+    return this.#say(`time ${epochSeconds} ${request}`);
+  }
+
+  /** Tells it what time it is: where its clock is behind it is set, to the whole second, and it answers. False: nobody reads this, and it was not said. */
+  tellTime(epochMs: number, request: number): boolean {
+    if (this.#stream.writableLength > 0) return false;
+    return this.#say(`clock ${Math.floor(epochMs / 1000)} ${Math.floor(epochMs % 1000)} ${request}`);
   }
 
   close(): void {
@@ -127,8 +129,10 @@ export class GuestConsole {
     this.#port.destroy();
   }
 
-  #say(words: string): void {
-    if (this.#stream.writable) this.#stream.write(`smolvm ${words}\n`);
+  #say(words: string): boolean {
+    if (!this.#stream.writable) return false;
+    this.#stream.write(`smolvm ${words}\n`);
+    return true;
   }
 
   #remember(chunk: Buffer): void {
@@ -146,22 +150,24 @@ export class GuestConsole {
     const message = parseGuestMessage(line);
     if (message === undefined) return;
     if (message.kind !== "progress") this.#last = message;
+    this.#listens ||= LISTENING.has(message.kind);
     this.#messages.emit(message);
   }
 }
 
-/** A message at the end of a console line; kernel messages may stand before it. */
-export function parseGuestMessage(line: string): GuestMessage | undefined {
-  const text = line.trimEnd();
-  if (text.endsWith(RESEEDED)) return { kind: "reseeded" };
-  const match = /smolvm: (?:(ready|done|quiet|speaks)|(failed):(.*)|(progress) (.*)|identity (\d+))$/.exec(
-    text,
-  );
-  if (match === null) return undefined;
-  if (match[1]) return { kind: match[1] as "ready" | "done" | "quiet" | "speaks" };
-  if (match[2]) return { kind: "failed", reason: (match[3] ?? "").trim() };
-  if (match[6]) return { kind: "identity", request: Number(match[6]) };
-  return { kind: "progress", text: match[5] ?? "" };
+/** Of what comes faster than it may the rest waits, and so does the guest. */
+function readLines(stream: Duplex, bytesEachSecond: number, onLine: (line: Buffer) => void): void {
+  const spend = paceStream(stream, bytesEachSecond);
+  let lines = 0;
+  const split = lineSplitter(LONGEST_LINE_BYTES, (line) => {
+    lines++;
+    onLine(line);
+  });
+  stream.on("data", (chunk: Buffer) => {
+    lines = 0;
+    split(chunk);
+    spend(chunk.length + lines * LINE_BYTES);
+  });
 }
 
 function withoutReturns(text: string): string {

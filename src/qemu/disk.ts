@@ -1,7 +1,10 @@
 import { open, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf, syncFolder } from "../host/whole-file.ts";
 import type { DiskFormat } from "./description.ts";
-import { encodeOverlay } from "./qcow2.ts";
+import { encodeOverlay, parseBackingPath } from "./qcow2.ts";
 
 export interface Overlay {
   /** What shows through where nothing was written. Absolute; never changes from now on. */
@@ -10,17 +13,27 @@ export interface Overlay {
   readonly path: string;
   /** What the guest sees; not less than the base has. */
   readonly sizeMib: number;
+  /** It outlives a crash of the host from now on. Default false. */
+  readonly durable?: boolean;
 }
 
 /** Makes an empty copy-on-write disk. An existing file is never touched; a failed one is removed. ImageError. */
-export async function createOverlay({ base, baseFormat, path, sizeMib }: Overlay): Promise<void> {
+export async function createOverlay({
+  base,
+  baseFormat,
+  path,
+  sizeMib,
+  durable = false,
+}: Overlay): Promise<void> {
   const bytes = encodeOverlay({ base, baseFormat, sizeBytes: sizeMib * 1024 * 1024 });
   try {
     const file = await open(path, "wx", 0o600);
     try {
       await file.writeFile(bytes);
+      if (durable) await file.sync();
+      if (durable) await syncFolder(dirname(path));
     } catch (error) {
-      await unlink(path);
+      await unlink(path).catch(() => {}); // the first error tells more
       throw error;
     } finally {
       await file.close();
@@ -30,15 +43,24 @@ export async function createOverlay({ base, baseFormat, path, sizeMib }: Overlay
   }
 }
 
+/** What a disk was made on, by its own word; null where it says nothing. */
+export async function readBackingPath(path: string): Promise<string | null> {
+  const file = await open(path, "r");
+  try {
+    const header = Buffer.alloc(64 * 1024);
+    const { bytesRead } = await file.read(header, 0, header.length, 0);
+    return parseBackingPath(header.subarray(0, bytesRead));
+  } finally {
+    await file.close();
+  }
+}
+
 /** Exported for its table of causes. */
 export function diskError(path: string, cause: unknown): ImageError {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const code = codeOf(cause);
   const why = cause instanceof Error ? cause.message : String(cause);
-  const full = code === "ENOSPC" || code === "EDQUOT";
   return new ImageError(`The disk ${path} can't be made: ${why}.`, {
     cause,
-    ...(full
-      ? { remediation: "Free some space on the file system of the state folder, or move it: SMOLVM_HOME." }
-      : {}),
+    ...(code !== "" && { remediation: remedyForHost(code) }),
   });
 }

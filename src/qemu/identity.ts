@@ -1,5 +1,6 @@
 import { BootError } from "../errors.ts";
-import type { GuestIdentity, GuestMessage } from "./console.ts";
+import type { GuestIdentity } from "./console.ts";
+import type { GuestMessage } from "./console-words.ts";
 import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { hearGuest, type WaitOptions } from "./wait.ts";

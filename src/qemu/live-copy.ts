@@ -1,15 +1,14 @@
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { OperationAbortedError, SmolVMError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
+import { goOn, letGoOn } from "./go-on.ts";
 import { migrationEnd, prepareMigration } from "./migration.ts";
 import { ended } from "./output.ts";
 import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { QmpError } from "./qmp/error.ts";
-import { makeSocketFolder, SOCKET_NAME } from "./state-receiver.ts";
+import { openSocketFolder, type SocketFolder } from "./socket-folder.ts";
 
 /** One of the two machines, and the conversation with it. */
 export interface CopyEnd {
@@ -41,29 +40,40 @@ const PAUSE_MS = 50;
 /** A guest that writes faster than can be copied never gets there: after so long it stands still for as long as it takes. */
 const PATIENCE_MS = 10_000;
 const LONGEST_PAUSE_MS = 60_000;
-const CANCEL_MS = 10_000;
-const GO_ON_MS = 5_000;
+/** How long the caller of a copy that fails waits until its source goes on. */
+const UNDO_MS = 2_000;
 const LAST_WORDS_MS = 1_000;
 const StatusSchema = v.object({ status: v.string() });
 
+export interface CopyUnderWay {
+  /** For how many milliseconds the source stood still. SmolVMError "SAVE", OperationAbortedError. */
+  readonly result: Promise<number>;
+  /**
+   * The source is as it is to be again, by QEMU's own word, or has ended. That may be long after the result, where QEMU does not answer;
+   * until then nothing else is to be asked of it. Never rejects, and does not keep the event loop alive.
+   */
+  readonly settled: Promise<void>;
+}
+
 /**
  * Copies the state of a machine that runs, memory and all, into one that was started to receive it and stays paused. The source
- * goes on meanwhile, but for a moment at the end. Gives for how many milliseconds it stood still. Where it throws (SmolVMError
- * "SAVE", OperationAbortedError) the source goes on unharmed.
+ * goes on meanwhile, but for a moment at the end, and goes on unharmed where the copy fails: what QEMU was asked and has not answered may
+ * still happen, so it is asked until it says that no copy is under way and that its guest runs.
  */
-export async function copyLive(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions): Promise<number> {
-  const { timeoutMs, signal } = options;
+export function copyLive(source: CopyEnd, target: CopyEnd, options: LiveCopyOptions): CopyUnderWay {
   const copying = new LiveCopy(source, target, options);
-  try {
-    const work = source.process.whileAlive(target.process.whileAlive(copying.run()));
-    return await bounded(work, { operation: "Copying the machine", timeoutMs, signal });
-  } catch (cause) {
-    await copying.undo();
+  const { timeoutMs, signal } = options;
+  const work = source.process.whileAlive(target.process.whileAlive(copying.run()));
+  const bounds = { operation: "Copying the machine", timeoutMs, signal };
+  const working = bounded(work, bounds);
+  const undone = working.catch(() => source.process.whileAlive(copying.undo()).catch(() => {}));
+  const settled = undone.then(() => copying.close());
+  const result = working.catch(async (cause) => {
+    const isSettled = await isOverWithin(settled, UNDO_MS);
     if (cause instanceof OperationAbortedError) throw cause;
-    throw await explain(cause, copying.step, target.process);
-  } finally {
-    await copying.close();
-  }
+    throw await explain(cause, copying.step, target.process, isSettled);
+  });
+  return { result, settled };
 }
 
 class LiveCopy {
@@ -78,8 +88,7 @@ class LiveCopy {
   /** By QEMU's clock: its events may wait here until there is time for them. */
   #stoppedMs = 0;
   #resumedMs = 0;
-  #hasBegun = false;
-  #folder: string | null = null;
+  #folder: SocketFolder | null = null;
   #settled: Promise<unknown> = Promise.resolve();
   #isUndone = false;
   #tellUndone = () => {};
@@ -116,17 +125,15 @@ class LiveCopy {
   async #run(): Promise<number> {
     const uri = await this.#prepare();
     this.#enter("copying the memory");
-    if (this.#options.standsStill) await this.#source.qmp.execute("stop");
+    if (this.#options.standsStill) await this.#source.qmp.send("stop");
     this.#requireWanted();
-    await this.#source.qmp.execute("migrate", { uri });
-    this.#hasBegun = true;
+    await this.#source.qmp.send("migrate", { uri });
     await this.#untilStill();
     this.#enter("freezing the disk");
     await this.#options.atPause();
     this.#enter("copying the rest");
-    await this.#source.qmp.execute("migrate-continue", { state: "pre-switchover" });
+    await this.#source.qmp.send("migrate-continue", { state: "pre-switchover" });
     await this.#unlessUndone(this.#sent.ended);
-    this.#hasBegun = false;
     this.#requireWanted();
     if (this.#options.goesOn()) await goOn(this.#source.qmp);
     await this.#unlessUndone(this.#received.ended);
@@ -134,44 +141,34 @@ class LiveCopy {
   }
 
   /**
-   * Ends what is under way; the guest goes on. Never rejects. What was asked of the source already is waited for first, and nothing
-   * more is asked of it: a "stop" or a "migrate" that came after this would leave the guest standing for good.
+   * Ends what is under way; the guest goes on. What was asked of the source already is waited for first, however long it takes, and
+   * nothing more is asked of it: a "stop" or a "migrate" that came after this would leave the guest standing for good.
    */
   async undo(): Promise<void> {
     this.#isUndone = true;
     this.#tellUndone();
-    const { process, qmp } = this.#source;
-    if (process.exit) return;
-    const work = async () => {
-      await this.#settled;
-      if (this.#hasBegun) {
-        await qmp.execute("migrate_cancel");
-        await this.#sent.ended.catch(() => {});
-      }
-      if (this.#options.goesOn()) await goOn(qmp);
-    };
-    await bounded(process.whileAlive(work()), { operation: "Going on", timeoutMs: CANCEL_MS }).catch(
-      () => {},
-    );
+    await this.#settled;
+    await letGoOn(this.#source.qmp, this.#options.goesOn);
   }
 
+  /** Nobody looks for the socket any more, nor listens at it. */
   async close(): Promise<void> {
     this.#stopListening();
     this.#sent.stopListening();
     this.#received.stopListening();
-    if (this.#folder) await rm(this.#folder, { recursive: true, force: true });
+    await this.#folder?.remove().catch(() => {});
   }
 
   async #prepare(): Promise<string> {
-    this.#folder = await makeSocketFolder(this.#options.folder);
-    const uri = `unix:${join(this.#folder, SOCKET_NAME)}`;
+    this.#folder = await openSocketFolder(this.#options.folder);
+    const uri = `unix:${this.#folder.socketPath}`;
     const { qmp } = this.#source;
     this.#requireWanted();
     const ready = Promise.all([
       prepareMigration(this.#target.qmp, false),
-      this.#target.qmp.execute("migrate-incoming", { uri }),
+      this.#target.qmp.send("migrate-incoming", { uri }),
       prepareMigration(qmp, false, true),
-      qmp.execute("migrate-set-parameters", {
+      qmp.send("migrate-set-parameters", {
         "max-bandwidth": BYTES_PER_SECOND,
         "downtime-limit": PAUSE_MS,
       }),
@@ -212,33 +209,32 @@ class LiveCopy {
 /** Whoever began the copy has his own error by then. */
 class UndoneError extends Error {}
 
+async function isOverWithin(work: Promise<void>, timeoutMs: number): Promise<boolean> {
+  return bounded(work, { operation: "Going on", timeoutMs }).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Where the receiver has ended, the sender only knows that nobody listens. */
-async function explain(cause: unknown, step: CopyStep, receiver: CopyEnd["process"]): Promise<SmolVMError> {
+async function explain(
+  cause: unknown,
+  step: CopyStep,
+  receiver: CopyEnd["process"],
+  isSettled: boolean,
+): Promise<SmolVMError> {
   if (cause instanceof QmpError) await Promise.race([receiver.exited, sleep(LAST_WORDS_MS)]);
   // What is written to a mapped file of which no more fits on the disk ends like this.
   const isFull = receiver.exit?.signal === "SIGBUS";
   const words = receiver.exit?.reason ?? (cause instanceof Error ? cause.message : String(cause));
   const why = isFull ? "there is no space left for its memory" : words;
-  return new SmolVMError("SAVE", `The machine could not be saved: ${step} failed: ${ended(why)}`, {
+  const silence = isSettled ? "" : "; its QEMU does not answer, and goes on by itself as soon as it does";
+  const failure = `${step} failed: ${ended(`${why.replace(/\.$/, "")}${silence}`)}`;
+  return new SmolVMError("SAVE", `The machine could not be saved: ${failure}`, {
     cause,
-    details: { step },
+    details: { step, isSettled },
     ...(isFull && {
       remediation: "Free some space on the file system of the state folder, or move it: SMOLVM_HOME.",
     }),
   });
-}
-
-/** QEMU tells that the migration is over a moment before it lets the guest go on, and has no word for that. */
-async function goOn(qmp: QmpClient): Promise<void> {
-  const deadlineMs = performance.now() + GO_ON_MS;
-  for (;;) {
-    try {
-      await qmp.execute("cont");
-      return;
-    } catch (error) {
-      const isTooSoon = error instanceof QmpError && error.message.includes("not finalized");
-      if (!isTooSoon || performance.now() > deadlineMs) throw error;
-    }
-    await sleep(1);
-  }
 }

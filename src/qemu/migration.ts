@@ -20,7 +20,7 @@ export async function prepareMigration(
     { capability: LEAVES_MEMORY_OUT, state: leavesMemoryOut },
     { capability: "pause-before-switchover", state: standsStill },
   ];
-  await qmp.execute("migrate-set-capabilities", { capabilities });
+  await qmp.send("migrate-set-capabilities", { capabilities });
 }
 
 /** Resolves when QEMU says that the migration is complete, rejects when it says that it failed. To be called before it begins. */

@@ -6,7 +6,7 @@ const LONGEST_TAIL = 16 * 1024;
 export function readOutput({ stdout, stderr }: GuardedProcess): () => string {
   let tail = "";
   for (const stream of [stdout, stderr]) {
-    const decoder = new TextDecoder();
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     stream.on("data", (bytes: Buffer) => {
       tail = (tail + decoder.decode(bytes, { stream: true })).slice(-LONGEST_TAIL);
     });
@@ -18,7 +18,15 @@ export function readOutput({ stdout, stderr }: GuardedProcess): () => string {
 export function tellingLine(output: string): string {
   const lines = output.split("\n").filter((line) => line.trim() !== "");
   const line = lines.find((each) => /\berror\b/i.test(each)) ?? lines.at(-1) ?? "";
-  return line.replace(/^\S*qemu\S*: (?:error: )?/i, "").trim();
+  return withoutProgram(line).trim();
+}
+
+/** Without "qemu-system-x86_64: " in front, however the program was called. */
+function withoutProgram(line: string): string {
+  const end = line.indexOf(": ");
+  const program = line.slice(0, Math.max(0, end));
+  if (/\s/.test(program) || !/qemu/i.test(program)) return line;
+  return line.slice(end + 2).replace(/^error: /i, "");
 }
 
 /** A fragment as a sentence's end. */

@@ -3,6 +3,7 @@ import { BootError, HostError, OperationAbortedError, type SmolVMError } from ".
 import type { ExitInfo } from "../host/exit-info.ts";
 import { type GuardedProcess, inheritedFd, spawnGuarded } from "../host/guarded-process.ts";
 import { bounded } from "../util/bounded.ts";
+import { tameWords } from "../util/tame.ts";
 import { GuestConsole } from "./console.ts";
 import { ended, readOutput, tellingLine } from "./output.ts";
 import { QmpError } from "./qmp/error.ts";
@@ -107,9 +108,10 @@ export class QemuProcess {
     await this.kill();
     if (failure instanceof BootError || failure instanceof OperationAbortedError) return failure;
     const words = tellingLine(this.#output());
-    if (ownExit && words === "") return this.bootError(ownExit.reason, { cause: failure });
+    const known = { cause: failure, details: { endedBy: ownExit?.signal ?? null } };
+    if (ownExit && words === "") return this.bootError(ownExit.reason, known);
     const why = words || (failure instanceof Error ? failure.message : String(failure));
-    return this.bootError(`${headline}: ${ended(why)}`, { cause: failure });
+    return this.bootError(`${headline}: ${ended(why)}`, known);
   }
 
   async #waitForExit(): Promise<MachineExit> {
@@ -124,7 +126,7 @@ export class QemuProcess {
 
 function exitReason({ exitCode, signal }: ExitInfo, output: string, consoleTail: string): string {
   const panic = /Kernel panic - not syncing: (.*)/.exec(consoleTail)?.[1];
-  if (panic) return `The guest's kernel panicked: ${ended(panic)}`;
+  if (panic) return `The guest's kernel panicked: ${ended(tameWords(panic))}`;
   if (signal) return `QEMU was ended by ${signal}.`;
   if (exitCode === 0) return "The guest powered off or restarted, and QEMU ended.";
   return `QEMU ended with exit code ${exitCode}: ${ended(tellingLine(output) || "it said nothing")}`;

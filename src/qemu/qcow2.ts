@@ -56,3 +56,13 @@ function writeHeader(file: Buffer, { base, baseFormat, sizeBytes }: EmptyOverlay
   format.copy(file, HEADER_BYTES + 8);
   backingPath.copy(file, backingAt);
 }
+
+/** The name of the base in a disk's header; null where it has none, or the bytes are not those of such a disk. */
+export function parseBackingPath(bytes: Buffer): string | null {
+  if (bytes.length < HEADER_BYTES || bytes.toString("latin1", 0, 4) !== "QFI\xfb") return null;
+  const at = Number(bytes.readBigUInt64BE(8));
+  const length = bytes.readUInt32BE(16);
+  if (at === 0 || length === 0 || length > LONGEST_BACKING_PATH_BYTES || at + length > bytes.length)
+    return null;
+  return bytes.toString("utf8", at, at + length);
+}

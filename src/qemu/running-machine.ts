@@ -1,11 +1,13 @@
 import type { BootError } from "../errors.ts";
 import type { GuestConsole, GuestIdentity } from "./console.ts";
-import { type DiskFreezer, prepareFreeze } from "./freeze.ts";
+import { type OfferedLayer, offerLayer } from "./freeze.ts";
+import { GuestClock } from "./guest-clock.ts";
 import { holdNetwork } from "./hold-network.ts";
 import { goOnAs } from "./identity.ts";
-import { copyLive, type LiveCopyOptions } from "./live-copy.ts";
+import { type CopyUnderWay, copyLive, type LiveCopyOptions } from "./live-copy.ts";
 import type { MachineExit, QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
+import { queryStatus, type RunState, runStateOf } from "./qmp/status.ts";
 import { type SaveOptions, saveState } from "./save.ts";
 import { type SerialPorts, serialPorts } from "./serial-ports.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
@@ -30,8 +32,7 @@ export class QemuMachine {
   readonly serial: SerialPorts;
   readonly #process: QemuProcess;
   readonly #sharesMemory: boolean;
-  /** The node that the guest's first disk is written to. */
-  #top = "disk0";
+  #clock: GuestClock | null = null;
 
   constructor(process: QemuProcess, qmp: QmpClient, sshPort: number | null, sharesMemory: boolean) {
     this.#sharesMemory = sharesMemory;
@@ -93,20 +94,15 @@ export class QemuMachine {
     return serialPorts(this.#process.serialStreams, this.qmp, this.#process.exited);
   }
 
-  /** Copies the state of this machine while it runs into `target`, which was launched to receive it. Gives for how many ms it stood still. */
-  async copyInto(target: QemuMachine, options: LiveCopyOptions): Promise<number> {
+  /** Copies the state of this machine while it runs into `target`, which was launched to receive it. */
+  copyInto(target: QemuMachine, options: LiveCopyOptions): CopyUnderWay {
     const end = (machine: QemuMachine) => ({ process: machine.#process, qmp: machine.qmp });
     return copyLive(end(this), end(target), options);
   }
 
-  /** Opens an empty overlay for the guest's first disk; nothing is written to it until the disk is frozen. */
-  async prepareFreeze(overlayPath: string, durable: boolean): Promise<DiskFreezer> {
-    const freezer = await prepareFreeze(this.qmp, this.#top, { path: overlayPath, durable });
-    const freeze = async () => {
-      this.#top = await freezer.freeze();
-      return this.#top;
-    };
-    return { ...freezer, freeze };
+  /** Has QEMU open an empty overlay for the guest's first disk. */
+  offerLayer(path: string, durable: boolean): OfferedLayer {
+    return offerLayer(this.qmp, { path, durable });
   }
 
   /** Holds back what the guest sends and what comes for it, until it is let through. Nothing gets lost. */
@@ -122,12 +118,40 @@ export class QemuMachine {
     return this.#process.bootError(message, options);
   }
 
+  /** Where it does not answer in time the outcome is unknown: `onRunChange` tells when it happens all the same. */
   async pause(): Promise<void> {
     await this.qmp.execute("stop");
   }
 
+  /** The same. */
   async resume(): Promise<void> {
     await this.qmp.execute("cont");
+  }
+
+  /** How its guest stands, by QEMU's own word, however late it comes. */
+  async runState(): Promise<{ readonly state: RunState; readonly word: string }> {
+    const word = await queryStatus(this.qmp);
+    return { state: runStateOf(word), word };
+  }
+
+  /** Hears each time the guest has been stopped or goes on, by us or by something else. */
+  onRunChange(listener: (isRunning: boolean) => void): () => void {
+    return this.qmp.onEvent(({ name }) => {
+      if (name === "STOP" || name === "RESUME") listener(name === "RESUME");
+    });
+  }
+
+  /** From now on the guest's clock is kept within a second of the host's. `mayTell` says whether it may be told the time, or made to set it. */
+  keepClock(mayTell: (kind: "compare" | "set") => boolean): void {
+    const clock = new GuestClock(this.console, mayTell);
+    this.#clock = clock;
+    this.onRunChange((isRunning) => clock.noteRun(isRunning));
+    void this.exited.then(() => clock.close());
+  }
+
+  /** The clock of a guest that stood still is set again, which is waited for no longer than that. Never rejects. */
+  async clockSettled(timeoutMs: number): Promise<void> {
+    await this.#clock?.settled(timeoutMs);
   }
 
   /** Makes a port of the host lead to one of the guest; host port 0 takes a free one. PortInUseError, NetworkError. */
@@ -144,7 +168,7 @@ export class QemuMachine {
     return countConnections(this.qmp);
   }
 
-  /** Whether QEMU answers, within that time, and its guest is not stopped by an error of QEMU's. */
+  /** Whether QEMU answers, within that time. */
   async answers(timeoutMs: number): Promise<boolean> {
     return this.qmp.execute("query-status", {}, { timeoutMs }).then(
       () => true,

@@ -50,7 +50,7 @@ export async function saveState(
     await bounded(process.whileAlive(work()), { operation: "Saving the machine", timeoutMs, signal });
   } catch (cause) {
     if (!process.exit) void qmp.execute("migrate_cancel").catch(() => {});
-    await rm(draft, { force: true });
+    await rm(draft, { force: true }).catch(() => {}); // the first error tells more
     throw cause instanceof OperationAbortedError ? cause : saveError(step, statePath, cause);
   } finally {
     end.stopListening();

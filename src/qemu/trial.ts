@@ -3,6 +3,7 @@ import type { StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import type { QemuBinary } from "./binary.ts";
 import type { Accelerator } from "./description.ts";
+import { hasHostsWords } from "./host-words.ts";
 import { launchMachine } from "./machine.ts";
 import { tellingLine } from "./output.ts";
 import type { Verdict } from "./verdicts.ts";
@@ -27,7 +28,7 @@ interface Surroundings {
 const PATIENCE_MS = 10_000;
 const MEMORY_MIB = 192;
 
-/** Boots the guest under that accelerator. Only an abort is thrown; everything else is a verdict. */
+/** Boots the guest under that accelerator. Thrown is only what says nothing of it: an abort, and what the host refused. Everything else is a verdict. */
 export async function tryAccelerator(
   accelerator: Accelerator,
   guest: TrialGuest,
@@ -54,8 +55,14 @@ export async function tryAccelerator(
     };
   } catch (error) {
     if (error instanceof OperationAbortedError || !(error instanceof BootError)) throw error;
+    if (hasHostsWords(error.qemuOutput) || wasKilled(error)) throw error;
     return { works: false, reason: explainFailure(accelerator, error) };
   }
+}
+
+/** By somebody, or for the host's want of memory. */
+function wasKilled({ details }: BootError): boolean {
+  return (details as { endedBy?: unknown }).endedBy === "SIGKILL";
 }
 
 function explainFailure(accelerator: Accelerator, { message, qemuOutput }: BootError): string {

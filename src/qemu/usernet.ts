@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import * as v from "valibot";
-import { NetworkError, PortInUseError } from "../errors.ts";
+import { NetworkError, OperationTimeoutError, PortInUseError } from "../errors.ts";
 import { NETWORK_ID } from "./arguments.ts";
 import type { QmpClient } from "./qmp/client.ts";
 import { QmpError } from "./qmp/error.ts";
@@ -13,6 +13,7 @@ export interface Forward {
 }
 
 const SSH_GUEST_PORT = 22;
+const ANSWER_MS = 30_000;
 
 /** The host's port that leads to the guest's SSH server. */
 export async function findSshPort(qmp: QmpClient): Promise<number> {
@@ -29,7 +30,7 @@ export async function listForwards(qmp: QmpClient): Promise<Forward[]> {
 
 /** The TCP forwards in what `info usernet` prints. */
 export function parseUsernet(text: string): Forward[] {
-  const line = /^\s*TCP\[HOST_FORWARD\]\s+-?\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s/gm;
+  const line = /^[ \t]*TCP\[HOST_FORWARD\]\s+-?\d+\s+(\S+)\s+(\d+)\s+\S+\s+(\d+)\s/gm;
   return [...text.matchAll(line)].flatMap(([, hostAddress = "", hostPort, guestPort]) => {
     const forward = { hostAddress, hostPort: Number(hostPort), guestPort: Number(guestPort) };
     return isPort(forward.hostPort) && isPort(forward.guestPort) ? [forward] : [];
@@ -47,26 +48,53 @@ export async function countConnections(qmp: QmpClient): Promise<number> {
  */
 export function parseConnections(text: string): number {
   const forwarded = new Set(parseUsernet(text).map(({ hostPort, guestPort }) => `${hostPort} ${guestPort}`));
-  const line = /^\s*TCP\[(?:ESTABLISHED|CLOSE_WAIT|FIN_WAIT_[12])\]\s+-?\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)\s/gm;
+  const line =
+    /^[ \t]*TCP\[(?:ESTABLISHED|CLOSE_WAIT|FIN_WAIT_[12])\]\s+-?\d+\s+\S+\s+(\d+)\s+\S+\s+(\d+)\s/gm;
   return [...text.matchAll(line)].filter(([, from, to]) => forwarded.has(`${from} ${to}`)).length;
 }
 
-/** Adds a forward; with host port 0 a free one is taken. Throws PortInUseError, NetworkError. */
-export async function addForward(qmp: QmpClient, wanted: Forward): Promise<Forward> {
-  const before = wanted.hostPort === 0 ? await listForwards(qmp) : [];
-  const { hostAddress, hostPort, guestPort } = wanted;
-  const answer = await ask(qmp, `hostfwd_add ${NETWORK_ID} tcp:${hostAddress}:${hostPort}-:${guestPort}`);
-  if (answer.trim() !== "") throw await explainRefusal(wanted, answer.trim());
-  if (hostPort !== 0) return wanted;
-  const added = (await listForwards(qmp)).find(
-    (forward) => forward.guestPort === guestPort && !holds(before, forward),
+/** Those that are being added to a QEMU, one after the other: else of two with host port 0 each could take the other's for its own. */
+const adding = new WeakMap<QmpClient, Promise<unknown>>();
+
+/**
+ * Adds a forward; with host port 0 a free one is taken. Throws PortInUseError, NetworkError; OperationTimeoutError where QEMU does not
+ * answer: it is removed again as soon as QEMU does.
+ */
+export async function addForward(qmp: QmpClient, wanted: Forward, answerMs = ANSWER_MS): Promise<Forward> {
+  const before = (adding.get(qmp) ?? Promise.resolve()).catch(() => {});
+  const work = before.then(() => addOnce(qmp, wanted, answerMs));
+  adding.set(qmp, work);
+  return work;
+}
+
+async function addOnce(qmp: QmpClient, wanted: Forward, answerMs: number): Promise<Forward> {
+  const before = await listForwards(qmp);
+  const isNew = (forward: Forward) =>
+    forward.guestPort === wanted.guestPort &&
+    (wanted.hostPort === 0 || forward.hostPort === wanted.hostPort) &&
+    !holds(before, forward);
+  try {
+    const { hostAddress, hostPort, guestPort } = wanted;
+    const line = `hostfwd_add ${NETWORK_ID} tcp:${hostAddress}:${hostPort}-:${guestPort}`;
+    const answer = await ask(qmp, line, answerMs);
+    if (answer.trim() !== "") throw await explainRefusal(wanted, answer.trim());
+    if (hostPort !== 0) return wanted;
+    const added = (await listForwards(qmp)).find(isNew);
+    if (added) return added;
+  } catch (error) {
+    if (error instanceof OperationTimeoutError) void removeLate(qmp, isNew).catch(() => {}); // QEMU has ended, and the forward with it
+    throw error;
+  }
+  throw new NetworkError(`QEMU does not tell which port it took for the guest's port ${wanted.guestPort}.`);
+}
+
+/** What nobody knows of is not to stay: once QEMU answers, it has added it or not. */
+async function removeLate(qmp: QmpClient, isNew: (forward: Forward) => boolean): Promise<void> {
+  const text = v.parse(
+    v.string(),
+    await qmp.send("human-monitor-command", { "command-line": "info usernet" }),
   );
-  return (
-    added ??
-    Promise.reject(
-      new NetworkError(`QEMU does not tell which port it took for the guest's port ${guestPort}.`),
-    )
-  );
+  for (const forward of parseUsernet(text).filter(isNew)) await removeForward(qmp, forward);
 }
 
 /** Removes a forward; one that is not there is fine. Connections that were made through it live on. */
@@ -76,8 +104,9 @@ export async function removeForward(qmp: QmpClient, { hostAddress, hostPort }: F
   throw new NetworkError(`QEMU did not remove the forward from ${hostAddress}:${hostPort}: ${answer.trim()}`);
 }
 
-async function ask(qmp: QmpClient, line: string): Promise<string> {
-  return v.parse(v.string(), await qmp.execute("human-monitor-command", { "command-line": line }));
+async function ask(qmp: QmpClient, line: string, timeoutMs = ANSWER_MS): Promise<string> {
+  const answer = await qmp.execute("human-monitor-command", { "command-line": line }, { timeoutMs });
+  return v.parse(v.string(), answer);
 }
 
 function holds(forwards: readonly Forward[], { hostAddress, hostPort }: Forward): boolean {
@@ -90,7 +119,7 @@ async function explainRefusal({ hostAddress, hostPort }: Forward, answer: string
   const where = `${hostAddress}:${hostPort}`;
   if (code === "EADDRINUSE") {
     return new PortInUseError(`The port ${where} of this host is taken.`, {
-      remediation: "Choose another hostPort, or leave it out to get a free one.",
+      remediation: "Choose another host port, or leave it out to get a free one.",
       details: { hostAddress, hostPort },
     });
   }

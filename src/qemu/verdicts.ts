@@ -1,6 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import * as v from "valibot";
+import { writeCache } from "../host/whole-file.ts";
 
 /** What a trial is about: another of any of these may behave differently. */
 export interface TrialKey {
@@ -38,10 +38,7 @@ export async function keepVerdict(path: string, key: TrialKey, verdict: Verdict)
   const others = (await readEntries(path)).filter(
     (each) => each.bootId === key.bootId && !isSameTrial(each, key),
   );
-  const whole = `${path}.${process.pid}.tmp`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(whole, JSON.stringify([...others, { ...key, ...verdict }]), { mode: 0o600 });
-  await rename(whole, path);
+  await writeCache(path, JSON.stringify([...others, { ...key, ...verdict }]));
 }
 
 /** A damaged file holds no verdicts: a trial is cheap. */

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
-import type { GuestMessage } from "./console.ts";
+import type { GuestMessage } from "./console-words.ts";
 import { ended } from "./output.ts";
 import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";

@@ -4,19 +4,18 @@ import { type AcceleratorChoice, chooseAccelerator } from "../qemu/accelerator.t
 import type { TrialGuest } from "../qemu/trial.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { imageBootArgs } from "./boot-args.ts";
+import { type BootFiles, filesOfImage } from "./boot-files.ts";
 import type { MachineSpec } from "./spec.ts";
 
 export type { AcceleratorChoice };
 
-/** The accelerator for a machine: found by trying, with the kernel of its image, or of "tiny" where it brings its own. */
+/** The accelerator for a machine: found by trying, with a guest that is only asked for where there is something to try. */
 export async function acceleratorFor(
-  { accelerator: requested, source }: MachineSpec,
+  requested: MachineSpec["accelerator"],
   state: StatePaths,
-  imageOf: (name: string) => Promise<Image>,
+  trialGuest: () => Promise<TrialGuest>,
   signal?: AbortSignal,
 ): Promise<AcceleratorChoice> {
-  const name = source.kind === "image" ? source.name : "tiny";
-  const trialGuest = async () => asTrialGuest(await imageOf(name));
   return chooseAccelerator({ requested, arch: hostArch(), state, trialGuest, signal });
 }
 
@@ -24,13 +23,22 @@ export async function acceleratorFor(
 export async function judgeAccelerators(state: StatePaths): Promise<AcceleratorChoice> {
   const trialGuest = async () => {
     const image = await inspectImage(state, "tiny").catch(() => inspectImage(state, "debian"));
-    return asTrialGuest(image);
+    return trialGuestOfImage(image);
   };
   return chooseAccelerator({ requested: "auto", arch: hostArch(), state, trialGuest });
 }
 
-/** Any image of ours has an initramfs that can say that it is up. */
-function asTrialGuest({ kernel, initramfs, manifest }: Image): TrialGuest {
-  const bootArgs = `${imageBootArgs(manifest.arch, false)} smolvm.task=trial`;
-  return { kernel, initramfs, bootArgs, digest: manifest.kernelVersion };
+/** With the files of a machine; null where they are not of an image of ours, whose initramfs can say that it is up. */
+export function trialGuestOf({
+  image,
+  kernel,
+  initramfs,
+}: Pick<BootFiles, "image" | "kernel" | "initramfs">): TrialGuest | null {
+  if (image === null || initramfs === null) return null;
+  const bootArgs = `${imageBootArgs(hostArch(), false)} smolvm.task=trial`;
+  return { kernel, initramfs, bootArgs, digest: image.kernelVersion ?? image.digest };
+}
+
+export function trialGuestOfImage(image: Image): TrialGuest {
+  return trialGuestOf(filesOfImage(image, image.manifest.arch)) as TrialGuest;
 }

@@ -1,13 +1,16 @@
 import type { Readable, Writable } from "node:stream";
 import { holdRawTerminal, isTerminalInput } from "../host/raw-terminal.ts";
 import type { TerminalSize } from "../ssh/channel.ts";
+import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
 import { endOfTerminalInput } from "../ssh/terminal-process.ts";
+import { checkOptionKeys, refuse } from "../util/options.ts";
+import { AttachedOutput } from "./attached-output.ts";
 
 export interface AttachOptions {
-  /** Sees all input before the guest does; what it returns goes to the guest instead. */
+  /** Sees all input before the guest does; what it returns goes to the guest instead. What it throws ends the shell, as with `onOutput`. */
   onInput?: (bytes: Uint8Array) => Uint8Array;
   /** Sees all output before it is written. */
-  onOutput?: (bytes: Uint8Array) => void;
+  onOutput?: (bytes: Uint8Array) => unknown;
 }
 
 /** The ends of a terminal's two streams, to be connected with a pair of streams of the host. */
@@ -26,6 +29,7 @@ export function attachStreams(
   input: Writable,
   askForMore: () => void,
   resize: (size: TerminalSize) => void,
+  fail: (error: unknown) => void,
 ): Attachment {
   let waiting: Buffer[] = [];
   let waitingBytes = 0;
@@ -46,12 +50,11 @@ export function attachStreams(
       waitingBytes += own.length;
       return waitingBytes < WAITING_BYTES;
     },
-    attach(stdin, stdout, { onInput, onOutput } = {}) {
+    attach(stdin, stdout, options = {}) {
+      const { onInput, onOutput } = parseAttach(stdin, stdout, options);
       detach();
-      const newWrite = (bytes: Buffer) => {
-        onOutput?.(bytes);
-        return stdout.write(bytes);
-      };
+      const output = new AttachedOutput(stdout, (bytes) => onOutput?.(bytes), { askForMore, fail });
+      const newWrite = (bytes: Buffer) => output.write(bytes);
       if (isOver) {
         handOver(newWrite);
         return () => {};
@@ -67,10 +70,13 @@ export function attachStreams(
       write = newWrite;
       handOver(newWrite);
       release.push(
-        listen(stdout, "drain", askForMore),
-        listen(stdout, "close", mine), // nobody would ever ask for more
+        listen(stdout, "drain", () => output.drained()),
+        () => output.close(),
+        // Nobody would ever ask for more.
+        listen(stdout, "close", mine),
+        listen(stdout, "error", mine),
         followSize(stdout, resize),
-        connectInput(stdin, input, onInput),
+        connectInput(stdin, input, { onInput, fail }),
       );
       askForMore();
       return mine;
@@ -82,12 +88,40 @@ export function attachStreams(
   };
 }
 
-function connectInput(stdin: Readable, input: Writable, onInput: AttachOptions["onInput"]): () => void {
+/** ValidationError, before anything listens to the streams. */
+function parseAttach(stdin: unknown, stdout: unknown, options: unknown): AttachOptions {
+  if (!isReadable(Object(stdin))) throw refuse("stdin", stdin, "a Readable");
+  if (!isWritable(stdout)) throw refuse("stdout", stdout, "a Writable");
+  checkOptionKeys(options, ["onInput", "onOutput"], "attach()");
+  for (const [key, listener] of Object.entries(options as object))
+    if (listener !== undefined && typeof listener !== "function") throw refuse(key, listener, "a function");
+  return options as AttachOptions;
+}
+
+function isWritable(value: unknown): value is Writable {
+  const { write, on, off } = Object(value);
+  return [write, on, off].every((method) => typeof method === "function");
+}
+
+/** A source that breaks ends the shell; a terminal that does so is hung up, which is an end of the input as any other. */
+function connectInput(
+  stdin: Readable,
+  input: Writable,
+  { onInput, fail }: { onInput: AttachOptions["onInput"] | undefined; fail: (error: unknown) => void },
+): () => void {
+  const passed = (given: Uint8Array) => {
+    try {
+      return onInput ? onInput(given) : given;
+    } catch (error) {
+      fail(error);
+      return new Uint8Array();
+    }
+  };
   let lastByte: number | undefined;
   let isEnded = false;
   const onData = (chunk: Buffer | string) => {
     const given = Buffer.from(chunk as string);
-    const bytes = onInput ? onInput(given) : given;
+    const bytes = passed(given);
     if (bytes.length === 0 || input.destroyed) return;
     lastByte = bytes.at(-1);
     if (!input.write(bytes)) stdin.pause();
@@ -97,15 +131,19 @@ function connectInput(stdin: Readable, input: Writable, onInput: AttachOptions["
     if (!isEnded && !input.destroyed) input.write(endOfTerminalInput(lastByte));
     isEnded = true;
   };
+  const isTerminal = isTerminalInput(stdin);
+  if (!isTerminal) holdErrors(stdin);
   const release = [
     listen(stdin, "data", onData),
     listen(stdin, "end", onEnd),
     listen(stdin, "close", onEnd),
     listen(input, "drain", () => stdin.resume()),
     () => stdin.pause(),
-    ...(isTerminalInput(stdin) ? [listen(stdin, "error", onEnd), holdRawTerminal(stdin)] : []),
+    listen(stdin, "error", isTerminal ? onEnd : fail),
+    ...(isTerminal ? [holdRawTerminal(stdin)] : []),
   ];
-  if (stdin.readableEnded || stdin.destroyed) onEnd();
+  if (stdin.errored && !isTerminal) fail(stdin.errored);
+  else if (stdin.readableEnded || stdin.destroyed) onEnd();
   else stdin.resume();
   return () => {
     for (const step of release.reverse()) step();

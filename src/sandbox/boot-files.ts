@@ -8,7 +8,7 @@ import type { ImageSource } from "./spec.ts";
 /** What QEMU is given to boot. */
 export interface BootFiles {
   /** Null: the caller's own kernel and disk. */
-  readonly image: { readonly name: string; readonly digest: string } | null;
+  readonly image: ImageIdentity | null;
   readonly kernel: string;
   /** Null: none. */
   readonly initramfs: string | null;
@@ -19,6 +19,14 @@ export interface BootFiles {
   readonly startsSsh: boolean;
 }
 
+/** Which image, whatever becomes of its name. */
+interface ImageIdentity {
+  readonly name: string;
+  readonly digest: string;
+  /** Null: nobody has written it down. */
+  readonly kernelVersion: string | null;
+}
+
 /** The disk that machines lay their overlays on. */
 export interface BaseDisk {
   readonly path: string;
@@ -27,29 +35,35 @@ export interface BaseDisk {
   readonly bytes: number;
 }
 
+/** What a machine of this source boots from where it starts for the first time. */
 export async function resolveBootFiles(
   source: ImageSource,
   arch: Architecture,
   getImage: (name: string) => Promise<Image>,
 ): Promise<BootFiles> {
   if (source.kind === "image") return filesOfImage(await getImage(source.name), arch);
-  const ownInit = source.initrdPath === null && startsSsh(source.bootArgs);
   await requireReadable("kernelPath", source.kernelPath);
   if (source.initrdPath !== null) await requireReadable("initrdPath", source.initrdPath);
   return {
     image: null,
     kernel: source.kernelPath,
-    initramfs: ownInit ? (await getImage("debian")).initramfs : source.initrdPath,
+    initramfs: usesOurInit(source) ? (await getImage("debian")).initramfs : source.initrdPath,
     bootArgs: source.bootArgs,
     disk: await inspectDisk(source.rootfsPath),
     startsSsh: startsSsh(source.bootArgs),
   };
 }
 
-function filesOfImage(image: Image, arch: Architecture): BootFiles {
+/** Whether a machine with a kernel and a disk of the caller's boots with our initramfs. */
+export function usesOurInit(source: ImageSource): boolean {
+  return source.kind === "own" && source.initrdPath === null && startsSsh(source.bootArgs);
+}
+
+export function filesOfImage(image: Image, arch: Architecture): BootFiles {
   const { rootfs, kernel, initramfs, manifest } = image;
+  const { name, digest, kernelVersion } = manifest;
   return {
-    image: { name: manifest.name, digest: manifest.digest },
+    image: { name, digest, kernelVersion },
     kernel,
     initramfs,
     bootArgs: imageBootArgs(arch, rootfs !== null),
@@ -59,7 +73,7 @@ function filesOfImage(image: Image, arch: Architecture): BootFiles {
 }
 
 /** Tells qcow2 from raw by its header (magic "QFI\xfb", size at byte 24: QEMU's docs/interop/qcow2.txt). */
-async function inspectDisk(path: string): Promise<BaseDisk> {
+export async function inspectDisk(path: string): Promise<BaseDisk> {
   const file = await open(path).catch((error) => {
     throw unreadable("rootfsPath", path, error);
   });
@@ -84,6 +98,9 @@ async function requireReadable(option: string, path: string): Promise<void> {
 function unreadable(option: string, path: string, cause: Error): ValidationError {
   return new ValidationError(`${option} ${path} can't be read: ${cause.message}.`, {
     cause,
+    ...(path.includes("/~") && {
+      remediation: "Give the whole path: only a shell knows what ~ stands for.",
+    }),
     details: { option, given: path },
   });
 }

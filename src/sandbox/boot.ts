@@ -8,7 +8,7 @@ import { limitOnHost } from "./limits.ts";
 import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
 import { setUpRestore, startRestored } from "./restore.ts";
-import { type BootContext, type Setup, setUp } from "./setup.ts";
+import { type BootContext, type Setup, setUp, takePlace } from "./setup.ts";
 import type { PortSpec } from "./spec.ts";
 
 /** What a cold boot gets at least, where trying a clone has used the time up. */
@@ -19,9 +19,10 @@ export async function bootMachine(machine: Machine, context: BootContext): Promi
   const clock = new PhaseClock();
   const isFirst = !machine.wasBooted;
   if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
-  const setup = await setUp(machine.spec, machine.state, context, clock);
+  const found = await setUp(machine, context, clock);
   const deadlineMs = performance.now() + context.timeoutMs;
-  const clone = await startClone(machine, setup, context, clock);
+  const clone = await startClone(machine, found, context, clock);
+  const { setup } = await takePlace(machine, found);
   const timeoutMs = Math.max(LEAST_BOOT_MS, deadlineMs - performance.now());
   const started =
     "whyCold" in clone ? await bootCold(machine, setup, { ...context, timeoutMs }, clock) : clone;
@@ -72,7 +73,7 @@ async function openPorts(qemu: QemuMachine, ports: readonly PortSpec[]): Promise
 
 async function applyEnv({ spec }: Machine, runner: CommandRunner): Promise<void> {
   if (Object.keys(spec.env).length > 0)
-    await setEnvVars({ runner, vmId: spec.id, environmentLock: null }, spec.env);
+    await setEnvVars({ runner, vm: spec, environmentLock: null }, spec.env);
 }
 
 function reportOf(

@@ -1,59 +1,77 @@
-import { type FileHandle, open, readFile, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { readFromStart } from "../host/whole-file.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { parseHostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
-import { requireContent, requireUntouched } from "../state/file-stamp.ts";
+import { DamageError } from "../state/damage.ts";
+import { requireContent } from "../state/file-stamp.ts";
 import type { MachinePaths } from "../state/paths.ts";
-import { discardThisTemplate, type Template } from "../state/templates.ts";
+import {
+  discardThisTemplate,
+  doubtTemplate,
+  openTemplateState,
+  readTemplateDisk,
+  requireSavedMemory,
+  type Template,
+  trustTemplate,
+} from "../state/templates.ts";
+import { blameFor } from "./blame.ts";
 import type { BaseDisk } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
-import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
+import { type BootContext, describe, launchOptions, overlayOn, type Setup, takePlace } from "./setup.ts";
 
 /** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
 const PRECONNECT_MS = 10_000;
-/** The host's own trouble, of which the template is not the cause. */
-const HOST_TROUBLE = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "ENOMEM"]);
 
 /** Starts a machine for the first time as a clone of a template. Where that can't be, or fails, it says why; only an abort and a taken name are thrown. */
 export async function startClone(
   machine: Machine,
-  setup: Setup,
+  found: Setup,
   context: BootContext,
   clock: PhaseClock,
 ): Promise<Started | { readonly whyCold: string }> {
-  const whyNot = findReasonAgainst(machine, setup);
+  const whyNot = findReasonAgainst(machine, found);
   if (whyNot !== undefined) return { whyCold: whyNot };
   const { spec, state } = machine;
   const warn = (message: string) => machine.surroundings.logger.warn?.(message);
   void preloadSsh();
-  const template = await obtainTemplate(spec, state, setup, context, warn);
+  const template = await obtainTemplate(spec, state, found, context, warn);
   clock.mark("template");
   if ("whyCold" in template) return template;
-  const folder = await claimFolder(machine);
+  const { folder, setup } = await takePlace(machine, found);
   const start = () => cloneTemplate(machine, setup, { template, folder }, context, clock);
   const beforeAgain = async ({ message }: Error) => {
     clock.mark("failed clone");
     warn(`"${spec.name}" is started once more: ${message}`);
     await rm(folder.disk, { force: true });
   };
+  const begunAtMs = Date.now();
   try {
-    return await withSecondTry(setup, start, beforeAgain);
+    const started = await withSecondTry(setup, start, beforeAgain);
+    void trustTemplate(template).catch(() => {});
+    return started;
   } catch (error) {
     if (context.signal.aborted) throw error;
     clock.mark("failed clone");
     const why = `a clone could not be started: ${(error as Error).message}`;
     warn(`"${spec.name}" is booted instead: ${why}`);
-    if (!HOST_TROUBLE.has(String((error as NodeJS.ErrnoException).code)))
-      await discardThisTemplate(state, template);
+    const blame = blameFor(error, { signal: context.signal, timeoutMs: cloneMs(context) });
+    if (blame === "files" || (blame === "unclear" && (await doubtTemplate(template, begunAtMs))))
+      await discardThisTemplate(state, template).catch(() => {}); // this machine does without it
     await rm(folder.disk, { force: true });
     return { whyCold: why };
   }
+}
+
+/** A machine that then has to be booted needs time as well. */
+function cloneMs({ timeoutMs }: BootContext): number {
+  return timeoutMs / 2;
 }
 
 function findReasonAgainst({ spec, wasBooted }: Machine, { files, qemu }: Setup): string | undefined {
@@ -73,9 +91,9 @@ async function cloneTemplate(
   clock: PhaseClock,
 ): Promise<Started> {
   const { spec } = machine;
-  const deadlineMs = performance.now() + context.timeoutMs / 2;
+  const deadlineMs = performance.now() + cloneMs(context);
   const left = () => ({ timeoutMs: Math.max(1, deadlineMs - performance.now()), signal: context.signal });
-  const saved = await open(template.paths.state, "r");
+  const saved = await openTemplateState(template);
   let qemu: QemuMachine | undefined;
   let runner: CommandRunner | undefined;
   let damage: Promise<unknown> = Promise.resolve(undefined);
@@ -99,7 +117,7 @@ async function cloneTemplate(
     );
     await checked;
     // QEMU has the memory open by now. Had another process put a new template in its place meanwhile, this would be a mixture.
-    await requireUntouched(template.paths.memory, template.record.memory);
+    await requireSavedMemory(template, context.signal);
     const { shell, hostKey } = template.record;
     const early = shell && { left: shell, isFresh: true, ports: qemu.serial, hostname: spec.name };
     const serverKey = parseHostKey(hostKey);
@@ -113,7 +131,7 @@ async function cloneTemplate(
   } catch (error) {
     await runner?.close();
     await qemu?.kill();
-    throw (await damage) ?? (await changeOf(template)) ?? error; // QEMU knows less of what is wrong with the files
+    throw (await damage) ?? (await damageOf(template, context.signal)) ?? error; // QEMU knows less of what is wrong with the files
   } finally {
     await saved.close();
   }
@@ -121,29 +139,32 @@ async function cloneTemplate(
 
 /** What the template wrote on its disk is little: a copy leaves the machine with a disk that lies on the image like any other. */
 async function copyDisk(
-  { paths, record }: Template,
+  template: Template,
   base: BaseDisk | null,
   folder: MachinePaths,
   durable: boolean,
 ): Promise<readonly MachineDisk[]> {
-  if (base === null || record.disk === null) return [];
-  const content = await readFile(paths.disk);
-  requireContent("disk", content, record.disk);
-  await writeFile(folder.disk, content, { mode: 0o600, flag: "wx" });
+  const content = base && (await readTemplateDisk(template));
+  if (base === null || content === null) return [];
+  const file = await open(folder.disk, "wx", 0o600);
+  try {
+    await file.writeFile(content);
+    if (durable) await file.sync();
+  } finally {
+    await file.close();
+  }
   return [overlayOn(base, [folder.disk], durable)];
 }
 
 /** What has become of its memory since it was found to be sound. */
-async function changeOf({ paths, record }: Template): Promise<unknown> {
-  return requireUntouched(paths.memory, record.memory).then(
+async function damageOf(template: Template, signal: AbortSignal): Promise<DamageError | undefined> {
+  return requireSavedMemory(template, signal).then(
     () => undefined,
-    (error) => error,
+    (error) => (error instanceof DamageError ? error : undefined),
   );
 }
 
 /** While QEMU starts. By place, because QEMU reads the same open file from where it stands. */
 async function checkState(file: FileHandle, { record }: Template): Promise<void> {
-  const content = Buffer.alloc(record.state.bytes + 1);
-  const { bytesRead } = await file.read(content, 0, content.length, 0);
-  requireContent("state", content.subarray(0, bytesRead), record.state);
+  requireContent("state", await readFromStart(file, record.state.bytes + 1), record.state);
 }

@@ -4,7 +4,7 @@ import { createOverlay } from "../qemu/disk.ts";
 import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
-import { findBase, listLayers } from "../state/disk-layers.ts";
+import { isShared, listLayers } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
@@ -29,7 +29,10 @@ export async function bootCold(
   const folder = await claimFolder(machine);
   machine.hostKey ??= generateHostKey();
   const { hostKey, machineId } = machine;
-  const seed = { hostname: spec.name, machineId, authorizedKey: key.publicLine, hostKey: hostKey.dropbear };
+  const seed = {
+    ...{ hostname: spec.name, machineId, network: spec.network },
+    ...{ authorizedKey: key.publicLine, hostKey: hostKey.dropbear },
+  };
   const [initramfs, disks] = await Promise.all([
     seededInitramfs(files, folder.initramfs, seed),
     ownDisks(files.disk, folder.folder, spec.diskMib, spec.persistent),
@@ -119,9 +122,11 @@ export async function ownDisks(
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
   const layers = await listLayers(folder);
-  const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
-  if (layers.length > 0) return [overlayOn(lowest, layers, durable)];
-  const path = diskLayer(folder, 0);
-  await createOverlay({ base: base.path, baseFormat: base.format, path, sizeMib });
-  return [overlayOn(base, [path], durable)];
+  const top = layers.at(-1);
+  // One that a snapshot has too is frozen, whatever became of those above it: a crash of the host may have lost them.
+  if (top !== undefined && !(await isShared(top))) return [overlayOn(base, layers, durable)];
+  const path = diskLayer(folder, layers.length);
+  const baseFormat = top === undefined ? base.format : "qcow2";
+  await createOverlay({ base: top ?? base.path, baseFormat, path, sizeMib, durable });
+  return [overlayOn(base, [...layers, path], durable)];
 }

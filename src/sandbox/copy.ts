@@ -1,16 +1,20 @@
 import { rm } from "node:fs/promises";
 import { SmolVMError } from "../errors.ts";
+import { syncFolder } from "../host/whole-file.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
+import type { OfferedLayer } from "../qemu/freeze.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
-import { findBase, identityOfFile, linkFile, listLayers, shareDisk } from "../state/disk-layers.ts";
-import { diskBase, diskLayer, type SavedMachinePaths } from "../state/paths.ts";
+import { listLayers, shareDisk } from "../state/disk-layers.ts";
+import { GUEST_FORMAT, shareHeld } from "../state/held-files.ts";
+import { diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
-import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
+import { discardDraft, openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
+import { lookAtQemu } from "./run-state.ts";
 import { describe, type Setup } from "./setup.ts";
 import { deviceModel } from "./template-key.ts";
 
@@ -18,6 +22,8 @@ import { deviceModel } from "./template-key.ts";
 const MOST_LAYERS = 64;
 /** How long a copy waits for the guest's kernel to speak. */
 const SPEECH_MS = 5_000;
+/** How long the caller of a copy waits until its source is as it is to be, where QEMU is slow. */
+const SETTLE_MS = 1_000;
 
 export interface CopyOptions {
   readonly timeoutMs: number;
@@ -26,7 +32,7 @@ export interface CopyOptions {
 
 /**
  * Saves a machine while it runs: memory, processors, devices and disk as they are at one moment, in a draft that is the caller's to
- * publish or to remove. Where it throws, nothing is left of it and the machine goes on. One at a time.
+ * publish or to remove. Where it throws, nothing is left of it but what QEMU may have open, and the machine goes on. One at a time.
  */
 export async function copyMachine(
   machine: Machine,
@@ -34,24 +40,44 @@ export async function copyMachine(
   options: CopyOptions,
 ): Promise<SavedMachine> {
   await machine.starting;
-  while (machine.copying) await machine.copying;
+  while (machine.copying) await bounded(machine.copying, { operation: "Copying the machine", ...options });
   machine.status.require(verb, "running", "paused");
   const booted = bootedOf(machine, verb);
   requireCloning(machine, booted, verb);
-  const work = copyOnce(machine, booted, options);
-  const copying: Promise<void> = work.then(
-    () => undefined,
-    () => undefined,
-  );
-  machine.copying = copying;
+  const open: Promise<unknown>[] = [];
+  const settle = (each: Promise<unknown>) => {
+    each.catch(() => {}); // what breaks a copy is told by the copy itself
+    open.push(each);
+  };
+  const work = copyOnce(machine, booted, { ...options, settle });
+  const over = endCopy(machine, booted, work, open);
+  machine.copying = over;
   try {
     return await work;
   } finally {
-    machine.copying = null;
+    await bounded(over, { operation: "Ending the copy", timeoutMs: SETTLE_MS }).catch(() => {});
   }
 }
 
-async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions): Promise<SavedMachine> {
+/** The copy is over when QEMU has answered all that it was asked for it; the caller may have been told long before. */
+async function endCopy(
+  machine: Machine,
+  booted: Booted,
+  work: Promise<unknown>,
+  open: readonly Promise<unknown>[],
+): Promise<void> {
+  await Promise.allSettled([work]);
+  await Promise.allSettled(open);
+  machine.copying = null;
+  await lookAtQemu(machine, booted).catch(() => {}); // its end is told elsewhere
+}
+
+interface CopyWork extends CopyOptions {
+  /** For what has to be over before anything else may be asked of the machine. */
+  readonly settle: (open: Promise<unknown>) => void;
+}
+
+async function copyOnce(machine: Machine, booted: Booted, options: CopyWork): Promise<SavedMachine> {
   const draft = await openSnapshotDraft(machine.state);
   let target: QemuMachine | undefined;
   const { qemu, runner } = booted;
@@ -77,16 +103,24 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyOptions):
     await target.save({ statePath: draft.state, ...options });
     await target.kill();
     await rm(draft.initramfs, { force: true });
-    const base = await settleBase(booted.setup, draft);
+    const base = await settleBase(machine, draft);
     return { paths: draft, facts: factsOf(machine, booted, { pauseMs, base, shell }), record: null };
   } catch (error) {
-    await target?.kill();
-    await rm(draft.folder, { recursive: true, force: true });
+    await removeDraft(draft, target);
     throw error;
   } finally {
     isWanted = false;
     void lending?.then((lent) => lent?.letGo());
   }
+}
+
+/** Its files stay where its QEMU can't be ended: the collection of drafts removes them when this process is gone. */
+async function removeDraft(draft: SavedMachinePaths, target: QemuMachine | undefined): Promise<void> {
+  const remove = async () => {
+    await target?.kill();
+    await discardDraft(draft);
+  };
+  await remove().catch(() => {});
 }
 
 /**
@@ -129,7 +163,7 @@ async function copyFrozen(
   { qemu: source, setup }: Booted,
   target: QemuMachine,
   draft: SavedMachinePaths,
-  { note, ...options }: CopyOptions & { readonly note: () => void },
+  { note, settle, ...options }: CopyWork & { readonly note: () => void },
 ): Promise<number> {
   const goesOn = () => machine.status.phase === "running";
   const standsStill = setup.choice.accelerator === "tcg";
@@ -137,38 +171,48 @@ async function copyFrozen(
   const { folder, spec } = machine;
   const layers = folder ? await listLayers(folder.folder) : [];
   const top = layers.at(-1);
-  if (!folder || top === undefined) return source.copyInto(target, { ...live, atPause: async () => note() });
+  const copy = (atPause: () => Promise<void>) => {
+    const { result, settled } = source.copyInto(target, { ...live, atPause });
+    settle(settled);
+    return { result, settled };
+  };
+  if (!folder || top === undefined) return copy(async () => note()).result;
   if (layers.length >= MOST_LAYERS) throw tooManyLayers(spec.name);
   const path = diskLayer(folder.folder, layers.length);
-  await createOverlay({ base: top, baseFormat: "qcow2", path, sizeMib: spec.diskMib });
-  let isFrozen = false;
+  await createOverlay({
+    base: top,
+    baseFormat: "qcow2",
+    path,
+    sizeMib: spec.diskMib,
+    durable: spec.persistent,
+  });
+  const layer = source.offerLayer(path, spec.persistent);
+  let over: Promise<unknown> = Promise.resolve();
   try {
-    const freezer = await source.prepareFreeze(path, spec.persistent);
-    try {
-      const atPause = async () => {
-        note();
-        await freezer.freeze();
-        isFrozen = true;
-      };
-      const pauseMs = await source.copyInto(target, { ...live, atPause });
-      await shareDisk(folder.folder, draft.folder, layers.length);
-      return pauseMs;
-    } finally {
-      if (!isFrozen) await freezer.discard().catch(() => {}); // QEMU is gone then
-    }
+    await bounded(layer.opened, { operation: "Copying the machine", ...options });
+    const { result, settled } = copy(async () => {
+      note();
+      await layer.freeze();
+    });
+    over = settled;
+    const pauseMs = await result;
+    await shareDisk(folder.folder, draft.folder, layers.length);
+    return pauseMs;
   } finally {
-    if (!isFrozen) await rm(path, { force: true });
+    settle(over.then(() => settleLayer(layer, path)));
   }
 }
 
-/** An image's disk never changes, but it may go: a link keeps it. A disk of the caller's own is his. */
-async function settleBase({ files }: Setup, { folder }: SavedMachinePaths): Promise<SavedFacts["base"]> {
-  if (files.disk === null) return null;
-  const { path, format, bytes } = files.disk;
-  const isHere =
-    (await findBase(folder)) !== undefined ||
-    (files.image !== null && (await linkFile(path, diskBase(folder))));
-  return { format, bytes, elsewhere: isHere ? null : { path, identity: await identityOfFile(path) } };
+/** A layer that QEMU writes to stays, and is the machine's from then on; and so does one of which it does not tell. */
+async function settleLayer(layer: OfferedLayer, path: string): Promise<void> {
+  if ((await layer.settle()) === "free") await rm(path, { force: true });
+}
+
+/** A copy holds what its source does. And what is frozen now is the source's only way to what it had synced: its name is not to be lost. */
+async function settleBase({ folder, held, spec }: Machine, draft: SavedMachinePaths) {
+  if (folder) await shareHeld(folder.folder, draft.folder);
+  if (folder && spec.persistent) await syncFolder(folder.folder);
+  return held?.disk ?? null;
 }
 
 function factsOf(
@@ -179,11 +223,12 @@ function factsOf(
   const { spec } = machine;
   const { source } = spec;
   const { kind: _, ...own } = source;
+  const { image } = setup.files;
   return {
     createdAt: new Date().toISOString(),
     ...found,
     sourceName: spec.name,
-    image: setup.files.image,
+    image: image && { name: image.name, digest: image.digest },
     own: "kernelPath" in own ? own : null,
     memoryMib: spec.memoryMib,
     cpus: spec.cpus,
@@ -195,6 +240,7 @@ function factsOf(
     labels: { ...spec.labels },
     accelerator: setup.choice.accelerator,
     qemuVersion: setup.qemu.features.version,
+    guestFormat: GUEST_FORMAT,
     model: deviceModel(spec, setup),
     hostKey,
     clientKey: setup.key.publicLine,

@@ -1,7 +1,7 @@
+import { ALIVE, findSelf } from "../host/process-identity.ts";
 import { bytesIn, describeRecord, observe, type VMInfo } from "./info.ts";
 import type { Machine } from "./machine.ts";
 import { recordOf } from "./record-keeper.ts";
-import { findSelf } from "./setup.ts";
 
 const ANSWER_MS = 2_000;
 
@@ -10,7 +10,7 @@ export async function describeOwn(machine: Machine): Promise<VMInfo> {
   const { booted, folder } = machine;
   // A first start holds nothing that others could see until it has its folder.
   const record = { ...(await recordOf(machine)), owner: await findSelf() };
-  const [seen, diskBytes] = await Promise.all([observe(record), folder ? bytesIn(folder.folder) : 0]);
+  const [seen, diskBytes] = await Promise.all([observe(record, ALIVE), folder ? bytesIn(folder.folder) : 0]);
   const where = { folder: folder?.folder ?? null, diskBytes };
   const isUp = seen.status === "running" || seen.status === "paused";
   if (!isUp || !booted || (await booted.qemu.answers(ANSWER_MS)) || machine.booted !== booted)

@@ -2,6 +2,7 @@ import { channel } from "node:diagnostics_channel";
 import type { CommandResult } from "../errors.ts";
 import type { CommandSpec } from "../ssh/spec.ts";
 import type { BootReport } from "../state/machine-record.ts";
+import type { Named } from "../util/names.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell, StatusChange } from "./status.ts";
 
@@ -48,7 +49,7 @@ export function traceBoot({ id, name }: MachineSpec, report: BootReport): void {
 /** `begun` is the machine in which the command runs, once that is known: a command that never comes so far is told of by nobody. */
 export function traceCommand(
   { command, shell }: Pick<CommandSpec, "command" | "shell">,
-  begun: Promise<{ readonly vmId: string }>,
+  begun: Promise<{ readonly vm: Named }>,
   result: Promise<CommandResult>,
 ): void {
   if (!COMMAND_START.hasSubscribers && !COMMAND_END.hasSubscribers) return;
@@ -56,8 +57,8 @@ export function traceCommand(
   const end = (message: CommandMessage, how: Pick<CommandMessage, "exitCode" | "signal" | "error">) =>
     COMMAND_END.publish(Object.assign(message, { durationMs: performance.now() - startMs, ...how }));
   const tell = async () => {
-    const { vmId } = await begun;
-    const message: CommandMessage = { vmId, command, shell };
+    const { vm } = await begun;
+    const message: CommandMessage = { vmId: vm.id, command, shell };
     COMMAND_START.publish(message);
     await result.then(
       ({ exitCode, signal }) => end(message, { exitCode, signal, error: null }),

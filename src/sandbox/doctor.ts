@@ -1,12 +1,14 @@
-import { access, constants, mkdir, statfs } from "node:fs/promises";
+import { access, constants, statfs } from "node:fs/promises";
 import { SmolVMError } from "../errors.ts";
 import { requireCgroups } from "../host/cgroup-limit.ts";
-import { findTool, installHint, requireTool } from "../host/find-tool.ts";
+import { findTool, installHint } from "../host/find-tool.ts";
+import { makeFolders } from "../host/make-folders.ts";
 import { hostArch } from "../host/platform.ts";
 import { findQemu } from "../qemu/binary.ts";
 import { quoteWord } from "../ssh/quote.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import { judgeAccelerators } from "./accelerator.ts";
+import { hostTrouble } from "./host-trouble.ts";
 import { listImages } from "./images.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { checkTemplates, listTemplates } from "./templates.ts";
@@ -37,7 +39,6 @@ export async function doctor(): Promise<DoctorReport> {
   const state = statePaths();
   const checks = await Promise.all([
     check("qemu", () => checkQemu(state)),
-    check("qemu-img", () => requireTool("qemu-img")),
     check("accelerator", () => checkAccelerator(state)),
     check("state folder", () => checkStateFolder(state)),
     check("disk space", () => checkDiskSpace(state)),
@@ -53,7 +54,8 @@ export async function doctor(): Promise<DoctorReport> {
 async function check(name: string, look: () => Promise<string>): Promise<DoctorCheck> {
   try {
     return { name, ok: true, detail: await look() };
-  } catch (error) {
+  } catch (failure) {
+    const error = hostTrouble(failure);
     const remediation = error instanceof SmolVMError ? error.remediation : undefined;
     const detail = error instanceof Error ? error.message : String(error);
     return { name, ok: false, detail, ...(remediation !== undefined && { remediation }) };
@@ -75,7 +77,7 @@ async function checkAccelerator(state: StatePaths): Promise<string> {
 }
 
 async function checkStateFolder({ home }: StatePaths): Promise<string> {
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  await makeFolders(home);
   await access(home, constants.W_OK | constants.X_OK);
   return `${home} is writable`;
 }
@@ -118,12 +120,25 @@ async function checkTemplateFiles(state: StatePaths): Promise<string> {
 }
 
 async function checkLeftovers(state: StatePaths): Promise<string> {
-  const left = await findLeftovers(state);
+  const found = await findLeftovers(state);
+  const left = found.filter(({ remove }) => remove !== null);
+  const unclear = found.filter(({ remove }) => remove === null);
+  const [first] = unclear;
+  if (left.length === 0 && first !== undefined) {
+    throw new SmolVMError(
+      "UNCLEAR_LEFTOVERS",
+      `Of ${unclear.length} things it can't be told whether somebody needs them, such as ${first.kind} ${first.name}: ${first.reason}.`,
+      {
+        remediation:
+          "See all of them: smolvm prune --dry-run; prune them where their programs run, or remove those that you know to be left.",
+      },
+    );
+  }
   if (left.length === 0) return "nothing is left of programs that died";
   const bytes = left.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   throw new SmolVMError(
     "LEFTOVERS",
-    `Programs that died left ${left.length} things (${(bytes / GIB).toFixed(1)} GiB).`,
+    `Programs that died left ${left.length === 1 ? "one thing" : `${left.length} things`} behind (${(bytes / GIB).toFixed(1)} GiB).`,
     { remediation: "smolvm prune" },
   );
 }

@@ -1,7 +1,8 @@
 import { SmolVMError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
-import { checkEnvName, checkEnvVars } from "../util/env-vars.ts";
+import { checkEnvName, checkEnvSize, checkEnvVars } from "../util/env-vars.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
+import { tameWords } from "../util/tame.ts";
 import { decodeVariables, encodeVariables } from "./environment-file.ts";
 import { type CommandContext, Run } from "./run.ts";
 
@@ -28,6 +29,7 @@ export async function setEnvVars(
   return await oneAtATime(context, async () => {
     const before = await read(context);
     const after = merge ? { ...before, ...added } : added;
+    checkEnvSize(after, "vars, with those that are set,");
     const changes = Object.keys(added).length > 0 || (!merge && Object.keys(before).length > 0);
     if (changes) await write(context, after);
     return Object.keys(after).sort();
@@ -60,15 +62,20 @@ const FILE = `${FOLDER}/smolvm_env.sh`;
 /** Not of the form that a login shell reads. */
 const TEMPORARY = `${FOLDER}/.smolvm_env.new`;
 
-const READ_SCRIPT = `[ ! -e ${FILE} ] || cat ${FILE}`;
-const WRITE_SCRIPT = `mkdir -p ${FOLDER} && umask 077 && cat >${TEMPORARY} && mv -f ${TEMPORARY} ${FILE}`;
+/** All variables that Linux passes on, where each character is a quote, take less. */
+const MOST_BYTES = 16 * 1024 * 1024;
+const NO_FILE = 79;
+
+/** What is no file may hold up who opens it, or never end. */
+const READ_SCRIPT = `[ -e ${FILE} ] || exit 0; [ -f ${FILE} ] || exit ${NO_FILE}; head -c ${MOST_BYTES + 1} ${FILE}`;
+const WRITE_SCRIPT = `mkdir -p ${FOLDER} && umask 077 && rm -rf ${TEMPORARY} && cat >${TEMPORARY} && mv -f ${TEMPORARY} ${FILE}`;
 const REMOVE_SCRIPT = `rm -f ${FILE}`;
 
 async function read(context: CommandContext): Promise<Record<string, string>> {
   const text = await inGuest(context, READ_SCRIPT, "");
-  const variables = decodeVariables(text);
+  const variables = text.length > MOST_BYTES ? null : decodeVariables(text);
   if (variables) return variables;
-  throw new SmolVMError("ENVIRONMENT", `${FILE} in machine ${context.vmId} holds more than variables.`, {
+  throw new SmolVMError("ENVIRONMENT", `${FILE} in machine "${context.vm.name}" holds more than variables.`, {
     remediation: `Keep your own settings in another file of ${FOLDER}, and run in the guest: rm ${FILE}`,
   });
 }
@@ -83,17 +90,22 @@ async function inGuest(context: CommandContext, script: string, stdin: string): 
     shell: "raw",
     stdin,
     timeout: 60,
-    maxOutputBytes: 64 * 1024 * 1024,
+    maxOutputBytes: 2 * MOST_BYTES,
   });
   if (result.ok) return result.stdout;
-  throw new SmolVMError(
-    "ENVIRONMENT",
-    `${FILE} in machine ${context.vmId} can't be used: ${result.stderr.trim()}`,
-    {
-      remediation: 'Variables are kept by root: create the machine with sshUser: "root".',
-      details: { exitCode: result.exitCode, stderr: result.stderr },
-    },
-  );
+  const { exitCode, stderr } = result;
+  const [why, remediation] = whyUnusable(exitCode, stderr);
+  throw new SmolVMError("ENVIRONMENT", `${FILE} in machine "${context.vm.name}" can't be used: ${why}`, {
+    remediation,
+    details: { exitCode, stderr },
+  });
+}
+
+function whyUnusable(exitCode: number, stderr: string): readonly [why: string, remediation: string] {
+  if (exitCode === NO_FILE) return ["it is no ordinary file.", `Run in the guest: rm -r ${FILE}`];
+  if (/permission denied/i.test(stderr))
+    return [tameWords(stderr), 'Variables are kept by root: create the machine with sshUser: "root".'];
+  return [tameWords(stderr), `See in the guest what is in the way: ls -ld ${FOLDER}; df ${FOLDER}`];
 }
 
 /** Longer than another process's reading and writing can take. */
@@ -104,12 +116,12 @@ const WAIT_MS = 150_000;
  * Who only reads need not: the file is exchanged at once.
  */
 async function oneAtATime<T>(
-  { environmentLock, vmId }: EnvironmentContext,
+  { environmentLock, vm }: EnvironmentContext,
   step: () => Promise<T>,
 ): Promise<T> {
   if (environmentLock === null) return await step();
   const release = await acquireLock(environmentLock, {
-    operation: `Waiting for another process to set variables in machine ${vmId}`,
+    operation: `Waiting for another process to set variables in machine "${vm.name}"`,
     signal: AbortSignal.timeout(WAIT_MS),
   }).catch(asStateError);
   try {

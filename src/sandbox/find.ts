@@ -9,6 +9,7 @@ import {
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
+import { hasEntry, parseStringMap } from "../util/string-map.ts";
 import type { Handle } from "./handle.ts";
 import { describeStored, type VMInfo } from "./info.ts";
 import type { VMStatus } from "./options.ts";
@@ -43,7 +44,7 @@ export async function getMachine(idOrName: string): Promise<Handle> {
   const state = statePaths();
   const stored = await findStored(state, idOrName);
   const found = stored && (await asHeld(stored));
-  if (!found || (await isAbandoned(found.record))) throw await notFound(state, idOrName);
+  if (!found || (await isAbandoned(found))) throw await notFound(state, idOrName);
   const { name, paths, record } = found;
   if (isBad(record)) {
     if (record.isNewer) throw badRecordError(name, paths, record);
@@ -56,7 +57,7 @@ export async function getMachine(idOrName: string): Promise<Handle> {
 export async function listInfos(filter: ListFilter = {}): Promise<VMInfo[]> {
   const isWanted = parseFilter(filter);
   const machines = await Promise.all((await listMachines(statePaths())).map(asHeld));
-  const abandoned = await Promise.all(machines.map(({ record }) => isAbandoned(record)));
+  const abandoned = await Promise.all(machines.map(isAbandoned));
   const infos = await Promise.all(machines.filter((_, index) => !abandoned[index]).map(describeStored));
   return infos.filter(isWanted).sort((a, b) => a.name.localeCompare(b.name));
 }
@@ -90,14 +91,11 @@ async function notFound(state: StatePaths, wanted: string): Promise<VMNotFoundEr
 function parseFilter(filter: ListFilter): (info: VMInfo) => boolean {
   checkOptionKeys(filter, ["labels", "status"], "list()");
   const { labels = {}, status } = filter;
-  const isMap = typeof labels === "object" && labels !== null && !Array.isArray(labels);
-  if (!isMap || !Object.values(labels).every((value) => typeof value === "string"))
-    throw refuse("labels", labels, "an object whose values are strings");
   const statuses = status === undefined ? STATUSES : [status].flat();
   for (const each of statuses)
     if (!STATUSES.includes(each))
       throw refuse("status", each, `one of ${STATUSES.join(", ")}`) satisfies ValidationError;
-  const wanted = Object.entries(labels);
+  const wanted = Object.entries(parseStringMap(labels, "labels"));
   return (info) =>
-    statuses.includes(info.status) && wanted.every(([key, value]) => info.labels[key] === value);
+    statuses.includes(info.status) && wanted.every(([key, value]) => hasEntry(info.labels, key, value));
 }

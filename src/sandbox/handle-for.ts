@@ -55,6 +55,7 @@ function firstRecord(spec: MachineSpec): MachineRecord {
     machineId: newMachineId(),
     hostKey: null,
     wasBooted: false,
+    held: null,
     status: { phase: "created", reason: "", since: now },
     owner: null,
     boot: null,

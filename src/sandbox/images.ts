@@ -2,8 +2,11 @@ import { stat } from "node:fs/promises";
 import { ImageError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import {
+  currentAmong,
   deleteImage as deleteStored,
   ensureImage,
+  foldersOfImage,
+  IMAGE_NAMES,
   type Image,
   type ImageName,
   inspectImage as inspectStored,
@@ -14,8 +17,12 @@ import { runGuest } from "../qemu/run-guest.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
-import { checkOptionKeys, nearestOf } from "../util/options.ts";
+import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
 import { imageBootArgs } from "./boot-args.ts";
+import { ProgressGuard } from "./callbacks.ts";
+import { hostTrouble, throwHostTrouble } from "./host-trouble.ts";
+import { requireUnused } from "./image-users.ts";
+import { parseSignal } from "./run-options.ts";
 import { removeTemplatesOf } from "./templates.ts";
 
 /** A built image. */
@@ -27,6 +34,8 @@ export interface ImageInfo {
   readonly kernelVersion: string;
   /** ISO 8601. */
   readonly createdAt: string;
+  /** New machines of its name start from it. Not so of an older one, nor of one that another version of this library made. */
+  readonly current: boolean;
   /** The Debian mirror its packages came from. */
   readonly mirror: string;
   /** What its files take on the disk, in bytes. */
@@ -49,25 +58,44 @@ export interface BuildImageOptions {
 
 /** Builds "debian" or "tiny", or finds it built. ImageError, HostError, OperationAbortedError. */
 export async function buildImage(name = "debian", options: BuildImageOptions = {}): Promise<ImageInfo> {
-  checkOptionKeys(options, ["rebuild", "mirror", "onProgress", "signal"], "buildImage()");
-  return describeImage(await getImage(statePaths(), name, options));
+  checkBuildOptions(options);
+  const progress = new ProgressGuard(options.onProgress);
+  const signal = options.signal ? AbortSignal.any([progress.signal, options.signal]) : progress.signal;
+  try {
+    const all = { ...options, onProgress: progress.report, signal };
+    const state = statePaths();
+    const image = await getImage(state, imageName(name), all);
+    return await describeImage(image, await currentAmong(await listStored(state)));
+  } catch (error) {
+    throw hostTrouble(progress.explain(error));
+  }
 }
 
-/** Every built image, by name. */
+/** Every built image, the newest first. */
 export async function listImages(): Promise<ImageInfo[]> {
-  const images = await listStored(statePaths());
-  return Promise.all(images.map(describeImage));
+  const images = await listStored(statePaths()).catch(throwHostTrouble);
+  const current = await currentAmong(images);
+  return Promise.all(images.map((image) => describeImage(image, current)));
 }
 
 /** ImageError where it isn't built. */
 export async function inspectImage(name: string): Promise<ImageInfo> {
-  return describeImage(await inspectStored(statePaths(), parseName(name)));
+  const state = statePaths();
+  const image = await inspectStored(state, parseName(name)).catch(throwHostTrouble);
+  return describeImage(image, await currentAmong(await listStored(state)));
 }
 
-/** Removes a built image; it is built again when it is next needed. ImageError where it isn't there. */
+/**
+ * Removes a built image; it is built again when it is next needed. Machines and snapshots keep what they stand on: only where links to it
+ * could not be made it is in use, and nothing is removed. ImageError; also where it isn't there.
+ */
 export async function deleteImage(name: string): Promise<void> {
-  const state = statePaths();
-  await deleteStored(state, parseName(name));
+  await deleteUnused(statePaths(), parseName(name)).catch(throwHostTrouble);
+}
+
+async function deleteUnused(state: StatePaths, name: string): Promise<void> {
+  await requireUnused(state, name, await foldersOfImage(state, name));
+  await deleteStored(state, name);
   await removeTemplatesOf(state, name);
 }
 
@@ -90,19 +118,34 @@ export async function getImage(state: StatePaths, name: string, options: BuildIm
   });
 }
 
+function checkBuildOptions(options: BuildImageOptions): void {
+  checkOptionKeys(options, ["rebuild", "mirror", "onProgress", "signal"], "buildImage()");
+  const { rebuild, mirror, onProgress, signal } = options;
+  if (rebuild !== undefined && typeof rebuild !== "boolean")
+    throw refuse("rebuild", rebuild, "true or false");
+  if (mirror !== undefined && (typeof mirror !== "string" || !URL.canParse(mirror)))
+    throw refuse("mirror", mirror, "the address of a Debian mirror");
+  if (onProgress !== undefined && typeof onProgress !== "function")
+    throw refuse("onProgress", onProgress, "a function");
+  parseSignal(signal);
+}
+
 /** Images are known by name until one can be built from a recipe of one's own. */
-function imageName(name: string): ImageName {
-  const known: readonly ImageName[] = ["debian", "tiny"];
-  const found = known.find((each) => each === name);
+function imageName(name: unknown): ImageName {
+  if (typeof name !== "string") throw refuse("name", name, "the name of an image");
+  const found = IMAGE_NAMES.find((each) => each === name);
   if (found) return found;
-  const nearest = nearestOf(name, known);
+  const nearest = nearestOf(name, IMAGE_NAMES);
   throw new ImageError(`There is no image "${name}"${nearest ? `; did you mean "${nearest}"?` : "."}`, {
-    remediation: `Known images: ${known.join(", ")}.`,
-    details: { name, known },
+    remediation: `Known images: ${IMAGE_NAMES.join(", ")}.`,
+    details: { name, known: IMAGE_NAMES },
   });
 }
 
-async function describeImage({ manifest, kernel, initramfs, rootfs }: Image): Promise<ImageInfo> {
+async function describeImage(
+  { manifest, kernel, initramfs, rootfs }: Image,
+  current: ReadonlySet<string>,
+): Promise<ImageInfo> {
   const { name, arch, digest, kernelVersion, createdAt, mirror, packages } = manifest;
   return {
     name,
@@ -110,6 +153,7 @@ async function describeImage({ manifest, kernel, initramfs, rootfs }: Image): Pr
     digest,
     kernelVersion,
     createdAt,
+    current: current.has(digest),
     mirror,
     sizeBytes: await diskUsage([kernel, initramfs, ...(rootfs === null ? [] : [rootfs])]),
     kernelPath: kernel,

@@ -1,8 +1,9 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ProcessFigures, readProcessFigures } from "../host/process-figures.ts";
-import { isAlive } from "../host/process-identity.ts";
-import { type BadRecord, isBad, type StoredMachine } from "../state/machine-folder.ts";
+import { DEAD, isAlive, judgeProcess, type Verdict } from "../host/process-identity.ts";
+import { isHeldName } from "../state/held-files.ts";
+import { type BadRecord, isBad, judgeOwner, type StoredMachine } from "../state/machine-folder.ts";
 import type { BootReport, MachineRecord } from "../state/machine-record.ts";
 import type { VMStatus } from "./options.ts";
 
@@ -57,7 +58,10 @@ const RUNS: ReadonlySet<VMStatus> = new Set(["starting", "running", "paused", "s
 export async function describeStored({ name, paths, record }: StoredMachine): Promise<VMInfo> {
   const diskBytes = await bytesIn(paths.folder);
   if (isBad(record)) return describeBad(name, paths.folder, record, diskBytes);
-  return describeRecord(record, await observe(record), { folder: paths.folder, diskBytes });
+  return describeRecord(record, await observe(record, await judgeOwner(record, paths)), {
+    folder: paths.folder,
+    diskBytes,
+  });
 }
 
 export function describeRecord(
@@ -95,22 +99,30 @@ export function describeRecord(
   };
 }
 
-/** What a machine's record says, held against the processes that live. */
-export async function observe({ spec, status, owner, boot }: MachineRecord): Promise<Observation> {
-  const found = boot && (await isAlive(boot.qemu)) ? await readProcessFigures(boot.qemu.pid) : undefined;
-  const figures = found ?? null;
+/** What a machine's record says, held against the processes that live; `held`: whether its owner does. */
+export async function observe(record: MachineRecord, held: Verdict): Promise<Observation> {
+  const { spec, status, owner, boot } = record;
+  const qemu = boot ? await judgeProcess(boot.qemu) : DEAD;
+  const figures = boot && qemu.life === "alive" ? await readFigures(boot.qemu.pid) : null;
   const at = (phase: VMStatus, reason: string) => ({ status: phase, reason, figures });
   if (!RUNS.has(status.phase)) return at(status.phase, status.reason);
   const holder = spec.persistent ? "its supervisor" : "the process that made it";
-  if (owner === null || !(await isAlive(owner))) {
+  if (owner === null || held.life === "dead")
     return at("error", `${holder} ended while it was ${status.phase}`);
-  }
-  if ((await readProcessFigures(owner.pid))?.isStopped)
+  if (held.life === "unknown")
+    return at(status.phase, `it can't be told whether ${holder} still lives, because ${held.why}`);
+  // An id that was given out in another container is another process here.
+  if ((await isAlive(owner)) && (await readFigures(owner.pid))?.isStopped)
     return at("error", stoppedBySignal(holder, owner.pid));
   if (status.phase !== "running" && status.phase !== "paused") return at(status.phase, status.reason);
-  if (figures === null) return at("error", "its QEMU has ended");
-  if (figures.isStopped) return at("error", stoppedBySignal("its QEMU", boot?.qemu.pid));
+  if (qemu.life === "dead") return at("error", "its QEMU has ended");
+  if (figures?.isStopped) return at("error", stoppedBySignal("its QEMU", boot?.qemu.pid));
   return at(status.phase, status.reason);
+}
+
+/** Null also where they can't be read at this moment. */
+async function readFigures(pid: number): Promise<ProcessFigures | null> {
+  return (await readProcessFigures(pid).catch(() => undefined)) ?? null;
 }
 
 function stoppedBySignal(who: string, pid: number | undefined): string {
@@ -130,9 +142,18 @@ function seconds(ms: number | null): number | null {
   return ms === null ? null : ms / 1000;
 }
 
-/** What the files of a folder take on the disk, holes left out; 0 where there is none. POSIX counts blocks of 512 bytes. */
+/**
+ * What the files of a folder take on the disk, holes left out; 0 where there is none. What a machine only holds of its image is not its
+ * own, as long as others have it too. POSIX counts blocks of 512 bytes.
+ */
 export async function bytesIn(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => []);
-  const found = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
-  return found.reduce((sum, each) => sum + (each?.isFile() ? each.blocks * 512 : 0), 0);
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const file = await stat(join(folder, name)).catch(() => null);
+      const isOthers = file !== null && file.nlink > 1 && isHeldName(name);
+      return file?.isFile() && !isOthers ? file.blocks * 512 : 0;
+    }),
+  );
+  return found.reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -47,7 +47,15 @@ function watchIdleness(machine: Machine, booted: Booted, idleTimeoutMs: number):
     if (nowMs - usedMs >= idleTimeoutMs)
       end(machine, booted, `nobody has used it for ${idleTimeoutMs / 1000} s, as long as it may stand idle`);
   };
-  const timer = setInterval(() => void look().catch(() => {}), pauseMs);
+  let isLooking = false;
+  // One after the other: a QEMU that does not answer is not asked again and again.
+  const lookOnce = async () => {
+    if (isLooking) return;
+    isLooking = true;
+    await look().catch(() => {});
+    isLooking = false;
+  };
+  const timer = setInterval(() => void lookOnce(), pauseMs);
   timer.unref();
   return () => clearInterval(timer);
 }

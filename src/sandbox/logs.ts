@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { open, readFile, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isBetweenUs } from "../qemu/console-words.ts";
 import type { LogPaths } from "../state/paths.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
@@ -32,7 +33,7 @@ export async function* readLogs(
   if (!paths) return;
   const { file, older } = await openLog(paths);
   try {
-    const lines = new LineReader();
+    const lines = new LineReader((line) => source === "qemu" || !isBetweenUs(line));
     const newer = file ? await readWhole(file) : Buffer.alloc(0);
     const all = [...lines.take(older), ...lines.take(newer)];
     if (!follow) all.push(...lines.end());

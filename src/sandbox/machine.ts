@@ -2,6 +2,7 @@ import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
+import type { HeldFiles } from "../state/held-files.ts";
 import type { BootReport } from "../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
@@ -34,12 +35,16 @@ export interface Machine {
   wasBooted: boolean;
   /** What its first start goes on with, instead of booting or cloning a template; null: nothing. */
   origin: SavedMachine | null;
+  /** What it boots from at each start, as soon as that is known. */
+  held: HeldFiles | null;
   /** 32 hexadecimal digits, the same at every start. */
   readonly machineId: string;
   /** Made at the first cold start and kept, so that the pinned key stays right. A clone shows the key of its template instead. */
   hostKey: HostKey | null;
   /** The QEMU process and what belongs to this one boot of it. */
   booted: Booted | null;
+  /** A boot that was to end, and whose QEMU has not been seen to: it may still write to the disk. */
+  unended: Booted | null;
   /** The start that is under way: a second call waits for the same one. */
   starting: Promise<void> | null;
   abortStart: ((reason: Error) => void) | null;

@@ -52,8 +52,9 @@ export async function makeTemplate(plan: TemplatePlan, context: BootContext): Pr
 
 async function makeOnce(plan: TemplatePlan, context: BootContext): Promise<Template> {
   const { state, key, inputs, setup } = plan;
-  const { image } = setup.files;
-  if (!image) throw new Error("only a machine of an image can be a template");
+  if (!setup.files.image) throw new Error("only a machine of an image can be a template");
+  const { name, digest } = setup.files.image;
+  const image = { name, digest };
   const draft = await openTemplateDraft(state, key);
   try {
     const hostKey = generateHostKey();
@@ -64,7 +65,7 @@ async function makeOnce(plan: TemplatePlan, context: BootContext): Promise<Templ
     const shell = await useAndSave(making, await rehearse(making), (...at) => useAsClone(...at, left));
     return await publishTemplate(state, draft, { key, image, inputs, hostKey: hostKey.publicLine, shell });
   } catch (error) {
-    await rm(draft.folder, { recursive: true, force: true });
+    await rm(draft.folder, { recursive: true, force: true }).catch(() => {}); // it is the next maker's
     throw error;
   }
 }
@@ -84,8 +85,7 @@ async function describeTemplate(
 ): Promise<MachineDescription> {
   const { files, key } = setup;
   const initramfs = await seededInitramfs(files, draft.initramfs, {
-    hostname: HOSTNAME,
-    machineId: newMachineId(),
+    ...{ hostname: HOSTNAME, machineId: newMachineId(), network: spec.network },
     authorizedKey: key.publicLine,
     hostKey: hostKey.dropbear,
   });
@@ -149,11 +149,11 @@ async function useAsClone(
   left: LeftShell | null,
 ): Promise<LeftShell | null> {
   const { plan, signal } = making;
-  const { id: vmId } = plan.spec;
+  const { spec: vm } = plan;
   const early = left && { left, isFresh: true, ports: qemu.serial, hostname: HOSTNAME };
   return withRunner(making, qemu, early, async (runner) => {
     const run = (command: string | string[], shell: "raw" | "login") =>
-      new Run(async () => ({ runner, vmId }), command, { shell, signal });
+      new Run(async () => ({ runner, vm }), command, { shell, signal });
     await run("true", "login");
     await run("true", "raw");
     await run(["true"], "raw");
@@ -171,7 +171,7 @@ async function withRunner<T>(
   body: (runner: CommandRunner) => Promise<T>,
 ): Promise<T> {
   const { spec, setup } = plan;
-  const to = { vmId: spec.id, user: spec.sshUser, hostKey, isPaused: () => false, early };
+  const to = { vm: spec, user: spec.sshUser, hostKey, isPaused: () => false, early };
   const runner = runnerFor(qemu, setup, to);
   try {
     return await body(runner);

@@ -2,6 +2,7 @@ import { decodeHostKey } from "../ssh/keys.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
+import { guardLogger } from "./callbacks.ts";
 import { traceStatus } from "./diagnostics.ts";
 import type { Machine } from "./machine.ts";
 import { newMachineId } from "./machine-id.ts";
@@ -16,17 +17,22 @@ export function newMachine(
   options: Pick<SmolVMOptions, "onProgress" | "signal" | "logger">,
   origin: SavedMachine | null,
 ): Machine {
-  const { onProgress, signal, logger = {} } = options;
+  const { onProgress, signal, logger } = options;
   return recorded({
     spec,
     state: statePaths(),
     status: new StatusCell(spec.name),
-    surroundings: { logger, ...(onProgress && { onProgress }), ...(signal && { signal }) },
+    surroundings: {
+      logger: guardLogger(logger),
+      ...(onProgress && { onProgress }),
+      ...(signal && { signal }),
+    },
     createdAt: new Date().toISOString(),
     machineId: newMachineId(),
     hostKey: null,
     wasBooted: false,
     folder: null,
+    held: null,
     origin,
   });
 }
@@ -38,7 +44,7 @@ export function recordedMachine(
   record: MachineRecord,
   logger: Logger,
 ): Machine {
-  const { spec, createdAt, machineId, hostKey, wasBooted } = record;
+  const { spec, createdAt, machineId, hostKey, wasBooted, held } = record;
   const status = new StatusCell(spec.name);
   const { phase, reason, since } = record.status;
   // Whoever held it while it ran is gone.
@@ -46,7 +52,7 @@ export function recordedMachine(
   if (isAtRest) status.follow(phase, reason, since);
   else if (wasBooted) status.follow("error", "the process that held it ended", since);
   return recorded({
-    ...{ spec, state, status, createdAt, machineId, wasBooted, folder },
+    ...{ spec, state, status, createdAt, machineId, wasBooted, folder, held },
     surroundings: { logger },
     hostKey: hostKey === null ? null : decodeHostKey(hostKey),
     origin: null,
@@ -55,7 +61,7 @@ export function recordedMachine(
 
 type Known = Omit<
   Machine,
-  "records" | "owner" | "booted" | "starting" | "abortStart" | "stopping" | "copying" | "removing"
+  "records" | "owner" | "booted" | "unended" | "starting" | "abortStart" | "stopping" | "copying" | "removing"
 >;
 
 function recorded(known: Known): Machine {
@@ -64,6 +70,7 @@ function recorded(known: Known): Machine {
     records: new RecordKeeper(),
     owner: null,
     booted: null,
+    unended: null,
     starting: null,
     abortStart: null,
     stopping: null,

@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { OperationAbortedError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
+import { DamageError } from "../state/damage.ts";
 import { type StatePaths, templatePaths } from "../state/paths.ts";
 import {
   discardTemplate,
@@ -9,6 +10,7 @@ import {
   type Template,
   touchTemplate,
 } from "../state/templates.ts";
+import { blameFor } from "./blame.ts";
 import { makeTemplate, type TemplatePlan } from "./make-template.ts";
 import type { BootContext, Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -25,6 +27,11 @@ const PATIENCE_MS = 40_000;
 const PAUSE_MS = 5 * 60_000;
 const failedAtMs = new Map<string, number>();
 
+/** Why a machine is booted instead. */
+interface NoTemplate {
+  readonly whyCold: string;
+}
+
 /** The template for machines like this one, made where there is none. Where none can be had it says why, and nothing is thrown but an abort. */
 export async function obtainTemplate(
   spec: MachineSpec,
@@ -32,24 +39,37 @@ export async function obtainTemplate(
   setup: Setup,
   context: BootContext,
   warn: (message: string) => void,
-): Promise<Template | { readonly whyCold: string }> {
+): Promise<Template | NoTemplate> {
   const inputs = templateInputs(spec, setup);
   const plan: TemplatePlan = { spec, state, setup, key: templateKey(inputs), inputs, warn };
-  const found = await findSound(plan);
-  if (found) return found;
-  const obstacle = await findObstacle(plan, context);
-  if (obstacle !== undefined) return { whyCold: `there is no template yet, and ${obstacle}` };
-  return makeInTurn(plan, { ...context, timeoutMs: Math.min(context.timeoutMs / 2, PATIENCE_MS) });
+  const ours = { ...context, timeoutMs: Math.min(context.timeoutMs / 2, PATIENCE_MS) };
+  try {
+    const found = await findSound(plan, ours);
+    if (found) return found;
+    const obstacle = await findObstacle(plan, context);
+    if (obstacle !== undefined) return { whyCold: `there is no template yet, and ${obstacle}` };
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    const why = `the templates can't be used: ${(error as Error).message}`;
+    warn(`"${spec.name}" is booted instead: ${why}`);
+    return { whyCold: why };
+  }
+  return makeInTurn(plan, ours);
 }
 
-/** One that is damaged is named and removed. */
-async function findSound({ state, key, warn }: TemplatePlan): Promise<Template | undefined> {
+/** One that is proved to be damaged is named and removed. Of one that can't be read at the moment nothing is known: that is thrown. */
+async function findSound(
+  { state, key, warn }: TemplatePlan,
+  { signal, timeoutMs }: BootContext,
+): Promise<Template | undefined> {
   try {
-    const found = await findTemplate(state, key);
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const found = await findTemplate(state, key, inTime);
     if (found) void touchTemplate(found).catch(() => {});
     return found;
   } catch (error) {
-    warn(`The template ${key.slice(0, 16)} is damaged and is made anew: ${(error as Error).message}.`);
+    if (!(error instanceof DamageError)) throw error;
+    warn(`The template ${key.slice(0, 16)} is damaged and is made anew: ${error.message}.`);
     await discardTemplate(state, key);
     return undefined;
   }
@@ -69,17 +89,14 @@ async function findObstacle(
 }
 
 /** Only one process makes a template at a time; others wait, but not for ever, and take what it made. */
-async function makeInTurn(
-  plan: TemplatePlan,
-  context: BootContext,
-): Promise<Template | { readonly whyCold: string }> {
+async function makeInTurn(plan: TemplatePlan, context: BootContext): Promise<Template | NoTemplate> {
   const { state, key, warn } = plan;
   const operation = "Waiting for another process to make the template";
   const patience = AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]);
   let release = async () => {};
   try {
     release = await acquireLock(templatePaths(state, key).lock, { operation, signal: patience });
-    const found = await findSound(plan);
+    const found = await findSound(plan, context);
     if (found) return found;
     context.onProgress?.({
       phase: "wait",
@@ -92,7 +109,8 @@ async function makeInTurn(
     if (context.signal.aborted) throw error;
     if (patience.aborted && error instanceof OperationAbortedError)
       return { whyCold: "another process was still making the template" };
-    failedAtMs.set(key, performance.now());
+    // Who had little time, or a host that was short of something, says nothing of the next one.
+    if (blameFor(error, context) !== "host") failedAtMs.set(key, performance.now());
     warn(`No template could be made: ${(error as Error).message}`);
     return { whyCold: `making the template failed: ${(error as Error).message}` };
   } finally {

@@ -15,11 +15,11 @@ export interface SmolVMOptions {
   name?: string;
   /** "debian" (default) or "tiny" (busybox and an SSH server only, no disk). */
   image?: string;
-  /** Memory in MiB: 512 by default, 64 to 65536. */
+  /** Memory in MiB: 512 by default, 128 ("tiny": 96, your own kernel: 64) to 65536. */
   memSizeMib?: number;
   /** Virtual CPUs: 1 by default, 1 to 32. */
   vcpuCount?: number;
-  /** Disk size in MiB: 4096 by default, sparse; the guest's file system is grown to it. */
+  /** Disk size in MiB: 4096 by default, at most 1 TiB, sparse; the guest's file system is grown to it. */
   diskSizeMib?: number;
   /** Environment variables of login shells, as `setEnvVars` right after boot. */
   env?: Record<string, string>;

@@ -1,5 +1,7 @@
 import { ValidationError } from "../errors.ts";
 import type { OutputStream } from "../ssh/channel.ts";
+import { PieceQueue } from "../util/piece-queue.ts";
+import { newDecoder, OutputListeners } from "./output-listeners.ts";
 import type { OutputChunk } from "./run.ts";
 import type { OutputListener } from "./run-options.ts";
 
@@ -7,41 +9,41 @@ import type { OutputListener } from "./run-options.ts";
 const FULL_BYTES = 256 * 1024;
 /** How much is kept for an iteration that may still begin. */
 const UNCLAIMED_BYTES = 1024 * 1024;
+const STREAMS: readonly OutputStream[] = ["stdout", "stderr"];
 
 /**
- * The way of a command's output to whoever reads it. Until somebody iterates or awaits, it is kept for an iteration;
- * an iteration holds the guest's writer back; where the result is awaited only, output flows freely.
+ * The way of a command's output to its readers. Until somebody iterates or awaits, it is kept for an iteration;
+ * an iteration holds the guest's writer back, and so do promises of listeners; where the result is awaited only, output flows freely.
  */
 export class OutputQueue {
   readonly #resume: () => void;
+  readonly #listeners: OutputListeners;
   #mode: "unclaimed" | "iterated" | "flowing" = "unclaimed";
   #lostForIteration = false;
-  #chunks: OutputChunk[] = [];
-  #bytes = 0;
+  readonly #pieces = new PieceQueue();
   #isPaused = false;
   #isEnded = false;
   #wake: () => void = () => {};
-  #listeners: { readonly stdout: OutputListener | null; readonly stderr: OutputListener | null } = {
-    stdout: null,
-    stderr: null,
-  };
-  readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+  readonly #read = { stdout: newDecoder(), stderr: newDecoder() };
 
-  /** `resume` is called when a writer that was held back may go on. */
-  constructor(resume: () => void) {
+  /** `resume` is called when a writer that was held back may go on, `fail` with what a listener's promise rejects with. */
+  constructor(resume: () => void, fail: (error: unknown) => void = () => {}) {
     this.#resume = resume;
+    this.#listeners = new OutputListeners(() => this.#resumeIfRoom(), fail);
   }
 
   listen(onStdout: OutputListener | null, onStderr: OutputListener | null): void {
-    this.#listeners = { stdout: onStdout, stderr: onStderr };
+    this.#listeners.set(onStdout, onStderr);
   }
 
   /** False: no more until `resume` is called. Throws what a listener throws. */
   take(stream: OutputStream, bytes: Buffer): boolean {
+    if (this.#isEnded) return true;
     this.#lostForIteration ||= this.#mode === "flowing";
-    if (this.#mode === "flowing" && !this.#listeners[stream]) return true;
-    const text = this.#decoders[stream].decode(bytes, { stream: true });
-    return this.#add({ stream, text, bytes: new Uint8Array(bytes) });
+    this.#listeners.hear(stream, bytes);
+    if (this.#mode !== "flowing") this.#keep(stream, bytes);
+    this.#isPaused ||= this.#listeners.isFull || this.#isReaderBehind; // until it is resumed
+    return !this.#isPaused;
   }
 
   /** Begins an iteration: there can be one, and not after output was let go. */
@@ -68,46 +70,63 @@ export class OutputQueue {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#wake();
-    for (const stream of ["stdout", "stderr"] as const) {
-      const text = this.#decoders[stream].decode();
-      if (text !== "") this.#add({ stream, text, bytes: new Uint8Array() });
-    }
+    this.#listeners.end();
+  }
+
+  /** The run is over: listeners hear no more, also of what has come. */
+  close(): void {
+    this.#listeners.close();
+    this.end();
+  }
+
+  /** No more will come, and the listeners are done with all that came. Rejects with the first failure of one. */
+  async settled(): Promise<void> {
+    this.end();
+    await this.#listeners.settled();
   }
 
   /** The next piece; null at the end. */
   async next(): Promise<OutputChunk | null> {
-    while (this.#chunks.length === 0 && !this.#isEnded) {
+    while (this.#pieces.isEmpty && !this.#isEnded) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    const chunk = this.#chunks.shift() ?? null;
-    this.#bytes -= chunk?.bytes.length ?? 0;
+    const piece = this.#pieces.shift();
     this.#resumeIfRoom();
-    return chunk;
+    if (piece === null) return this.#halfCharacter();
+    const stream = STREAMS[piece.kind] ?? "stdout";
+    return { stream, text: this.#read[stream].decode(piece.bytes, { stream: true }), bytes: piece.bytes };
   }
 
-  #add(chunk: OutputChunk): boolean {
-    this.#listeners[chunk.stream]?.(chunk.text, chunk.bytes);
-    if (this.#mode === "flowing") return true;
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.bytes.length;
+  #halfCharacter(): OutputChunk | null {
+    for (const stream of STREAMS) {
+      const text = this.#read[stream].decode();
+      if (text !== "") return { stream, text, bytes: new Uint8Array() };
+    }
+    return null;
+  }
+
+  #keep(stream: OutputStream, bytes: Buffer): void {
+    this.#pieces.push(STREAMS.indexOf(stream), bytes);
     this.#wake();
-    if (this.#mode === "unclaimed" && this.#bytes > UNCLAIMED_BYTES) this.#drop();
-    this.#isPaused = this.#mode === "iterated" && this.#bytes >= FULL_BYTES;
-    return !this.#isPaused;
+    if (this.#mode === "unclaimed" && this.#pieces.bytes > UNCLAIMED_BYTES) this.#drop();
+  }
+
+  get #isReaderBehind(): boolean {
+    return this.#mode === "iterated" && this.#pieces.bytes >= FULL_BYTES;
   }
 
   #drop(): void {
     this.#mode = "flowing";
-    this.#lostForIteration ||= this.#bytes > 0;
-    this.#chunks = [];
-    this.#bytes = 0;
+    this.#lostForIteration ||= !this.#pieces.isEmpty;
+    this.#pieces.clear();
     this.#resumeIfRoom();
   }
 
   #resumeIfRoom(): void {
-    if (!this.#isPaused || this.#bytes > FULL_BYTES / 2) return;
+    const isReaderBehind = this.#mode === "iterated" && this.#pieces.bytes > FULL_BYTES / 2;
+    if (!this.#isPaused || isReaderBehind || !this.#listeners.hasRoom) return;
     this.#isPaused = false;
     this.#resume();
   }

@@ -1,8 +1,11 @@
 import { availableParallelism, freemem } from "node:os";
+import { inspect } from "node:util";
 import { VMStateError } from "../errors.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
+import { guardLogger } from "./callbacks.ts";
 import type { SmolVMOptions } from "./options.ts";
 import { parseSignal } from "./run-options.ts";
+import { showAs } from "./shown.ts";
 import { parseSpec } from "./spec.ts";
 import { Stock } from "./stock.ts";
 import { isResponsive, SmolVM } from "./vm.ts";
@@ -29,12 +32,15 @@ const HEALTH_MS = 1000;
  */
 export class SmolVMPool implements AsyncDisposable {
   readonly #stock: Stock<SmolVM>;
+  readonly #size: number;
+  #isClosed = false;
 
   /** Begins to fill. ValidationError names what is wrong with the options. */
   constructor(options: SmolVMPoolOptions) {
     const { size, ...machineOptions } = parsePool(options);
+    this.#size = size;
     const { memoryMib } = parseSpec(machineOptions);
-    const warn = (message: string) => machineOptions.logger?.warn?.(message);
+    const { warn = () => {} } = guardLogger(machineOptions.logger);
     this.#stock = new Stock<SmolVM>({
       size,
       mostAtOnce: Math.max(1, Math.floor(availableParallelism() / 2)),
@@ -61,9 +67,16 @@ export class SmolVMPool implements AsyncDisposable {
 
   /** Deletes the machines that nobody has acquired, and starts no more. Twice is fine. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#stock.close(
       new VMStateError("The pool is closed.", { remediation: "Make a new SmolVMPool." }),
     );
+  }
+
+  /** What `console.log` shows: nothing of its options, which may hold secrets. */
+  [inspect.custom](): string {
+    const status = this.#isClosed ? "closed" : "open";
+    return showAs("SmolVMPool", { size: this.#size, readyCount: this.readyCount, status });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -72,7 +85,9 @@ export class SmolVMPool implements AsyncDisposable {
 }
 
 function parsePool(options: SmolVMPoolOptions): SmolVMPoolOptions {
-  const { size, ports } = options ?? {};
+  if (typeof options !== "object" || options === null)
+    throw refuse("options", options, "an object with a size");
+  const { size, ports } = options;
   if (typeof size !== "number" || !Number.isInteger(size) || size < 1 || size > MOST_MACHINES)
     throw refuse("size", size, `a whole number from 1 to ${MOST_MACHINES}`);
   for (const key of ["name", "persistent"] as const) {
@@ -80,7 +95,7 @@ function parsePool(options: SmolVMPoolOptions): SmolVMPoolOptions {
     if (given !== undefined && given !== false)
       throw refuse(key, given, "left out: the machines of a pool have names of their own and are used once");
   }
-  if (ports?.some(({ host }) => host !== undefined))
+  if (Array.isArray(ports) && ports.some((port) => Object(port).host !== undefined))
     throw refuse("ports", ports, "without host ports: each machine of a pool takes free ones");
   return options;
 }

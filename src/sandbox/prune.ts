@@ -1,6 +1,7 @@
 import { OperationAbortedError } from "../errors.ts";
 import { statePaths } from "../state/paths.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
+import { throwHostTrouble } from "./host-trouble.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { parseSignal } from "./run-options.ts";
 
@@ -16,9 +17,11 @@ export interface PrunedItem {
   readonly name: string;
   readonly path: string | null;
   readonly sizeBytes: number;
-  /** Why nobody needs it. */
+  /** Why it is not needed; or, where it was left, what keeps that from being told. */
   readonly reason: string;
   readonly removed: boolean;
+  /** True: it is left alone, because it can't be told whether somebody needs it. */
+  readonly left: boolean;
   /** Why it could not be removed; null where it was, or nothing was tried. */
   readonly error: string | null;
 }
@@ -30,7 +33,8 @@ export interface PruneReport {
 
 /**
  * Removes what programs that died left behind: ephemeral machines, processes, half-made files; and templates that nobody has used
- * for long. Nothing that lives and no persistent machine is touched. What can't be removed says why, and the others go all the same.
+ * for long. Nothing that lives and no persistent machine is touched; what may belong to a program in another container or on another host
+ * is left, and named. What can't be removed says why, and the others go all the same.
  */
 export async function prune(options: PruneOptions = {}): Promise<PruneReport> {
   checkOptionKeys(options, ["dryRun", "signal"], "prune()");
@@ -38,10 +42,11 @@ export async function prune(options: PruneOptions = {}): Promise<PruneReport> {
   if (typeof dryRun !== "boolean") throw refuse("dryRun", dryRun, "true or false");
   const signal = parseSignal(options.signal);
   const items: PrunedItem[] = [];
-  for (const { remove, ...known } of await findLeftovers(statePaths())) {
+  for (const { remove, ...known } of await findLeftovers(statePaths()).catch(throwHostTrouble)) {
     if (signal?.aborted) throw new OperationAbortedError("Pruning", undefined, { cause: signal.reason });
-    const error = dryRun ? null : await failureOf(remove());
-    items.push({ ...known, removed: !dryRun && error === null, error });
+    const isTried = !dryRun && remove !== null;
+    const error = isTried ? await failureOf(remove()) : null;
+    items.push({ ...known, removed: isTried && error === null, left: remove === null, error });
   }
   const freedBytes = items.reduce((sum, { removed, sizeBytes }) => sum + (removed ? sizeBytes : 0), 0);
   return { items, freedBytes };

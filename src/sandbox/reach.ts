@@ -24,7 +24,7 @@ export async function commandContext(handle: Handle, verb: string): Promise<Envi
   handle.status.require(verb, "running");
   const { runner } = handle.reach(verb);
   if (!runner) throw handle.status.refusal(verb);
-  return { runner, vmId: handle.spec.id, environmentLock: handle.paths?.environmentLock ?? null };
+  return { runner, vm: handle.spec, environmentLock: handle.paths?.environmentLock ?? null };
 }
 
 /** Resolves once an authenticated connection stands. */
@@ -61,5 +61,6 @@ export function requireSsh(spec: MachineSpec): void {
     spec.id,
     'its boot arguments have no "init=/init", so it starts no SSH server.',
     "Create the machine with bootArgs: SSH_BOOT_ARGS (exported by smolvm), or leave kernelPath, rootfsPath and bootArgs out.",
+    { vmName: spec.name },
   );
 }

@@ -61,8 +61,9 @@ export class RecordKeeper {
 
 /** How the machine stands at this moment. */
 export async function recordOf(machine: Machine): Promise<MachineRecord> {
-  const { spec, createdAt, machineId, hostKey, wasBooted, status, owner, booted } = machine;
+  const { spec, createdAt, machineId, hostKey, wasBooted, held, status, owner } = machine;
   const { phase, reason, since } = status;
+  const booted = machine.booted ?? machine.unended;
   return {
     formatVersion: RECORD_FORMAT,
     createdAt,
@@ -70,6 +71,7 @@ export async function recordOf(machine: Machine): Promise<MachineRecord> {
     machineId,
     hostKey: hostKey?.dropbear.toString("base64") ?? null,
     wasBooted,
+    held,
     status: { phase: phase === "deleted" ? "stopped" : phase, reason, since },
     owner,
     boot: booted && (await describeBoot(booted)),

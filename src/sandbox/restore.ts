@@ -1,25 +1,29 @@
-import { type FileHandle, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
+import { isThere, readFromStart, unlessMissing } from "../host/whole-file.ts";
 import { findQemu } from "../qemu/binary.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import type { TrialGuest } from "../qemu/trial.ts";
 import type { WaitOptions } from "../qemu/wait.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { scriptsDigest } from "../ssh/guest-scripts.ts";
-import { ensureClientKey, parseHostKey, readClientKey } from "../ssh/keys.ts";
-import { findBase, identityOfFile, shareDisk } from "../state/disk-layers.ts";
-import { diskLayer, type MachinePaths, type StatePaths } from "../state/paths.ts";
+import { obtainClientKey, parseHostKey } from "../ssh/keys.ts";
+import { findBase, shareDisk } from "../state/disk-layers.ts";
+import { GUEST_FORMAT, isAsItWas } from "../state/held-files.ts";
+import { diskLayer, heldInitramfs, heldKernel, type MachinePaths, type StatePaths } from "../state/paths.ts";
 import {
   openSavedState,
   requireSavedMemory,
   requireSavedState,
   type SavedMachine,
 } from "../state/snapshots.ts";
-import { acceleratorFor } from "./accelerator.ts";
+import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
 import type { BaseDisk } from "./boot-files.ts";
+import { holdSaved } from "./hold.ts";
 import type { Machine, Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
@@ -42,24 +46,22 @@ const PRECONNECT_MS = 10_000;
 export async function setUpRestore(
   spec: MachineSpec,
   state: StatePaths,
-  { facts }: SavedMachine,
+  origin: SavedMachine,
   { signal }: BootContext,
 ): Promise<Setup> {
+  const { facts } = origin;
   const [key, qemu, choice] = await Promise.all([
-    spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
+    obtainClientKey(state, spec.sshKeyPath),
     findQemu(hostArch(), state),
-    acceleratorFor(
-      { ...spec, accelerator: facts.accelerator },
-      state,
-      imagesFoundOnce(state, { signal }),
-      signal,
-    ),
+    acceleratorFor(facts.accelerator, state, () => trialGuestFor(origin, state, signal), signal),
   ]);
   const disk = facts.base && { ...facts.base, path: facts.base.elsewhere?.path ?? "" };
   const startsSsh = facts.hostKey !== null;
-  const files = { image: facts.image, kernel: "", initramfs: null, bootArgs: "", disk, startsSsh };
+  const image = facts.image && { ...facts.image, kernelVersion: null };
+  const files = { image, kernel: "", initramfs: null, bootArgs: "", disk, startsSsh };
   const setup: Setup = { files, key, choice, qemu };
   const now = qemu.features.version;
+  const keyPath = spec.sshKeyPath ?? state.clientKey;
   if (now !== facts.qemuVersion)
     throw unusable(
       facts.sourceName,
@@ -70,7 +72,13 @@ export async function setUpRestore(
     throw unusable(
       facts.sourceName,
       "it lets in the holder of another SSH key",
-      "Put that key back, or name it: sshKeyPath",
+      `Put that key back: ${keyPath}`,
+    );
+  if (startsSsh && facts.guestFormat !== GUEST_FORMAT)
+    throw unusable(
+      facts.sourceName,
+      "its guest was started by a version of smolvm that talks to guests in another way",
+      "Use the version of smolvm that saved it",
     );
   if (deviceModel(spec, setup) !== facts.model)
     throw unusable(
@@ -79,13 +87,28 @@ export async function setUpRestore(
       "Use the version of smolvm and the host that saved it",
     );
   const base = facts.base?.elsewhere;
-  if (base && (await identityOfFile(base.path).catch(() => "gone")) !== base.identity)
+  if (base && !(await isAsItWas(base).catch(unlessMissing)))
     throw unusable(
       facts.sourceName,
       `${base.path}, on which its disk lies, was changed or is gone`,
       "Put it back",
     );
   return setup;
+}
+
+/** The snapshot's own kernel, so that no image is built only to try an accelerator with. */
+async function trialGuestFor(
+  { facts, paths }: SavedMachine,
+  state: StatePaths,
+  signal: AbortSignal,
+): Promise<TrialGuest> {
+  const [kernel, initramfs] = [heldKernel(paths.folder), heldInitramfs(paths.folder)];
+  if (facts.image && (await isThere(kernel)) && (await isThere(initramfs))) {
+    const image = { ...facts.image, kernelVersion: null };
+    const guest = trialGuestOf({ image, kernel, initramfs });
+    if (guest) return guest;
+  }
+  return trialGuestOfImage(await imagesFoundOnce(state, { signal })(facts.image?.name ?? "tiny"));
 }
 
 /** Goes on with a saved machine as another one. What is left where it fails, but for QEMU, is the caller's to remove. */
@@ -101,6 +124,7 @@ export async function startRestored(
   void preloadSsh();
   const folder = await claimFolder(machine);
   const frozen = setup.files.disk ? await shareDisk(origin.paths.folder, folder.folder) : [];
+  await holdSaved(machine, origin, folder.folder);
   const start = () => {
     const timeoutMs = Math.max(1, deadlineMs - performance.now());
     return restoreOnce(machine, setup, { origin, folder, frozen }, { ...context, timeoutMs }, clock);
@@ -131,7 +155,7 @@ async function restoreOnce(
   const saved = await openSavedState(origin);
   let qemu: QemuMachine | undefined;
   try {
-    requireSavedState(origin, await readWhole(saved));
+    requireSavedState(origin, await readFromStart(saved, (await saved.stat()).size + 1));
     const disks = await addLayer(frozen, setup.files.disk, folder, spec);
     clock.mark("disk");
     const memoryFile = { path: origin.paths.memory, shared: false };
@@ -142,12 +166,12 @@ async function restoreOnce(
       onSpawned: () => clock.mark("spawn"),
       ...left(),
     });
-    await requireSavedMemory(origin);
+    await requireSavedMemory(origin, context.signal);
     clock.mark("restore");
     return await goOn(machine, setup, origin, qemu, left(), clock);
   } catch (error) {
     await qemu?.kill();
-    await requireSavedMemory(origin); // QEMU knows less of what is wrong with the file
+    await requireSavedMemory(origin, context.signal); // QEMU knows less of what is wrong with the file
     throw error;
   } finally {
     await saved.close();
@@ -205,16 +229,10 @@ async function addLayer(
   if (base === null) return [];
   const top = diskLayer(folder, frozen.length);
   await rm(top, { force: true });
-  await createOverlay({ base: frozen.at(-1) ?? "", baseFormat: "qcow2", path: top, sizeMib });
+  const below = frozen.at(-1) ?? "";
+  await createOverlay({ base: below, baseFormat: "qcow2", path: top, sizeMib, durable: persistent });
   const lowest = { ...base, path: (await findBase(folder)) ?? base.path };
   return [overlayOn(lowest, [...frozen, top], persistent)];
-}
-
-/** By place: QEMU reads the same open file from where it stands. */
-async function readWhole(file: FileHandle): Promise<Buffer> {
-  const content = Buffer.alloc((await file.stat()).size + 1);
-  const { bytesRead } = await file.read(content, 0, content.length, 0);
-  return content.subarray(0, bytesRead);
 }
 
 function unusable(source: string, why: string, remediation: string): SmolVMError {

@@ -1,9 +1,12 @@
 import type { Readable } from "node:stream";
 import type { Terminal } from "../ssh/channel.ts";
-import { StdinPipe } from "../ssh/command-stdin.ts";
 import type { CommandSpec, StdinSource } from "../ssh/spec.ts";
+import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
+import { StdinStream } from "../ssh/stdin-stream.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
+import { checkArguments, checkScript } from "../util/exec-limits.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 
 export interface RunOptions {
@@ -27,13 +30,16 @@ export interface RunOptions {
   check?: boolean;
   /** Aborting it kills all that the command started. */
   signal?: AbortSignal;
-  /** Called as output comes; what it throws ends the command and is what run() rejects with. */
+  /**
+   * Called as output comes. What it throws, or rejects with, ends the command and is what run() rejects with; promises that it returns are
+   * waited for.
+   */
   onStdout?: OutputListener;
   onStderr?: OutputListener;
 }
 
 /** Text is decoded as UTF-8 across chunks; bytes are what came. */
-export type OutputListener = (text: string, bytes: Uint8Array) => void;
+export type OutputListener = (text: string, bytes: Uint8Array) => unknown;
 
 /** What a Run needs besides the command itself. */
 export interface RunPlan {
@@ -62,34 +68,38 @@ const DEFAULT_TIMEOUT_SECONDS = 30;
 const DEFAULT_OUTPUT_BYTES = 16 * 1024 * 1024;
 const MOST_OUTPUT_BYTES = 1024 * 1024 * 1024;
 
-/** ValidationError for anything that can't be meant. */
+/** ValidationError for anything that can't be meant: a stdin is then as it was, but that its failure ends nobody's program. */
 export function parseRun(command: unknown, options: RunOptions = {}): RunPlan {
+  const { stdin } = Object(options);
+  if (isAsyncIterable(stdin) && isReadable(stdin)) holdErrors(stdin);
   checkOptionKeys(options, KEYS, "run()");
-  return {
-    spec: {
-      command: parseCommand(command),
-      shell: parseShell(options.shell),
-      timeoutMs: parseTimeout(options.timeout),
-      env: parseRunEnv(options.env),
-      cwd: parseFolder(options.cwd),
-      user: parseUser(options.user),
-      stdin: parseStdin(options.stdin),
-      terminal: parseTerminal(options.pty),
-      maxOutputBytes: parseOutputBytes(options.maxOutputBytes),
-      signal: parseSignal(options.signal),
-    },
+  const env = options.env === undefined ? {} : checkEnvVars(options.env, "env");
+  const others = {
+    command: parseCommand(command, env),
+    shell: parseShell(options.shell),
+    timeoutMs: parseTimeout(options.timeout),
+    env,
+    cwd: parseFolder(options.cwd),
+    user: parseUser(options.user),
+    terminal: parseTerminal(options.pty),
+    maxOutputBytes: parseOutputBytes(options.maxOutputBytes),
+    signal: parseSignal(options.signal),
+  };
+  const plan = {
     check: parseCheck(options.check),
     onStdout: parseListener("onStdout", options.onStdout),
     onStderr: parseListener("onStderr", options.onStderr),
   };
+  return { spec: { ...others, stdin: parseStdin(stdin) }, ...plan }; // the last, for it listens to the stream
 }
 
-function parseCommand(command: unknown): string | readonly string[] {
+function parseCommand(command: unknown, env: Readonly<Record<string, string>>): string | readonly string[] {
   if (typeof command === "string") {
     if (command.trim() === "")
       throw refuse("command", command, "a script or an array of a program and its arguments");
     if (command.includes("\0"))
       throw refuse("command", command, "free of NUL characters, which no shell can hold");
+    checkScript(command, env);
     return command;
   }
   if (!Array.isArray(command) || command.length === 0 || command[0] === "") {
@@ -100,6 +110,7 @@ function parseCommand(command: unknown): string | readonly string[] {
       throw refuse(`command[${index}]`, word, "a string without NUL characters");
     }
   }
+  checkArguments(command, env);
   return [...command];
 }
 
@@ -110,19 +121,6 @@ function parseShell(shell: unknown = "login"): "login" | "raw" {
 
 function parseTimeout(timeout: unknown = DEFAULT_TIMEOUT_SECONDS): number | null {
   return timeout === null ? null : parseDurationMs(timeout, "timeout");
-}
-
-/** What one string of a process's environment may hold in Linux (MAX_ARG_STRLEN), its name, "=" and NUL included. */
-const MOST_VARIABLE_BYTES = 131_072;
-
-function parseRunEnv(env: unknown = {}): Readonly<Record<string, string>> {
-  const checked = checkEnvVars(env, "env");
-  for (const [name, value] of Object.entries(checked)) {
-    if (Buffer.byteLength(value) + name.length + 2 > MOST_VARIABLE_BYTES) {
-      throw refuse(`env.${name}`, value, "below 128 KiB, which is all that Linux passes on");
-    }
-  }
-  return checked;
 }
 
 function parseFolder(cwd: unknown): string | null {
@@ -140,10 +138,10 @@ function parseUser(user: unknown): string | null {
 
 function parseStdin(stdin: unknown): StdinSource {
   if (stdin === undefined) return { kind: "bytes", bytes: new Uint8Array() };
-  if (stdin === "pipe") return { kind: "pipe", pipe: new StdinPipe() };
+  if (stdin === "pipe") return { kind: "held", source: new StdinPipe() };
   if (typeof stdin === "string") return { kind: "bytes", bytes: Buffer.from(stdin) };
   if (stdin instanceof Uint8Array) return { kind: "bytes", bytes: stdin };
-  if (isAsyncIterable(stdin)) return { kind: "stream", chunks: stdin };
+  if (isAsyncIterable(stdin)) return { kind: "held", source: new StdinStream(stdin) };
   throw refuse("stdin", stdin, '"pipe", a string, bytes, a Readable or an async iterable');
 }
 

@@ -1,19 +1,28 @@
 import type { Writable } from "node:stream";
+import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
 import type { OutputStream, TerminalSize } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
+import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import type { Named } from "../util/names.ts";
 import { refuse } from "../util/options.ts";
+import { shortCommand } from "../util/short-command.ts";
+import { tameWords } from "../util/tame.ts";
 import { traceCommand } from "./diagnostics.ts";
 import { OutputQueue } from "./output-queue.ts";
 import { parseCells, parseRun, type RunOptions, type RunPlan } from "./run-options.ts";
+import { type Facts, showAs, watchEnding } from "./shown.ts";
 
 /** What a command needs of its machine. */
 export interface CommandContext {
   readonly runner: CommandRunner;
-  readonly vmId: string;
+  readonly vm: Named;
 }
+
+/** The same error, which may say more. */
+type Explain = (error: unknown) => Promise<unknown>;
 
 /** A piece of output as it came. Text is decoded as UTF-8 across the pieces of its stream. */
 export interface OutputChunk {
@@ -29,31 +38,46 @@ export interface OutputChunk {
  */
 export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
   readonly [Symbol.toStringTag] = "Run";
-  readonly #output = new OutputQueue(() => this.#command?.resume());
+  readonly #output = new OutputQueue(
+    () => this.#command?.resume(),
+    (error) => this.#command?.stop({ kind: "failed", error }),
+  );
   readonly #command: Command | null;
   readonly #result: Promise<CommandResult>;
   readonly #stdin: Writable | null;
+  readonly #facts: () => Facts;
+  readonly #explain: Explain;
 
   /** Bad arguments are what the run rejects with; nothing is sent then. */
   constructor(
     getContext: () => Promise<CommandContext>,
     command: string | readonly string[],
     options?: RunOptions,
+    explain: Explain = async (error) => error,
   ) {
+    this.#explain = explain;
     const plan = tryParse(command, options);
-    if (plan instanceof Error) {
+    if (plan instanceof ValidationError) {
       this.#command = null;
       this.#stdin = null;
+      this.#facts = () => ({ status: "failed", error: plan.code });
       this.#result = Promise.reject(plan);
       this.#output.end();
       return;
     }
     const { stdin } = plan.spec;
-    this.#stdin = stdin.kind === "pipe" ? stdin.pipe : null;
+    this.#stdin = stdin.kind === "held" && stdin.source instanceof StdinPipe ? stdin.source : null;
     const context = getContext();
     const around = context.then(({ runner }) => runner.surroundings());
     this.#output.listen(plan.onStdout, plan.onStderr);
-    this.#command = new Command(plan.spec, (stream, bytes) => this.#output.take(stream, bytes), around);
+    this.#command = new Command(
+      plan.spec,
+      (stream, bytes) => this.#output.take(stream, bytes),
+      around,
+      () => this.#output.settled(),
+    );
+    const facts = watchEnding(this.#command.result);
+    this.#facts = () => ({ command: shortCommand(plan.spec.command), ...facts() });
     this.#result = this.#settle(this.#command, plan.check);
     traceCommand(plan.spec, context, this.#command.result);
   }
@@ -100,14 +124,21 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
     return this.#iterate();
   }
 
+  /** What `console.log` shows: nothing of its options, which may hold secrets. */
+  [inspect.custom](): string {
+    return showAs("Run", this.#facts());
+  }
+
   async #settle(command: Command, check: boolean): Promise<CommandResult> {
     try {
       const result = await command.result;
-      this.#output.end();
-      if (check && !result.ok) throw new CommandFailedError(result);
+      if (check && !result.ok)
+        throw new CommandFailedError(result, { lastWords: lastLineOf(result.stderrBytes) });
       return result;
+    } catch (error) {
+      throw await this.#explain(error);
     } finally {
-      this.#output.end();
+      this.#output.close();
     }
   }
 
@@ -127,7 +158,15 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
   }
 }
 
-function tryParse(command: unknown, options: RunOptions | undefined): RunPlan | Error {
+const LAST_BYTES = 4096;
+
+/** The last line that is not empty. */
+function lastLineOf(stderr: Uint8Array): string {
+  const end = Buffer.from(stderr.subarray(-LAST_BYTES)).toString("utf8");
+  return tameWords(end.trim().split("\n").at(-1) ?? "");
+}
+
+function tryParse(command: unknown, options: RunOptions | undefined): RunPlan | ValidationError {
   try {
     return parseRun(command, options);
   } catch (error) {

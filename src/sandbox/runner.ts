@@ -3,6 +3,7 @@ import type { QemuMachine } from "../qemu/machine.ts";
 import { formatKnownHosts, formatSshConfig } from "../ssh/commands.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/runner.ts";
+import type { Named } from "../util/names.ts";
 import type { Machine } from "./machine.ts";
 import type { Setup } from "./setup.ts";
 
@@ -22,8 +23,17 @@ export async function writeSshFiles(
   const address = { port, user: spec.sshUser, keyPath: key.path, knownHosts };
   await Promise.all([
     writeFile(knownHosts, formatKnownHosts(port, hostKey.publicLine), { mode: 0o600 }),
-    writeFile(sshConfig, formatSshConfig(spec.name, address), { mode: 0o600 }),
+    writeFile(sshConfig, sshConfigOrWhyNot(spec.name, address), { mode: 0o600 }),
   ]);
+}
+
+/** A path that OpenSSH can't be told keeps no machine from starting. */
+function sshConfigOrWhyNot(...[name, address]: Parameters<typeof formatSshConfig>): string {
+  try {
+    return formatSshConfig(name, address);
+  } catch (error) {
+    return `# ${(error as Error).message}\n`;
+  }
 }
 
 /** What reaches a machine that is up: it connects with the first command. */
@@ -35,7 +45,7 @@ export function openRunner(
   early: EarlyAccess | null = null,
 ): CommandRunner {
   return runnerFor(qemu, setup, {
-    vmId: spec.id,
+    vm: spec,
     user: spec.sshUser,
     hostKey,
     isPaused: () => status.phase === "paused",
@@ -46,10 +56,10 @@ export function openRunner(
 export function runnerFor(
   qemu: QemuMachine,
   { key, choice }: Setup,
-  to: { vmId: string; user: string; hostKey: ServerKey; isPaused: () => boolean; early: EarlyAccess | null },
+  to: { vm: Named; user: string; hostKey: ServerKey; isPaused: () => boolean; early: EarlyAccess | null },
 ): CommandRunner {
   return createCommandRunner({
-    vmId: to.vmId,
+    vm: to.vm,
     died: qemu.exited.then(({ reason }) => reason.replace(/\.$/, "")),
     isPaused: to.isPaused,
     early: to.early,

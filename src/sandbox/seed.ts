@@ -1,4 +1,5 @@
 import { appendFile, constants, copyFile } from "node:fs/promises";
+import { readGuestScript } from "../ssh/guest-scripts.ts";
 import { encodeCpio } from "../util/cpio.ts";
 
 const FOLDER = 0o040755;
@@ -8,6 +9,7 @@ const READABLE = 0o100644;
 /** What makes one machine differ from another of the same image. */
 export interface Seed {
   readonly hostname: string;
+  readonly network: "open" | "off";
   /** 32 hexadecimal digits. */
   readonly machineId: string;
   readonly authorizedKey: string;
@@ -29,9 +31,12 @@ function encodeSeed(seed: Seed): Uint8Array {
   return encodeCpio([
     { path: "smolvm", mode: FOLDER },
     { path: "smolvm/seed", mode: FOLDER },
+    // What speaks with this program is of the same version, whatever the image's is.
+    { path: "smolvm/start.sh", mode: READABLE, data: text(readGuestScript("start")) },
     { path: "smolvm/seed/authorized_keys", mode: SECRET, data: text(seed.authorizedKey) },
     { path: "smolvm/seed/host_key_ed25519", mode: SECRET, data: seed.hostKey },
     { path: "smolvm/seed/hostname", mode: READABLE, data: text(seed.hostname) },
+    { path: "smolvm/seed/network", mode: READABLE, data: text(seed.network) },
     { path: "smolvm/seed/machine-id", mode: READABLE, data: text(seed.machineId) },
   ]);
 }

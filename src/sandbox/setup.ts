@@ -1,17 +1,18 @@
-import { HostError, ValidationError } from "../errors.ts";
+import { ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
-import { findProcess, type ProcessIdentity } from "../host/process-identity.ts";
+import { findSelf } from "../host/process-identity.ts";
 import type { Image } from "../image/images.ts";
 import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
 import type { LaunchOptions } from "../qemu/machine.ts";
-import { type ClientKey, ensureClientKey, readClientKey } from "../ssh/keys.ts";
+import { type ClientKey, obtainClientKey } from "../ssh/keys.ts";
 import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
-import { type AcceleratorChoice, acceleratorFor } from "./accelerator.ts";
-import { type BaseDisk, type BootFiles, resolveBootFiles } from "./boot-files.ts";
+import { type AcceleratorChoice, acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
+import type { BaseDisk, BootFiles } from "./boot-files.ts";
+import { bootFilesOf, holdBootFiles } from "./hold.ts";
 import { getImage } from "./images.ts";
 import type { Machine } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
@@ -36,18 +37,16 @@ export interface Setup {
 }
 
 /** Finds or makes what has to be there before a machine can start: its image, the key, an accelerator that works. */
-export async function setUp(
-  spec: MachineSpec,
-  state: StatePaths,
-  context: BootContext,
-  clock: PhaseClock,
-): Promise<Setup> {
+export async function setUp(machine: Machine, context: BootContext, clock: PhaseClock): Promise<Setup> {
+  const { spec, state } = machine;
   const imageOf = imagesFoundOnce(state, context);
-  const choosing = acceleratorFor(spec, state, imageOf, context.signal);
+  const finding = bootFilesOf(machine, imageOf);
+  const trialGuest = async () => trialGuestOf(await finding) ?? trialGuestOfImage(await imageOf("tiny"));
+  const choosing = acceleratorFor(spec.accelerator, state, trialGuest, context.signal);
   choosing.catch(() => {}); // heard below
   const [files, key, qemu] = await Promise.all([
-    resolveBootFiles(spec.source, hostArch(), imageOf),
-    spec.sshKeyPath === null ? ensureClientKey(state) : readClientKey(spec.sshKeyPath),
+    finding,
+    obtainClientKey(state, spec.sshKeyPath),
     findQemu(hostArch(), state),
   ]);
   checkDiskSize(spec.diskMib, files.disk);
@@ -126,15 +125,21 @@ export async function claimFolder(machine: Machine): Promise<MachinePaths> {
   return machine.folder;
 }
 
-function openLogs({ console, qemu }: MachinePaths["logs"]): NonNullable<LaunchOptions["logs"]> {
-  return { console: new BoundedLog(console), qemu: new BoundedLog(qemu) };
+/**
+ * A machine takes its name, and hold of what it starts from: from then on it is not the image's name that counts. As late as can be: until its QEMU
+ * runs, nothing removes the folder where this process is killed.
+ */
+export async function takePlace(
+  machine: Machine,
+  setup: Setup,
+): Promise<{ readonly folder: MachinePaths; readonly setup: Setup }> {
+  const folder = await claimFolder(machine);
+  const files = await holdBootFiles(machine, setup.files, folder.folder);
+  return { folder, setup: { ...setup, files } };
 }
 
-/** This process, as others know it. */
-export async function findSelf(): Promise<ProcessIdentity> {
-  const self = await findProcess(process.pid);
-  if (!self) throw new HostError("This process can't be found in the host's process table.");
-  return self;
+function openLogs({ console, qemu }: MachinePaths["logs"]): NonNullable<LaunchOptions["logs"]> {
+  return { console: new BoundedLog(console), qemu: new BoundedLog(qemu) };
 }
 
 function checkDiskSize(diskMib: number, disk: BaseDisk | null): void {

@@ -1,14 +1,16 @@
 import type { Readable, Writable } from "node:stream";
+import { inspect } from "node:util";
 import type { CommandResult } from "../errors.ts";
 import type { TerminalSize } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
-import { StdinPipe } from "../ssh/command-stdin.ts";
 import type { CommandSpec } from "../ssh/spec.ts";
+import { StdinPipe } from "../ssh/stdin-pipe.ts";
 import type { Duration } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { type AttachOptions, attachStreams } from "./attach.ts";
 import type { CommandContext } from "./run.ts";
 import { parseCells, parseRun } from "./run-options.ts";
+import { showAs, watchEnding } from "./shown.ts";
 
 export interface ShellOptions {
   /** 80 by default. */
@@ -36,7 +38,7 @@ export interface ShellOptions {
 export interface Shell extends AsyncDisposable {
   /**
    * Passes input and output on between the terminal and a pair of streams, until the returned function is called, the
-   * shell ends or another pair is attached. A stdin that is a terminal is put in raw mode meanwhile; the size of a stdout that
+   * shell ends or another pair is attached. A stdin that breaks ends the shell, a stdout that does is let go of. A stdin that is a terminal is put in raw mode meanwhile; the size of a stdout that
    * is one is followed. The end of stdin reaches the guest as Control-D. While nothing is attached the output waits.
    */
   attach(stdin: Readable, stdout: Writable, options?: AttachOptions): () => void;
@@ -45,7 +47,7 @@ export interface Shell extends AsyncDisposable {
   close(): Promise<void>;
   /**
    * How it ended. Rejects with CommandOutcomeUnknownError where the connection broke, OperationTimeoutError after
-   * `timeout`, OperationAbortedError after `signal`.
+   * `timeout`, OperationAbortedError after `signal`, and with what broke an attached stdin.
    */
   readonly exited: Promise<{ readonly exitCode: number; readonly signal: string | null }>;
 }
@@ -69,11 +71,12 @@ const KEPT_BYTES = 4096;
 /** Resolves when the shell is there. */
 export async function openShell(context: CommandContext, options: ShellOptions = {}): Promise<Shell> {
   const pipe = new StdinPipe();
-  const spec: CommandSpec = { ...parseShellOptions(options), stdin: { kind: "pipe", pipe } };
+  const spec: CommandSpec = { ...parseShellOptions(options), stdin: { kind: "held", source: pipe } };
   const attachment = attachStreams(
     pipe,
     () => command.resume(),
     (size) => command.resize(size),
+    (error) => command.stop({ kind: "failed", error }),
   );
   const command = new Command(spec, attachment.take, context.runner.surroundings());
   const exited = command.result.then(exitOf);
@@ -84,7 +87,8 @@ export async function openShell(context: CommandContext, options: ShellOptions =
     command.stop({ kind: "killed" });
     await exited.catch(() => {});
   };
-  return {
+  const facts = watchEnding(exited);
+  const shell: Shell = {
     attach: attachment.attach,
     resize: ({ columns, rows }) =>
       command.resize({ columns: parseCells("columns", columns), rows: parseCells("rows", rows) }),
@@ -92,6 +96,9 @@ export async function openShell(context: CommandContext, options: ShellOptions =
     [Symbol.asyncDispose]: close,
     exited,
   };
+  return Object.assign(shell, {
+    [inspect.custom]: () => showAs("Shell", { vmId: context.vm.id, ...facts() }),
+  });
 }
 
 function parseShellOptions(options: ShellOptions): CommandSpec {

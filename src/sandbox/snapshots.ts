@@ -1,7 +1,8 @@
-import { rm } from "node:fs/promises";
+import { OperationAbortedError } from "../errors.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedFacts, SnapshotRecord } from "../state/snapshot-record.ts";
 import {
+  discardDraft,
   getSnapshot,
   listStoredSnapshots,
   publishSnapshot,
@@ -85,7 +86,7 @@ export async function snapshotMachine(
     const { record } = await publishSnapshot(machine.state, saved, name);
     return describe(record as SnapshotRecord);
   } catch (error) {
-    await rm(saved.paths.folder, { recursive: true, force: true });
+    await discardDraft(saved.paths);
     throw error;
   }
 }
@@ -114,8 +115,15 @@ export async function prepareRestore(
   for (const [key, value] of Object.entries(options))
     if (SAVED.includes(key) && value !== undefined)
       throw refuse(key, value, "left out: it is as it was saved");
-  const saved = await getSnapshot(state, name);
-  return optionsOf(saved, options);
+  return optionsOf(await findSaved(state, name, parseSignal(options.signal)), options);
+}
+
+/** A snapshot that was moved is read whole: that takes a while. OperationAbortedError. */
+async function findSaved(state: StatePaths, name: string, signal: AbortSignal | null): Promise<SavedMachine> {
+  return getSnapshot(state, name, signal ?? undefined).catch((error) => {
+    if (!signal?.aborted) throw error;
+    throw new OperationAbortedError(`Restoring snapshot "${name}"`, undefined, { cause: error });
+  });
 }
 
 export function optionsOf(saved: SavedMachine, own: RestoreOptions): SmolVMOptions | VMConfig {

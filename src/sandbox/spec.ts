@@ -1,9 +1,11 @@
 import { resolve } from "node:path";
+import { ValidationError } from "../errors.ts";
 import type { ImageSource, MachineSpec, PortSpec } from "../state/machine-record.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
-import { generateId, generateName, parseName } from "../util/names.ts";
+import { generateId, generateName, parseName, parseUserName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
+import { parseStringMap } from "../util/string-map.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 
 export type { ImageSource, MachineSpec, PortSpec };
@@ -41,30 +43,59 @@ const CONFIG_KEYS = [
 export function parseSpec(options: SmolVMOptions | VMConfig = {}): MachineSpec {
   checkOptionKeys(options, [...OPTION_KEYS, ...CONFIG_KEYS], "SmolVM");
   checkSurroundings(options);
-  const memoryMib = wholeNumber("memSizeMib", options.memSizeMib, 512, 64, 65_536);
-  return {
+  const source = parseSource(options);
+  const memoryMib = wholeNumber("memSizeMib", options.memSizeMib, 512, leastMemoryMib(source), 65_536);
+  return checkSize({
     id: generateId(),
     name: options.name === undefined ? generateName() : parseName(options.name),
-    source: parseSource(options),
+    source,
     memoryMib,
     cpus: wholeNumber("vcpuCount", options.vcpuCount, 1, 1, 32),
-    diskMib: wholeNumber("diskSizeMib", options.diskSizeMib, 4096, 1, 16 * 1024 * 1024),
-    env: checkEnvVars(options.env ?? {}, "env"),
+    diskMib: wholeNumber("diskSizeMib", options.diskSizeMib, 4096, 1, MOST_DISK_MIB),
+    env: options.env === undefined ? {} : checkEnvVars(options.env, "env"),
     network: oneOf("network", options.network, ["open", "off"]),
     ports: parsePorts(options.ports),
-    labels: parseLabels(options.labels),
+    labels: options.labels === undefined ? {} : parseStringMap(options.labels, "labels"),
     persistent: parseFlag("persistent", options.persistent),
     ttlMs: parseOptionalMs("ttl", options.ttl),
     idleTimeoutMs: parseOptionalMs("idleTimeout", options.idleTimeout),
     hostLimits: parseHostLimits(options.hostLimits, memoryMib),
     template: oneOf("template", options.template, ["auto", "off"]),
     accelerator: oneOf("accelerator", options.accelerator, ["auto", "kvm", "hvf", "tcg"]),
-    sshUser: parseUser(options.sshUser),
+    sshUser: options.sshUser === undefined ? "root" : parseUserName(options.sshUser, "sshUser"),
     sshKeyPath: options.sshKeyPath === undefined ? null : parsePath("sshKeyPath", options.sshKeyPath),
-  };
+  });
 }
 
-function checkSurroundings({ signal, onProgress }: SmolVMOptions): void {
+/** Below these the guest's kernel panics before its server is up. */
+const LEAST_MEMORY_MIB = { tiny: 96, other: 128, own: 64 } as const;
+/** A guest of the least memory still grows its file system to this; for 4 TiB its kernel panics with 512 MiB. */
+const MOST_DISK_MIB = 1024 * 1024;
+/** As it is written down and told to other processes, a line of 4 MiB at most. */
+const MOST_SPEC_BYTES = 3 * 1024 * 1024;
+
+function leastMemoryMib(source: ImageSource): number {
+  if (source.kind === "own") return LEAST_MEMORY_MIB.own;
+  return source.name === "tiny" ? LEAST_MEMORY_MIB.tiny : LEAST_MEMORY_MIB.other;
+}
+
+/** What each option may hold by itself can come to too much all the same: many labels, variables of control characters. */
+function checkSize(spec: MachineSpec): MachineSpec {
+  const bytes = Buffer.byteLength(JSON.stringify(spec));
+  if (bytes <= MOST_SPEC_BYTES) return spec;
+  throw new ValidationError(
+    `All options together must take at most ${MOST_SPEC_BYTES} bytes as JSON; these take ${bytes}, labels ${sizeOf(spec.labels)} of them and env ${sizeOf(spec.env)}.`,
+    { details: { bytes, most: MOST_SPEC_BYTES } },
+  );
+}
+
+function sizeOf(part: object): number {
+  return Buffer.byteLength(JSON.stringify(part));
+}
+
+function checkSurroundings({ signal, onProgress, logger }: SmolVMOptions): void {
+  if (logger !== undefined && (typeof logger !== "object" || logger === null))
+    throw refuse("logger", logger, "an object with the methods debug and warn, such as console");
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw refuse("signal", signal, "an AbortSignal");
   if (onProgress !== undefined && typeof onProgress !== "function")
@@ -99,11 +130,6 @@ function parsePath(option: string, value: unknown): string {
   return resolve(value);
 }
 
-function parseUser(value: unknown = "root"): string {
-  if (typeof value === "string" && /^[a-z_][a-z0-9_-]{0,31}$/.test(value)) return value;
-  throw refuse("sshUser", value, "a user name of the guest");
-}
-
 function parsePorts(ports: unknown): readonly PortSpec[] {
   if (ports === undefined) return [];
   if (!Array.isArray(ports)) throw refuse("ports", ports, "an array of { guest, host? }");
@@ -115,15 +141,6 @@ function parsePorts(ports: unknown): readonly PortSpec[] {
       host: host === undefined ? null : wholeNumber(`ports[${index}].host`, host, Number.NaN, 1, 65_535),
     };
   });
-}
-
-function parseLabels(labels: unknown): Readonly<Record<string, string>> {
-  if (labels === undefined) return {};
-  const isMap = typeof labels === "object" && labels !== null && !Array.isArray(labels);
-  if (!isMap || !Object.values(labels).every((value) => typeof value === "string")) {
-    throw refuse("labels", labels, "an object whose values are strings");
-  }
-  return { ...(labels as Record<string, string>) };
 }
 
 function parseFlag(option: string, value: unknown): boolean {

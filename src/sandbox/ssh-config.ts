@@ -23,5 +23,6 @@ export async function sshConfigOf(handle: Handle): Promise<string> {
 /** The line for ~/.ssh/config with which `ssh NAME` finds every machine that runs: each has its block in its own folder. */
 export function sshConfigInclude(): string {
   const pattern = sshConfigPattern(statePaths());
-  return `Include ${/\s/.test(pattern) ? `"${pattern}"` : pattern}`;
+  // OpenSSH's versions differ in how a word is quoted here, and all know the character that stands for any.
+  return `Include ${pattern.replaceAll(/[\s"'\\%$#[\]{}~]/g, "?")}`;
 }

@@ -1,8 +1,9 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
-import { checkOptionKeys } from "../util/options.ts";
+import { checkOptionKeys, refuse } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
+import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { watchLifetime } from "./limits.ts";
@@ -10,14 +11,16 @@ import type { Booted, Machine } from "./machine.ts";
 import type { SmolVMOptions, StartOptions } from "./options.ts";
 import { resumeMachine } from "./pause.ts";
 import { parseSignal } from "./run-options.ts";
+import { bringBack, followQemu } from "./run-state.ts";
+import { endUnended } from "./stop.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
 /** Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. */
 export async function startMachine(machine: Machine, options: StartOptions = {}): Promise<void> {
   const { timeoutMs, signals } = parseStart(options, machine.surroundings);
-  if (machine.status.phase === "running") return;
-  if (machine.status.phase === "paused") return resumeMachine(machine);
+  if (machine.booted && (await ensureUp(machine, machine.booted))) return;
+  if (machine.unended) await endUnended(machine);
   if (machine.starting) return machine.starting;
   machine.status.change("starting", "start");
   machine.starting = startOnce(machine, options, timeoutMs, signals).finally(() => {
@@ -26,12 +29,28 @@ export async function startMachine(machine: Machine, options: StartOptions = {})
   return machine.starting;
 }
 
+/** A guest that stands still goes on. One that can't is ended, so that it can be booted again: false. */
+async function ensureUp(machine: Machine, booted: Booted): Promise<boolean> {
+  const { phase } = machine.status;
+  if (phase === "paused") await resumeMachine(machine);
+  else if (phase === "error" || !machine.copying) await bringBack(machine, booted);
+  if (machine.status.phase === "error") {
+    machine.booted = null;
+    machine.unended = booted;
+    await endUnended(machine);
+    await booted.runner?.close();
+  }
+  return ["running", "paused"].includes(machine.status.phase);
+}
+
 /** ValidationError; what ends a start besides its time. */
 export function parseStart(
   options: StartOptions,
   surroundings: Pick<SmolVMOptions, "signal">,
 ): { readonly timeoutMs: number; readonly signals: AbortSignal[] } {
   checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
+  if (options.onProgress !== undefined && typeof options.onProgress !== "function")
+    throw refuse("onProgress", options.onProgress, "a function");
   const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
   const signals = [surroundings.signal, parseSignal(options.signal)].filter(
     (each) => each instanceof AbortSignal,
@@ -48,24 +67,27 @@ async function startOnce(
   const isFirst = !machine.wasBooted;
   const abort = new AbortController();
   machine.abortStart = (reason) => abort.abort(reason);
-  const signal = AbortSignal.any([abort.signal, ...signals]);
+  const progress = new ProgressGuard(options.onProgress ?? machine.surroundings.onProgress);
+  const signal = AbortSignal.any([abort.signal, progress.signal, ...signals]);
   try {
     throwIfAborted(signal);
     collectLeftovers(machine.state);
     const booted = await bootMachine(machine, {
       signal,
       timeoutMs,
-      onProgress: options.onProgress ?? machine.surroundings.onProgress,
+      onProgress: progress.report,
     });
     machine.booted = booted;
     machine.wasBooted = true;
     machine.status.change("running", "start");
     traceBoot(machine.spec, booted.report);
     watchForDeath(machine, booted);
+    followQemu(machine, booted);
     watchLifetime(machine, booted);
   } catch (error) {
     await unwind(machine, isFirst);
-    throw signal.aborted && !(error instanceof OperationTimeoutError) ? abortedError(machine, signal) : error;
+    const wasAborted = signal.aborted && !(error instanceof OperationTimeoutError);
+    throw progress.explain(wasAborted ? abortedError(machine, signal) : error);
   } finally {
     machine.abortStart = null;
   }
@@ -76,6 +98,7 @@ async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
   if (isFirst && machine.folder) {
     const { folder } = machine;
     machine.folder = null;
+    machine.held = null;
     await machine.records.settled();
     await removeMachineFolder(machine.state, folder).catch((error) =>
       machine.surroundings.logger.warn?.(
@@ -89,10 +112,10 @@ async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
 /** Its commands hear of it by themselves, and why. */
 function watchForDeath(machine: Machine, booted: Booted): void {
   void booted.qemu.exited.then(async (exit) => {
-    if (machine.booted !== booted) return;
-    machine.booted = null;
-    if (machine.status.phase === "running" || machine.status.phase === "paused") {
-      machine.status.change("error", "run", exit.reason);
+    if (machine.booted === booted) {
+      machine.booted = null;
+      const { phase } = machine.status;
+      if (phase === "running" || phase === "paused") machine.status.change("error", "run", exit.reason);
     }
     await booted.limits?.remove();
   });

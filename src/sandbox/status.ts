@@ -10,7 +10,8 @@ const TRANSITIONS: Readonly<Record<VMStatus | "deleted", readonly (VMStatus | "d
   paused: ["running", "stopping", "error", "deleted"],
   stopping: ["stopped", "error", "deleted"],
   stopped: ["starting", "deleted"],
-  error: ["starting", "stopped", "deleted"],
+  // The first two where QEMU lives on, and what had stopped its guest is over.
+  error: ["running", "paused", "starting", "stopping", "stopped", "deleted"],
   deleted: [],
 };
 
@@ -92,8 +93,8 @@ export class StatusCell {
   }
 
   refusal(verb: string): VMStateError {
-    const why = this.#reason ? ` (${this.#reason})` : "";
-    return new VMStateError(`Can't ${verb} machine "${this.#name}": it is ${this.#phase}${why}.`, {
+    const why = this.#reason ? ` (${this.#reason.replace(/\.$/, "")})` : "";
+    return new VMStateError(`Can't ${verb} machine "${this.#name}": ${asClause(this.#phase)}${why}.`, {
       remediation: WAY_OUT[this.#phase],
       details: { status: this.#phase, operation: verb, reason: this.#reason },
     });
@@ -105,4 +106,9 @@ export class StatusCell {
     this.#since = since;
     for (const listener of [...this.#listeners]) listener(this.shown);
   }
+}
+
+function asClause(phase: Phase): string {
+  if (phase === "created") return "it has not been started yet";
+  return phase === "error" ? "it is in error" : `it is ${phase}`;
 }

@@ -1,3 +1,5 @@
+import { watchAbort } from "../util/watch-abort.ts";
+
 /** How the things of a stock are made, looked over and thrown away. */
 export interface StockOptions<T> {
   /** How many wait ready when nobody takes any. */
@@ -57,9 +59,9 @@ export class Stock<T> {
       leave = () => this.#leave(customer, signal.reason);
       this.#customers.push(customer);
     });
-    signal.addEventListener("abort", leave, { once: true });
+    const stopWatching = watchAbort(signal, leave);
     this.#refill();
-    return await served.finally(() => signal.removeEventListener("abort", leave));
+    return await served.finally(stopWatching);
   }
 
   /** Discards what is ready and what is still made, and turns away who waits. Twice is fine. */

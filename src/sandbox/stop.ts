@@ -1,28 +1,48 @@
 import { rm } from "node:fs/promises";
 import { SmolVMError } from "../errors.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
+import { bounded } from "../util/bounded.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import type { Machine } from "./machine.ts";
 import type { StopOptions } from "./options.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 10;
+const SIGN_OF_LIFE_MS = 2_000;
 
 /** Shuts the guest down and keeps its disk. A machine that isn't running is left as it is. */
 export async function stopMachine(machine: Machine, options: StopOptions = {}, reason = ""): Promise<void> {
   const timeoutMs = parseStop(options);
   await machine.starting;
-  await machine.copying;
+  while (machine.copying && (await copyEnds(machine.copying, machine, timeoutMs)));
   if (machine.stopping) return machine.stopping;
-  if (machine.status.phase === "created" || machine.status.phase === "stopped") return;
-  if (machine.status.phase === "error") return machine.status.change("stopped", "stop");
-  machine.status.require("stop", "running", "paused");
-  if (machine.status.phase === "paused") await machine.booted?.qemu.resume();
+  const { phase } = machine.status;
+  if (phase === "created" || phase === "stopped") return;
+  if (phase === "error" && !machine.booted && !machine.unended)
+    return machine.status.change("stopped", "stop");
+  machine.status.require("stop", "running", "paused", "error");
   machine.status.change("stopping", "stop");
+  if (phase !== "running") void machine.booted?.qemu.resume().catch(() => {}); // its connections are to end well
   machine.stopping = shutDown(machine, timeoutMs, reason).finally(() => {
     machine.stopping = null;
   });
   return machine.stopping;
+}
+
+/** False where it is not to be waited for any more: it takes long, and its QEMU does not answer. */
+async function copyEnds(copy: Promise<void>, { booted }: Machine, timeoutMs: number): Promise<boolean> {
+  const isOver = await bounded(copy, { operation: "Waiting for a copy", timeoutMs }).then(
+    () => true,
+    () => false,
+  );
+  return isOver || (await booted?.qemu.answers(SIGN_OF_LIFE_MS)) === true;
+}
+
+/** Nothing may be made of a machine's files while a QEMU may still have them. */
+export async function endUnended(machine: Machine): Promise<void> {
+  const { unended } = machine;
+  await unended?.qemu.kill();
+  if (machine.unended === unended) machine.unended = null;
 }
 
 /** ValidationError; how long the guest may take, in milliseconds. */
@@ -33,19 +53,24 @@ export function parseStop(options: StopOptions): number {
 
 /** Ends the machine, whatever it does, and removes all that belongs to it. Twice is fine. */
 export async function removeMachine(machine: Machine, reason = ""): Promise<void> {
-  machine.removing ??= removeOnce(machine, reason);
+  machine.removing ??= removeOnce(machine, reason).catch((error) => {
+    machine.removing = null; // it can be tried again
+    throw error;
+  });
   return machine.removing;
 }
 
 async function shutDown(machine: Machine, timeoutMs: number, reason: string): Promise<void> {
-  const { booted } = machine;
+  const booted = machine.booted ?? machine.unended;
   machine.booted = null;
+  machine.unended = null;
   try {
     await booted?.runner?.close();
     await booted?.qemu.shutdown({ timeoutMs });
-    if (machine.folder) await rm(machine.folder.sshConfig, { force: true }); // nobody listens there any more
+    if (machine.folder) await rm(machine.folder.sshConfig, { force: true }).catch(() => {}); // nobody listens there any more
     machine.status.change("stopped", "stop", reason);
   } catch (error) {
+    machine.unended = booted;
     machine.status.change("error", "stop", (error as Error).message);
     throw error;
   }
@@ -57,10 +82,11 @@ async function removeOnce(machine: Machine, reason: string): Promise<void> {
   );
   await Promise.allSettled([machine.starting, machine.stopping]);
   const { booted, folder } = machine;
-  machine.booted = null;
-  machine.status.change("deleted", "delete", reason);
-  // The process goes first, so that commands under way learn that the machine is gone.
+  if (machine.status.phase !== "deleted") machine.status.change("deleted", "delete", reason);
+  // The process goes first, so that commands under way learn that the machine is gone; and no file before it is proved to be.
   await booted?.qemu.kill();
+  machine.booted = null;
+  await endUnended(machine);
   await booted?.runner?.close();
   await machine.copying;
   await machine.records.close();

@@ -17,7 +17,7 @@ export function templateInputs(spec: MachineSpec, setup: Setup): Record<string, 
   const { files, choice, qemu, key } = setup;
   return {
     format: TEMPLATE_FORMAT,
-    image: files.image,
+    image: files.image && { name: files.image.name, digest: files.image.digest },
     arch: hostArch(),
     qemu: { path: qemu.path, version: qemu.features.version },
     accelerator: choice.accelerator,

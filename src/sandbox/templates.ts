@@ -1,3 +1,4 @@
+import { DamageError } from "../state/damage.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import {
   checkTemplate,
@@ -38,7 +39,7 @@ export async function listTemplates(state: StatePaths = statePaths()): Promise<T
   }));
 }
 
-/** Reads every template whole. Gives those that are damaged, and what is wrong. */
+/** Reads every template whole. Gives those that are proved to be damaged, and what is wrong. */
 export async function checkTemplates(
   state: StatePaths,
 ): Promise<{ readonly folder: string; readonly reason: string }[]> {
@@ -48,7 +49,8 @@ export async function checkTemplates(
       const found = await findTemplate(state, record.key);
       if (found) await checkTemplate(found);
     } catch (error) {
-      damaged.push({ folder: paths.folder, reason: (error as Error).message });
+      if (!(error instanceof DamageError)) throw error;
+      damaged.push({ folder: paths.folder, reason: error.message });
     }
   }
   return damaged;

@@ -1,9 +1,11 @@
+import { inspect } from "node:util";
 import type { SshCommandOptions, SshCommands } from "../ssh/commands.ts";
 import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
 import { getMachine, type ListFilter, listInfos } from "./find.ts";
 import { type ForkOptions, forkMachine } from "./fork.ts";
 import type { Handle } from "./handle.ts";
 import { handleFor, optionsForHandle } from "./handle-for.ts";
+import { throwHostTrouble } from "./host-trouble.ts";
 import type { VMInfo } from "./info.ts";
 import { type LogsOptions, readLogs } from "./logs.ts";
 import type { SmolVMOptions, StartOptions, StopOptions, VMConfig, VMStatus } from "./options.ts";
@@ -12,6 +14,7 @@ import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSs
 import { Run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { openShell, type Shell, type ShellOptions } from "./shell.ts";
+import { showAs } from "./shown.ts";
 import {
   type CopyCallOptions,
   deleteSnapshot,
@@ -21,6 +24,7 @@ import {
   type SnapshotInfo,
 } from "./snapshots.ts";
 import { sshConfigOf } from "./ssh-config.ts";
+import { tellStandstill } from "./standstill.ts";
 import type { StatusChange } from "./status.ts";
 import { type StatusChangesOptions, statusChanges } from "./status-changes.ts";
 
@@ -59,12 +63,12 @@ export class SmolVM implements AsyncDisposable {
    * VMNotFoundError, which names the nearest there is.
    */
   static async get(idOrName: string): Promise<SmolVM> {
-    return new SmolVM(optionsForHandle(await getMachine(idOrName)));
+    return new SmolVM(optionsForHandle(await getMachine(idOrName).catch(throwHostTrouble)));
   }
 
   /** The machines of this state folder, ephemeral ones of other programs too, by name. One whose record is damaged is in "error". */
   static async list(filter?: ListFilter): Promise<VMInfo[]> {
-    return listInfos(filter);
+    return listInfos(filter).catch(throwHostTrouble);
   }
 
   get id(): string {
@@ -94,23 +98,23 @@ export class SmolVM implements AsyncDisposable {
   }
 
   /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, HostError, ImageError, VMAlreadyExistsError. */
-  async start(options?: StartOptions): Promise<this> {
-    await this.#handle.start(options ?? {});
+  async start(options: StartOptions = {}): Promise<this> {
+    await this.#told(this.#handle.start(options));
     return this;
   }
 
   /** Shuts the guest down; its disk is kept for the next start(). */
-  async stop(options?: StopOptions): Promise<void> {
-    await this.#handle.stop(options ?? {});
+  async stop(options: StopOptions = {}): Promise<void> {
+    await this.#told(this.#handle.stop(options));
   }
 
   /** Stops the guest's processors; its memory and its connections stay. */
   async pause(): Promise<void> {
-    await this.#handle.pause();
+    await this.#told(this.#handle.pause());
   }
 
   async resume(): Promise<void> {
-    await this.#handle.resume();
+    await this.#told(this.#handle.resume());
   }
 
   /** Ends the machine and removes its process, disk, ports and record. Twice is fine. */
@@ -128,8 +132,8 @@ export class SmolVM implements AsyncDisposable {
    * Saves memory and disk as they are at one moment, under a name (absent: a readable generated one), while the machine goes on: `pauseMs`
    * says for how long it stood still. SnapshotAlreadyExistsError, ValidationError, VMStateError, OperationAbortedError.
    */
-  async snapshot(name?: string, options?: CopyCallOptions): Promise<SnapshotInfo> {
-    return this.#handle.snapshot(name, options ?? {});
+  async snapshot(name?: string, options: CopyCallOptions = {}): Promise<SnapshotInfo> {
+    return this.#told(this.#handle.snapshot(name, options));
   }
 
   /**
@@ -137,7 +141,7 @@ export class SmolVM implements AsyncDisposable {
    * of them or none: the first error is thrown. `count` is 1 by default, 64 at most; several are called name-1, name-2 …
    */
   async fork(options?: ForkOptions): Promise<SmolVM[]> {
-    return forkMachine(this.#handle, options, (prepared) => new SmolVM(prepared));
+    return this.#told(forkMachine(this.#handle, options, (prepared) => new SmolVM(prepared)));
   }
 
   /**
@@ -145,17 +149,17 @@ export class SmolVM implements AsyncDisposable {
    * "SNAPSHOT_DAMAGED", or "SNAPSHOT_UNUSABLE" where this host's QEMU, accelerator or key is another one.
    */
   static async restore(name: string, options?: RestoreOptions): Promise<SmolVM> {
-    return new SmolVM(await prepareRestore(name, options)).start();
+    return new SmolVM(await prepareRestore(name, options).catch(throwHostTrouble)).start();
   }
 
   /** The newest first. */
   static async listSnapshots(): Promise<SnapshotInfo[]> {
-    return listSnapshots();
+    return listSnapshots().catch(throwHostTrouble);
   }
 
   /** Machines that were restored from it live on. SnapshotNotFoundError. */
   static async deleteSnapshot(name: string): Promise<void> {
-    await deleteSnapshot(name);
+    await deleteSnapshot(name).catch(throwHostTrouble);
   }
 
   /**
@@ -164,31 +168,35 @@ export class SmolVM implements AsyncDisposable {
    * OperationTimeoutError, OperationAbortedError or, with `check`, CommandFailedError.
    */
   run(command: string | readonly string[], options?: RunOptions): Run {
-    return new Run(() => commandContext(this.#handle, "run a command in"), command, options);
+    const context = () => commandContext(this.#handle, "run a command in");
+    return new Run(context, command, options, (error) => tellStandstill(error, this.#handle));
   }
 
   /** An interactive terminal in the guest, attachable to any pair of streams. */
   async shell(options?: ShellOptions): Promise<Shell> {
-    return openShell(await commandContext(this.#handle, "open a shell in"), options);
+    const context = await commandContext(this.#handle, "open a shell in");
+    return this.#told(openShell(context, options));
   }
 
   /** Sets variables for every login shell from now on; with `merge: false` they replace all others. Returns all names set, sorted. */
   async setEnvVars(vars: Record<string, string>, options?: SetEnvVarsOptions): Promise<string[]> {
-    return setEnvVars(await commandContext(this.#handle, "set variables in"), vars, options);
+    const context = await commandContext(this.#handle, "set variables in");
+    return this.#told(setEnvVars(context, vars, options));
   }
 
   async listEnvVars(): Promise<Record<string, string>> {
-    return listEnvVars(await commandContext(this.#handle, "list the variables of"));
+    return this.#told(listEnvVars(await commandContext(this.#handle, "list the variables of")));
   }
 
   /** Returns what was removed; names that weren't set are left out. */
   async unsetEnvVars(names: readonly string[]): Promise<Record<string, string>> {
-    return unsetEnvVars(await commandContext(this.#handle, "unset variables in"), names);
+    const context = await commandContext(this.#handle, "unset variables in");
+    return this.#told(unsetEnvVars(context, names));
   }
 
   /** Waits until an authenticated connection stands: 60 s by default. */
   async waitForSsh(options?: WaitForSshOptions): Promise<void> {
-    await waitForSsh(this.#handle, options);
+    await this.#told(waitForSsh(this.#handle, options));
   }
 
   /** Whether this machine starts an SSH server, so that `run` can work once it is up. */
@@ -201,8 +209,21 @@ export class SmolVM implements AsyncDisposable {
     return sshCommandsOf(this.#handle, options);
   }
 
+  /** What `console.log` shows: nothing of its options, which may hold secrets. */
+  [inspect.custom](): string {
+    const { name, source } = this.#handle.spec;
+    const image = source.kind === "image" ? source.name : null;
+    return showAs("SmolVM", { id: this.id, name, status: this.status, image });
+  }
+
   /** A "Host" block for OpenSSH's configuration, with which plain `ssh NAME` works; it holds until the machine is stopped. VMStateError. */
   async sshConfig(): Promise<string> {
     return sshConfigOf(this.#handle);
+  }
+
+  async #told<T>(work: Promise<T>): Promise<T> {
+    return work.catch(async (error) => {
+      throw await tellStandstill(error, this.#handle);
+    });
   }
 }

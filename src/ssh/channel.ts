@@ -30,7 +30,7 @@ export interface SshChannel {
   resize(size: TerminalSize): void;
   /** Gives the channel up; kills nothing in the guest. */
   close(): void;
-  /** The exit status as soon as it is known; null when the channel went without one. Never rejects. */
+  /** The exit status as soon as it is known; null when the channel went without one, or with one that can't be. Never rejects. */
   readonly exited: Promise<ExitStatus | null>;
   /** Resolves when the channel is gone, whoever closed it. */
   readonly closed: Promise<void>;

@@ -1,24 +1,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
+import type { Named } from "../util/names.ts";
 import { Capture } from "./capture.ts";
-import type { ExitStatus, OutputStream, TerminalSize } from "./channel.ts";
-import { feedStdin } from "./command-stdin.ts";
+import type { OutputStream, TerminalSize } from "./channel.ts";
+import { CommandClock } from "./command-clock.ts";
+import { feedStdin, holdStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
 import type { EarlyShell } from "./early-shell.ts";
 import { Fate } from "./fate.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./place.ts";
-import type { GuestProcess, ProcessEnd } from "./process.ts";
+import { type GuestProcess, hasNotBegun, type ProcessEnd, wasKilled } from "./process.ts";
 import type { Queue } from "./queue.ts";
 import { formatResult } from "./result.ts";
-import { exitCodeOfSignal } from "./signals.ts";
+import { statusAsSent } from "./signals.ts";
 import type { CommandSpec } from "./spec.ts";
 import { startProcess } from "./start-process.ts";
 import { StoppedError, Stopper, type StopReason } from "./stop.ts";
 
 /** What all commands of one machine share. */
 export interface Surroundings {
-  readonly vmId: string;
+  readonly vm: Named;
   readonly queue: Queue;
   readonly links: Links;
   /** Null where the machine was not restored with one. */
@@ -55,25 +57,36 @@ export class Command {
   readonly #stderr: Capture;
   #fate: Fate;
   #onStarted: () => void = () => {};
-  readonly #calledMs = performance.now();
-  #queuedMs: number | null = null;
-  #sentMs: number | null = null;
-  #firstByteMs: number | null = null;
+  readonly #clock = new CommandClock();
   #running: { readonly place: Place; readonly process: GuestProcess } | null = null;
   #size: TerminalSize | null = null;
+  readonly #settled: () => Promise<void>;
+  readonly #letGoOfStdin: () => void;
   /** Nobody holds its output back any more: behind it comes the word that it has ended. */
   #isStopping = false;
+  /** Its input is under way: what is gone of it can't be had again. */
+  #isFed = false;
   /** The signal it was sent last. */
   #signalled: string | null = null;
 
-  /** The clock runs from here; `around` may take its time, as where a machine still starts. */
-  constructor(spec: CommandSpec, observe: OutputObserver, around: Promise<Surroundings>) {
+  /**
+   * The clock runs from here; `around` may take its time, as where a machine still starts. `settled` resolves when the observer is done with
+   * all that it took.
+   */
+  constructor(
+    spec: CommandSpec,
+    observe: OutputObserver,
+    around: Promise<Surroundings>,
+    settled: () => Promise<void> = async () => {},
+  ) {
     this.#spec = spec;
     this.#observe = observe;
+    this.#settled = settled;
     this.#stopper = new Stopper(spec.timeoutMs, spec.signal);
     this.#stdout = new Capture(spec.maxOutputBytes);
     this.#stderr = new Capture(spec.maxOutputBytes);
     this.#fate = new Fate(spec, null);
+    this.#letGoOfStdin = holdStdin(spec.stdin, (error) => this.stop({ kind: "failed", error }));
     const started = new Promise<void>((resolve) => {
       this.#onStarted = resolve;
     });
@@ -111,7 +124,7 @@ export class Command {
     const staying = setInterval(() => {}, LONGEST_INTERVAL_MS);
     try {
       const around = await this.#stopper.race(givenAround);
-      this.#fate = new Fate(this.#spec, around.vmId);
+      this.#fate = new Fate(this.#spec, around.vm);
       around.commands.add(this);
       try {
         return await this.#runQueued(around);
@@ -123,16 +136,16 @@ export class Command {
     } finally {
       clearInterval(staying);
       this.#stopper.dispose();
-      if (this.#spec.stdin.kind === "pipe") this.#spec.stdin.pipe.destroy();
+      this.#letGoOfStdin();
     }
   }
 
   async #runQueued(around: Surroundings): Promise<CommandResult> {
     const leave = await around.queue.enter(this.#stopper.signal);
-    this.#queuedMs = performance.now();
+    this.#clock.noteTurn();
     try {
       for (let triesLeft = MOST_TRIES - 1; ; triesLeft--) {
-        const result = await this.#runOnce(around, triesLeft > 0);
+        const result = await this.#runOnce(around, triesLeft);
         if (result !== null) return result;
       }
     } finally {
@@ -141,16 +154,19 @@ export class Command {
   }
 
   /** Null: it is worth another try. */
-  async #runOnce(around: Surroundings, mayTryAgain: boolean): Promise<CommandResult | null> {
-    const { place, process } = await startProcess(this.#spec, around, this.#stopper);
+  async #runOnce(around: Surroundings, triesLeft: number): Promise<CommandResult | null> {
+    const isFirst = triesLeft === MOST_TRIES - 1;
+    const { place, process } = await startProcess(this.#spec, around, this.#stopper, isFirst);
     this.#running = { place, process };
     try {
       this.#begin(place, process);
       const end = await this.#untilEnd(place, process);
       if (end.kind === "lost") await this.#listenForDeath();
-      if (this.#signalled !== null && end.kind === "never ran" && end.why === "gone") this.#giveUp("killed");
-      if (this.#signalled === null && wasKilled(end) && this.#stopper.isOverdue) this.#giveUp("timeout");
-      if (mayTryAgain && this.#isWorthAnotherTry(end, place, around)) return null;
+      if (this.#signalled !== null && hasNotBegun(end)) this.#giveUp("killed");
+      if (this.#signalled === null && (wasKilled(end) || hasNotBegun(end)) && this.#stopper.isOverdue)
+        this.#giveUp("timeout");
+      if (triesLeft > 0 && this.#isWorthAnotherTry(end)) return null;
+      if (end.kind === "exited" && !this.#isStopping) await this.#stopper.race(this.#settled());
       return this.#judge(place, end);
     } finally {
       this.#running = null;
@@ -165,13 +181,14 @@ export class Command {
   }
 
   /** Nothing was run, and nothing of its input is lost. */
-  #isWorthAnotherTry(end: ProcessEnd, place: Place, { links }: Surroundings): boolean {
-    if (end.kind === "not started") return links.suspectForeignShell(place);
-    return end.kind === "never ran" && end.why === "gone" && this.#spec.stdin.kind === "bytes";
+  #isWorthAnotherTry(end: ProcessEnd): boolean {
+    return (
+      end.kind === "never ran" && end.why === "gone" && (this.#spec.stdin.kind === "bytes" || !this.#isFed)
+    );
   }
 
   #begin(place: Place, process: GuestProcess): void {
-    this.#sentMs = performance.now();
+    this.#clock.noteSent();
     process.begin((stream, bytes) => this.#take(stream, bytes));
     if (this.#size) process.resize(this.#size);
     void process.ready.then((isReady) => isReady && this.#onStarted());
@@ -184,12 +201,13 @@ export class Command {
     const { stdin, terminal } = this.#spec;
     const isNothing = stdin.kind === "bytes" && stdin.bytes.length === 0;
     if (isNothing && terminal === null) return; // the command is told to read nothing
-    if ((stdin.kind === "stream" || terminal !== null) && (await process.ready) === null) return;
-    await feedStdin(stdin, process).catch((error) => this.stop({ kind: "failed", error }));
+    if ((stdin.kind !== "bytes" || terminal !== null) && (await process.takesInput) === null) return;
+    this.#isFed = true;
+    await feedStdin(stdin, process);
   }
 
   #take(stream: OutputStream, bytes: Buffer): boolean {
-    this.#firstByteMs ??= performance.now();
+    this.#clock.noteOutput();
     (stream === "stdout" ? this.#stdout : this.#stderr).add(bytes);
     try {
       return this.#observe(stream, bytes) || this.#isStopping;
@@ -206,7 +224,7 @@ export class Command {
     if (timeoutMs === null && !isFallback) return;
     await sleep(isFallback ? 0 : GUEST_DEADLINE_AFTER_MS, undefined, { ref: false });
     if (this.#running?.process !== process || (await process.ready) === null) return;
-    const leftMs = (timeoutMs ?? 1e9) - (performance.now() - this.#calledMs) + GUEST_DEADLINE_SLACK_MS;
+    const leftMs = (timeoutMs ?? 1e9) - this.#clock.elapsedMs + GUEST_DEADLINE_SLACK_MS;
     await place.setDeadline(process, Math.max(1, leftMs / 1000)).catch(() => {});
   }
 
@@ -240,39 +258,25 @@ export class Command {
     switch (end.kind) {
       case "exited": {
         const captured = { stdout: this.#stdout, stderr: this.#stderr };
-        return formatResult(this.#spec.command, this.#statusOf(end), captured, this.#times());
+        return formatResult(
+          this.#spec.command,
+          statusAsSent(end.status, this.#signalled),
+          captured,
+          this.#clock.read(),
+        );
       }
       case "never ran":
-        throw this.#fate.neverRan(end.why);
+        if (end.why !== "unbegun") throw this.#fate.neverRan(end.why);
+        throw this.#fate.unbegun(end.status ?? null, this.#printed());
       case "not started": {
-        const words = this.#stderr.text().trim() || this.#stdout.text().trim() || "it said nothing";
-        throw this.#fate.notStarted(words);
+        throw this.#fate.notStarted(this.#printed());
       }
       case "lost": {
         const { reason } = this.#stopper;
-        const cut = reason?.kind === "died" ? reason.why : "the connection broke while it ran";
+        const cut = reason?.kind === "died" ? reason.why : place.whyCut;
         throw this.#fate.outcomeUnknown(place.isOpen ? end.why : cut, this.#printed());
       }
     }
-  }
-
-  /** A worker can't tell the death by SIGINT or SIGPIPE from an exit code, for its shell makes no remark on these. */
-  #statusOf({ status }: { readonly status: ExitStatus }): ExitStatus {
-    const signal = this.#signalled;
-    if (signal !== "SIGINT" && signal !== "SIGPIPE") return status;
-    return "code" in status && status.code === exitCodeOfSignal(signal) ? { signal } : status;
-  }
-
-  #times() {
-    const nowMs = performance.now();
-    const queuedMs = this.#queuedMs ?? nowMs;
-    const sentMs = this.#sentMs ?? nowMs;
-    return {
-      durationMs: nowMs - this.#calledMs,
-      queueMs: queuedMs - this.#calledMs,
-      connectMs: sentMs - queuedMs,
-      firstByteMs: (this.#firstByteMs ?? nowMs) - sentMs,
-    };
   }
 
   #printed() {
@@ -282,7 +286,7 @@ export class Command {
   #explain(error: unknown): unknown {
     const reason = this.#stopper.reason;
     if (error instanceof StoppedError && reason) {
-      return this.#fate.stopped(reason, this.#sentMs !== null, this.#printed());
+      return this.#fate.stopped(reason, this.#clock.wasSent, this.#printed());
     }
     if (error instanceof ConnectError) {
       return this.#fate.unavailable(
@@ -293,8 +297,4 @@ export class Command {
     }
     return error;
   }
-}
-
-function wasKilled(end: ProcessEnd): boolean {
-  return end.kind === "exited" && "signal" in end.status && end.status.signal === "SIGKILL";
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "./backoff.ts";
 import { ConnectError, openConnection, type SshConnection } from "./connection.ts";
 import type { SshTarget } from "./target.ts";
 
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 3_000;
 
 /**
  * Connects, again and again until the server answers. A connect that is accepted proves nothing: QEMU's network accepts
@@ -12,14 +12,17 @@ const LONGEST_PAUSE_MS = 500;
 export async function connectWithRetries(
   getTarget: () => Promise<SshTarget>,
   signal: AbortSignal,
+  onFailure: (error: ConnectError) => void = () => {},
 ): Promise<SshConnection> {
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+  const backoff = new Backoff(LONGEST_PAUSE_MS);
+  for (;;) {
     const target = await getTarget();
     try {
       return await openConnection(target, signal);
     } catch (error) {
       if (!(error instanceof ConnectError) || error.isFinal || signal.aborted) throw error;
-      await sleep(pauseMs, undefined, { signal }).catch(() => {
+      onFailure(error);
+      await sleep(backoff.pauseMs(), undefined, { signal }).catch(() => {
         throw error;
       });
     }

@@ -1,8 +1,10 @@
 import { timingSafeEqual } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import type { Algorithms, Client, PseudoTtyOptions } from "ssh2";
+import { Allowance } from "./allowance.ts";
 import { ChannelRefusedError, ConnectionLostError, type SshChannel, type Terminal } from "./channel.ts";
-import { wrapChannel } from "./ssh2-channel.ts";
+import { OWN_ACCOUNT } from "./guest-scripts.ts";
+import { type ChannelOwner, wrapChannel } from "./ssh2-channel.ts";
 import type { SshTarget } from "./target.ts";
 
 /** One authenticated connection, on which many channels fit. */
@@ -11,7 +13,11 @@ export interface SshConnection {
   exec(command: string, terminal: Terminal | null): Promise<SshChannel>;
   /** Resolves with the reason when the connection is gone, whoever ended it. */
   readonly lost: Promise<string>;
+  /** The user of the guest whose commands it is for. */
+  readonly account: string;
   readonly isOpen: boolean;
+  /** Why this side gave it up, a clause for an error's message; null where it did not. */
+  readonly whyAbandoned: string | null;
   /** How much has come from the server so far. */
   readonly bytesRead: number;
   /** Resolves when the server has answered, in whatever way. */
@@ -38,6 +44,14 @@ export async function preloadSsh(): Promise<void> {
   await import("ssh2");
 }
 
+/** What keeps a private key from being used; null where nothing does. */
+export async function whyUnusable(privateKey: string): Promise<"passphrase" | "format" | null> {
+  const { utils } = (await import("ssh2")).default;
+  const parsed = utils.parseKey(privateKey);
+  if (parsed instanceof Error) return /passphrase/i.test(parsed.message) ? "passphrase" : "format";
+  return parsed.isPrivateKey() ? null : "format";
+}
+
 /** Connects and authenticates. Aborting `signal` gives up. ConnectError. */
 export async function openConnection(target: SshTarget, signal: AbortSignal): Promise<SshConnection> {
   const { Client } = (await import("ssh2")).default;
@@ -47,15 +61,16 @@ export async function openConnection(target: SshTarget, signal: AbortSignal): Pr
   socket.setNoDelay(true);
   const giveUp = () => socket.destroy();
   signal.addEventListener("abort", giveUp, { once: true });
+  const allowance = new Allowance();
   try {
-    await authenticate(client, socket, target);
+    await authenticate(client, socket, target, allowance);
   } catch (error) {
     socket.destroy();
     throw error;
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
-  return connectionOf(client, socket);
+  return connectionOf(client, socket, target.user, allowance);
 }
 
 function openSocket({ host, port }: SshTarget, signal: AbortSignal): Promise<Socket> {
@@ -79,7 +94,12 @@ function openSocket({ host, port }: SshTarget, signal: AbortSignal): Promise<Soc
 /** Long enough for a guest that has the CPU to itself again in a while; the caller's own deadline is shorter anyway. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;
 
-function authenticate(client: Client, socket: Socket, target: SshTarget): Promise<void> {
+function authenticate(
+  client: Client,
+  socket: Socket,
+  target: SshTarget,
+  allowance: Allowance,
+): Promise<void> {
   let isImpostor = false;
   return new Promise((resolve, reject) => {
     client.once("ready", resolve);
@@ -89,7 +109,7 @@ function authenticate(client: Client, socket: Socket, target: SshTarget): Promis
     );
     client.connect({
       sock: socket,
-      username: target.user,
+      username: OWN_ACCOUNT,
       privateKey: target.privateKey,
       authHandler: ["publickey"],
       algorithms: target.emulated ? EMULATED_ALGORITHMS : HARDWARE_ALGORITHMS,
@@ -99,8 +119,14 @@ function authenticate(client: Client, socket: Socket, target: SshTarget): Promis
         return !isImpostor;
       },
     });
+    // After `connect`, which has paused it: what comes is not to be read before ssh2 does.
+    socket.on("data", () => {
+      if (allowance.isExceededBy(socket.bytesRead)) socket.destroy(new Error(OVERRUN));
+    });
   });
 }
+
+const OVERRUN = "the guest's SSH server sent more than it was allowed to";
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
@@ -134,11 +160,13 @@ const HARDWARE_ALGORITHMS: Algorithms = {
   cipher: ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr"],
 };
 
-function connectionOf(client: Client, socket: Socket): SshConnection {
+function connectionOf(client: Client, socket: Socket, account: string, allowance: Allowance): SshConnection {
   let isOpen = true;
   let reason = "the server closed it";
+  let whyAbandoned: string | null = null;
   client.on("error", (error) => {
     reason = error.message;
+    if (reason === OVERRUN) whyAbandoned ??= reason;
   });
   const lost = new Promise<string>((resolve) => {
     client.once("close", () => {
@@ -146,24 +174,42 @@ function connectionOf(client: Client, socket: Socket): SshConnection {
       resolve(reason);
     });
   });
+  const isStanding = () => isOpen && !socket.destroyed;
+  // A request that is refused is answered just as well. ssh2 throws when it is not connected.
+  const ping = () => {
+    allowance.grantAnswer();
+    return new Promise<void>((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())).catch(
+      () => {},
+    );
+  };
+  const owner: ChannelOwner = {
+    onOutput: (bytes) => allowance.grantOutput(bytes),
+    onInput: (bytes) => allowance.grantAnswer(bytes),
+    onOverrun: () => socket.destroy(new Error(OVERRUN)),
+    ping,
+  };
   return {
     lost,
+    account,
+    ping,
     get isOpen() {
-      return isOpen && !socket.destroyed;
+      return isStanding();
+    },
+    get whyAbandoned() {
+      return whyAbandoned;
     },
     get bytesRead() {
       return socket.bytesRead;
     },
-    exec: (command, terminal) => startProcess(client, command, terminal, () => isOpen && !socket.destroyed),
-    // A request that is refused is answered just as well. ssh2 throws when it is not connected.
-    ping: () =>
-      new Promise<void>((resolve) => void client.unforwardIn("127.0.0.1", 1, () => resolve())).catch(
-        () => {},
-      ),
+    exec(command, terminal) {
+      allowance.grantChannel();
+      allowance.grantAnswer(command.length);
+      return startProcess(client, { command, terminal }, owner, isStanding);
+    },
     letProcessEnd: () => void socket.unref(),
     abandon(why) {
       isOpen = false;
-      reason = why;
+      reason = whyAbandoned = why;
       socket.destroy();
     },
     close() {
@@ -177,8 +223,8 @@ function connectionOf(client: Client, socket: Socket): SshConnection {
 
 function startProcess(
   client: Client,
-  command: string,
-  terminal: Terminal | null,
+  { command, terminal }: { readonly command: string; readonly terminal: Terminal | null },
+  owner: ChannelOwner,
   isOpen: () => boolean,
 ): Promise<SshChannel> {
   return new Promise((resolve, reject) => {
@@ -189,7 +235,7 @@ function startProcess(
     try {
       client.exec(command, terminal ? { pty: describeTerminal(terminal) } : {}, (error, channel) => {
         if (error) refuse(error);
-        else resolve(wrapChannel(channel));
+        else resolve(wrapChannel(channel, owner));
       });
     } catch (error) {
       refuse(error as Error); // ssh2 throws when it is not connected

@@ -1,11 +1,12 @@
 import { randomInt } from "node:crypto";
 import type { Activity } from "./activity.ts";
 import type { Link, LinkName } from "./link.ts";
-import type { Place } from "./place.ts";
+import { CUT, type Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
 import { type SerialPorts, serialChannel } from "./serial-channel.ts";
 import { hasInput } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
+import { languageOf } from "./waiting-code.ts";
 import { Worker } from "./worker.ts";
 import { runOnWorker } from "./worker-process.ts";
 
@@ -45,7 +46,7 @@ const CONNECT_AFTER_MS = 600;
  * machine run there, one after the other, until the SSH connection stands.
  */
 export class EarlyShell implements Place {
-  readonly isForeign = true; // as far as trying again goes: it is there, or it isn't
+  readonly whyCut = CUT;
   readonly lost: Promise<void>;
   /** Resolves when another shell may come to its ports. */
   readonly portsFree: Promise<void>;
@@ -66,7 +67,12 @@ export class EarlyShell implements Place {
     this.#left = left;
     const said = `\u0001${left.token} ready ${left.pid}\n`;
     this.#worker = new Worker(serialChannel(ports, said), left.token, LEFT_SLOT);
-    this.#worker.adopt("login", isFresh ? activity.epoch : STALE_EPOCH, renewal(left.loginShell, hostname));
+    this.#worker.adopt({
+      kind: "login",
+      language: languageOf(left.loginShell) ?? "posix",
+      epoch: isFresh ? activity.epoch : STALE_EPOCH,
+      renewal: renewal(left.loginShell, hostname),
+    });
     this.#activity = activity;
     this.#connect = connect;
     this.#connected = new Promise((resolve) => {

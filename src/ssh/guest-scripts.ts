@@ -1,14 +1,17 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readPackageFileNow } from "../host/package-file.ts";
 import { quoteText } from "./quote.ts";
 
 /** The scripts of src/guest that are sent with an exec request, without what only a reader of the source needs. */
 export function readGuestScript(
-  name: "exec-terminal" | "exec-user" | "keeper" | "launch" | "leave-shell" | "worker",
+  name: "exec-terminal" | "keeper" | "leave-shell" | "start" | "worker",
 ): string {
   const known = loaded.get(name);
   if (known !== undefined) return known;
-  const text = readFileSync(new URL(`../guest/${name}.sh`, import.meta.url), "utf8");
+  const files = name === "start" ? ["start", "languages"] : [name];
+  const text = files
+    .map((file) => readPackageFileNow(new URL(`../guest/${file}.sh`, import.meta.url)).toString())
+    .join("");
   const code = text
     .split("\n")
     .map((line) => line.trim())
@@ -20,39 +23,46 @@ export function readGuestScript(
 
 const loaded = new Map<string, string>();
 
-/** An exec request: the user's login shell, of whatever language, hands the script to /bin/sh. */
+/** By this name the host comes in, as root of the guest's own root in memory: see ACCOUNTS of src/image/initramfs.ts. No user is called so. */
+export const OWN_ACCOUNT = "@smolvm";
+
+/** A shell of ours with the image's root; what is ours is found from its working directory. Namespaces, where there are some, are entered here. */
+const IN_IMAGE = "nsenter -r/image smolvm/busybox sh";
+
+/** An exec request for our own root. */
 export function formatRequest(script: string, parameters: readonly string[]): string {
-  return `exec /bin/sh -c ${[script, "sh", ...parameters].map(quoteText).join(" ")}`;
+  return `exec sh -c ${quoteAll([script, "sh", ...parameters])}`;
 }
 
-const EVALUATE = `-c 'eval "$__script"'`;
+/** As above, for the image's root. */
+export function formatImageRequest(script: string, parameters: readonly string[]): string {
+  return `exec ${IN_IMAGE} -c ${quoteAll([script, "sh", ...parameters])}`;
+}
 
-/**
- * As `formatRequest`, for what lives on: in a session of its own, and with its script in the environment, so that its
- * command line is short. The login shell is taken for a POSIX one until it proves to be another, which saves an exec.
- */
-export function formatWorkerRequest(parameters: readonly string[], isForeign: boolean): string {
-  const script = readGuestScript("worker");
-  if (isForeign)
-    return `exec /bin/sh -c ${[readGuestScript("launch"), script, ...parameters].map(quoteText).join(" ")}`;
-  return `__script=${quoteText(script)} exec setsid /bin/sh ${EVALUATE} sh ${parameters.map(quoteText).join(" ")}`;
+const EVALUATE = `-c 'eval "$__script"' sh`;
+
+/** For what lives on: in a session of its own, and with its script in the environment, so that its command line is short. */
+export function formatWorkerRequest(parameters: readonly string[]): string {
+  const script = quoteText(readGuestScript("worker"));
+  return `__script=${script} exec setsid ${IN_IMAGE} ${EVALUATE} ${quoteAll(parameters)}`;
 }
 
 /** As above, but at two of the guest's serial ports, where it outlives its connection. */
 export function formatLeaveRequest(ports: readonly string[], parameters: readonly string[]): string {
   const words = [readGuestScript("leave-shell"), readGuestScript("worker"), ...ports, ...parameters];
-  return `exec /bin/sh -c ${words.map(quoteText).join(" ")}`;
+  return `exec sh -c ${quoteAll(words)}`;
 }
 
-/** bash and busybox can hold deadlines, dash can't. */
 export function formatKeeperRequest(parameters: readonly string[]): string {
-  const words = parameters.map(quoteText).join(" ");
-  const choose = `command -v bash >/dev/null&&exec bash ${EVALUATE} sh "$@";exec /bin/sh ${EVALUATE} sh "$@"`;
-  return `exec /bin/sh -c ${quoteText(`export __script="$0";${choose}`)} ${quoteText(readGuestScript("keeper"))} ${words}`;
+  return `__script=${quoteText(readGuestScript("keeper"))} exec sh ${EVALUATE} ${quoteAll(parameters)}`;
+}
+
+function quoteAll(words: readonly string[]): string {
+  return words.map(quoteText).join(" ");
 }
 
 /** Tells apart the versions of what runs in a guest to read commands: a shell that waits must understand what it is told. */
 export function scriptsDigest(): string {
-  const scripts = [readGuestScript("worker"), readGuestScript("leave-shell")];
+  const scripts = [readGuestScript("start"), readGuestScript("worker"), readGuestScript("leave-shell")];
   return createHash("sha256").update(scripts.join("\0")).digest("hex").slice(0, 16);
 }

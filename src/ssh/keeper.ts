@@ -1,5 +1,6 @@
 import { lineSplitter } from "../util/line-splitter.ts";
 import type { SshChannel } from "./channel.ts";
+import { parseKib } from "./guest-words.ts";
 
 /** What the guest said of itself as its keeper started. */
 export interface GuestFacts {
@@ -105,7 +106,7 @@ export class Keeper {
 
   async lookAround(): Promise<Quiet> {
     const [busy, free] = await this.#ask("quiet");
-    return { anyAlive: busy !== "0", freeKib: Number(free) };
+    return { anyAlive: busy !== "0", freeKib: parseKib(free) };
   }
 
   #ask(...words: (string | number)[]): Promise<string[]> {
@@ -143,13 +144,13 @@ export class Keeper {
       this.#waiting.get(Number(first))?.resolve(words);
       return;
     }
-    const [cgroups, root, shell = "sh", , memory, free] = words;
+    const [cgroups, root, shell = "sh", memory, free] = words;
     onFacts({
       cgroups: cgroups === "1",
       isRoot: root === "1",
       loginShell: shell,
-      memoryKib: Number(memory),
-      freeKib: Number(free),
+      memoryKib: parseKib(memory),
+      freeKib: parseKib(free),
     });
   }
 }

@@ -1,7 +1,11 @@
 import { generateKeyPairSync, randomBytes, randomInt } from "node:crypto";
-import { chmod, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, link, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HostError } from "../errors.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { syncFolder, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { whyUnusable } from "./connection.ts";
+import { quoteWord } from "./quote.ts";
 import { encodeDropbearEd25519, encodeEd25519PublicBlob, encodeOpenSshEd25519 } from "./wire.ts";
 
 /** The key with which this user logs in to machines. */
@@ -34,8 +38,36 @@ export async function ensureClientKey(state: ClientKeyPaths): Promise<ClientKey>
   return (await readPair(state)) ?? (await makePair(state));
 }
 
-/** A key that the caller already has; its public half is read from `<path>.pub`. */
+/** The key at that path, which the caller has; null: the client's own. HostError. */
+export function obtainClientKey(state: ClientKeyPaths, path: string | null): Promise<ClientKey> {
+  return path === null ? ensureClientKey(state) : readClientKey(path);
+}
+
+/** A key that the caller already has; its public half is read from `<path>.pub`. HostError where nobody could log in with it. */
 export async function readClientKey(path: string): Promise<ClientKey> {
+  const key = await readHalves(path);
+  const problem = await whyUnusable(key.privateKey);
+  if (problem !== null) throw unusable(path, problem);
+  if (!isPair(key)) {
+    throw new HostError(`The SSH key ${path} and its public half ${path}.pub don't belong together.`, {
+      remediation: `ssh-keygen -y -f ${quoteWord(path)} > ${quoteWord(`${path}.pub`)}`,
+    });
+  }
+  return key;
+}
+
+/** Nobody is there who could be asked for a passphrase, and an agent is not asked. */
+function unusable(path: string, problem: "passphrase" | "format"): HostError {
+  const message =
+    problem === "passphrase"
+      ? `The SSH key ${path} has a passphrase, for which smolvm can't ask.`
+      : `The file ${path} holds no SSH private key that smolvm can read.`;
+  return new HostError(message, {
+    remediation: `Leave sshKeyPath out: then a key is made for machines. Or make one without a passphrase: ssh-keygen -t ed25519 -N "" -f ${quoteWord(`${path}-smolvm`)}`,
+  });
+}
+
+async function readHalves(path: string): Promise<ClientKey> {
   try {
     const [privateKey, publicLine] = await Promise.all([
       readFile(path, "utf8"),
@@ -43,11 +75,32 @@ export async function readClientKey(path: string): Promise<ClientKey> {
     ]);
     return { path, privateKey, publicLine: publicLine.trim() };
   } catch (cause) {
-    throw new HostError(`The SSH key ${path} and its public half ${path}.pub can't be read.`, {
-      cause,
-      remediation: `ssh-keygen -t ed25519 -N "" -f ${path}`,
-    });
+    throw new HostError(
+      `The SSH key ${path} and its public half ${path}.pub can't be read: ${(cause as Error).message}.`,
+      { cause, remediation: remedyFor(path, cause) },
+    );
   }
+}
+
+/** To make a key is no help where there is one that can't be read; nor is a folder called "~", which no shell has seen. */
+function remedyFor(path: string, cause: unknown): string {
+  if (path.includes("/~")) return "Give the whole path: only a shell knows what ~ stands for.";
+  const { code, path: which } = cause as NodeJS.ErrnoException;
+  if (code !== "ENOENT")
+    return `Let this user read both: ls -l ${quoteWord(path)} ${quoteWord(`${path}.pub`)}`;
+  if (which === path) return `ssh-keygen -t ed25519 -N "" -f ${quoteWord(path)}`;
+  return `ssh-keygen -y -f ${quoteWord(path)} > ${quoteWord(`${path}.pub`)}`;
+}
+
+/** Whether guests that let the public half in will let in who has the private one. True also where a key's form doesn't tell. */
+function isPair({ path, privateKey, publicLine }: ClientKey): boolean {
+  let blob: Buffer;
+  try {
+    blob = publicBlobOf(privateKey, path);
+  } catch {
+    return true;
+  }
+  return publicLine.split(/\s+/)[1] === blob.toString("base64");
 }
 
 export function generateHostKey(): HostKey {
@@ -73,23 +126,25 @@ export function parseHostKey(publicLine: string): Pick<HostKey, "publicBlob" | "
 }
 
 async function readPair(state: ClientKeyPaths): Promise<ClientKey | null> {
-  const privateKey = await readIfThere(state.clientKey);
-  if (privateKey === null) return null;
-  const publicLine = await readIfThere(state.clientKeyPublic);
-  if (publicLine !== null) return { path: state.clientKey, privateKey, publicLine: publicLine.trim() };
-  return await restorePublicHalf(state, privateKey);
+  const privateKey = await readFile(state.clientKey, "utf8").catch(unlessMissing);
+  if (privateKey === undefined) return null;
+  const publicLine = (await readFile(state.clientKeyPublic, "utf8").catch(unlessMissing))?.trim();
+  const key = publicLine !== undefined && { path: state.clientKey, privateKey, publicLine };
+  // Somebody may have put another key in its place and left the old public half, which would lock us out.
+  return key && isPair(key) ? key : await restorePublicHalf(state, privateKey);
 }
 
 /** The private file appears by a hard link, which fails where another process was first: then its key counts. */
 async function makePair(state: ClientKeyPaths): Promise<ClientKey> {
-  await mkdir(dirname(state.clientKey), { recursive: true, mode: 0o700 });
+  await makeFolders(dirname(state.clientKey));
   await chmod(dirname(state.clientKey), 0o700);
   const { seed, publicKey } = generateEd25519();
   const privateKey = encodeOpenSshEd25519(seed, publicKey, "smolvm", randomInt(2 ** 32));
-  const temporary = `${state.clientKey}.${process.pid}.${randomBytes(6).toString("hex")}`;
+  const temporary = `${state.clientKey}.${randomBytes(6).toString("hex")}`;
   try {
-    await writeFile(temporary, privateKey, { mode: 0o600, flag: "wx" });
+    await writeWhole(temporary, privateKey, { durable: true });
     await link(temporary, state.clientKey);
+    await syncFolder(dirname(state.clientKey));
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
   } finally {
@@ -103,9 +158,7 @@ async function makePair(state: ClientKeyPaths): Promise<ClientKey> {
 /** The public half is derived from the private file, so that a crash between the two writes does no harm. */
 async function restorePublicHalf(state: ClientKeyPaths, privateKey: string): Promise<ClientKey> {
   const publicLine = `ssh-ed25519 ${publicBlobOf(privateKey, state.clientKey).toString("base64")} smolvm`;
-  const temporary = `${state.clientKeyPublic}.${process.pid}.${randomBytes(6).toString("hex")}`;
-  await writeFile(temporary, `${publicLine}\n`, { mode: 0o644, flag: "wx" });
-  await rename(temporary, state.clientKeyPublic);
+  await writeWhole(state.clientKeyPublic, `${publicLine}\n`, { mode: 0o644, durable: true });
   return { path: state.clientKey, privateKey, publicLine };
 }
 
@@ -125,7 +178,7 @@ function publicBlobOf(privateKey: string, path: string): Buffer {
   } catch (cause) {
     throw new HostError(`The SSH key ${path} is damaged.`, {
       cause,
-      remediation: `rm -f ${path} ${path}.pub`,
+      remediation: `rm -f ${quoteWord(path)} ${quoteWord(`${path}.pub`)}`,
     });
   }
 }
@@ -135,13 +188,4 @@ function generateEd25519(): { seed: Buffer; publicKey: Buffer } {
   const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
   if (jwk.d === undefined || jwk.x === undefined) throw new HostError("Node made no ed25519 key.");
   return { seed: Buffer.from(jwk.d, "base64url"), publicKey: Buffer.from(jwk.x, "base64url") };
-}
-
-async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { LEFT_SLOT, type LeftShell } from "./early-shell.ts";
 import { formatLeaveRequest } from "./guest-scripts.ts";
 import { type Link, newLinkName } from "./link.ts";
 import { type SerialPorts, serialChannel } from "./serial-channel.ts";
+import { introduce, newToken } from "./token.ts";
+import { languageOf } from "./waiting-code.ts";
 import { Worker } from "./worker.ts";
 
 /** Those whose start is known so well that what they note as they start can be renewed. */
@@ -15,6 +16,8 @@ export type PortNames = readonly [main: string, errors: string];
 interface Left {
   readonly shell: LeftShell;
   readonly worker: Worker;
+  /** Its login shell has read its profile; false where that has ended instead. */
+  readonly waits: Promise<boolean>;
 }
 
 /** Leaves a worker, with a login shell that waits, at the serial ports of a machine that is to be saved. Null where that can't be. */
@@ -34,21 +37,24 @@ export async function leaveWorker(
 ): Promise<Left | null> {
   const { isRoot, cgroups, loginShell } = await (await link.keeper()).facts;
   if (!isRoot || !cgroups || !KNOWN_SHELLS.includes(loginShell)) return null;
-  const token = `smolvm-${randomBytes(8).toString("hex")}`;
+  const token = newToken();
   const name = newLinkName();
   const [cgroup, notes] = name;
   const worker = new Worker(serialChannel(ports, ""), token, LEFT_SLOT);
   const channel = await link.connection.exec(
     formatLeaveRequest(portNames, [
-      token,
       `${cgroup}/workers`,
       `${cgroup}/${LEFT_SLOT}`,
       `${notes}.${LEFT_SLOT}`,
+      link.connection.account,
     ]),
     null,
   );
+  introduce(worker.channel, token);
   const isReady = await Promise.race([worker.ready, channel.closed.then(() => null)]);
   if (isReady === null) return null;
-  worker.prepare("login", 0, false); // the kernel's choice where memory runs out is not worth a write as its command begins
-  return { shell: { token, pid: worker.pid, name, loginShell }, worker };
+  const language = languageOf(loginShell) ?? "posix";
+  // The kernel's choice where memory runs out is not worth a write as its command begins.
+  const waits = worker.prepare({ kind: "login", language, epoch: 0 }, false);
+  return { shell: { token, pid: worker.pid, name, loginShell }, worker, waits };
 }

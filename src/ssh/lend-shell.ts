@@ -1,9 +1,7 @@
 import { bounded } from "../util/bounded.ts";
 import type { EarlyShell, LeftShell } from "./early-shell.ts";
-import { LEFT_SLOT } from "./early-shell.ts";
-import { formatRequest, scriptsDigest } from "./guest-scripts.ts";
+import { scriptsDigest } from "./guest-scripts.ts";
 import { leaveWorker, type PortNames } from "./leave-shell.ts";
-import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
 import type { SerialPorts } from "./serial-channel.ts";
 
@@ -19,13 +17,7 @@ export interface LentShell {
 const PATIENCE_MS = 5_000;
 const PORTS_MS = 2_000;
 
-/**
- * Its login shell has read its profile when it has taken its input back from descriptor 9: see worker.sh. $1 its cgroup.
- */
-const WAITS = `tries=0
-until read -r pid <"$1/cgroup.procs" && { read -r line <"/proc/$pid/cmdline" || [ "$line" ]; } &&
-	case $line in *"exec <&9"*) [ ! -e "/proc/$pid/fd/9" ] ;; *) false ;; esac
-do tries=$((tries + 1)); [ $tries -lt 150 ] || exit 1; sleep 0.01; done 2>/dev/null`;
+const START_MS = 2_000;
 
 /** Has a shell ready for the copies of a machine, one at a time. */
 export class ShellLender {
@@ -74,7 +66,8 @@ export class ShellLender {
     this.#portsFree = ports.free;
     const { shell, worker } = left;
     const letGo = () => worker.quit();
-    if (!(await waits(link, `${shell.name[0]}/${LEFT_SLOT}`))) {
+    const waits = bounded(left.waits, { operation: "Starting a login shell", timeoutMs: START_MS });
+    if (!(await waits.catch(() => false))) {
       letGo();
       return null;
     }
@@ -87,11 +80,4 @@ export class ShellLender {
     const { epoch, running } = activity;
     return () => running === 0 && activity.running === 0 && activity.epoch === epoch;
   }
-}
-
-async function waits(link: Link, cgroup: string): Promise<boolean> {
-  const channel = await link.connection.exec(formatRequest(WAITS, [cgroup]), null);
-  channel.setSink(() => true);
-  const status = await channel.exited;
-  return status !== null && "code" in status && status.code === 0;
 }

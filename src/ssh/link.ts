@@ -1,19 +1,27 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { bounded } from "../util/bounded.ts";
 import type { Activity } from "./activity.ts";
+import { Backoff } from "./backoff.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import type { SshConnection } from "./connection.ts";
 import { Endings } from "./endings.ts";
-import { formatKeeperRequest, formatRequest, formatWorkerRequest, readGuestScript } from "./guest-scripts.ts";
+import {
+  formatImageRequest,
+  formatKeeperRequest,
+  formatWorkerRequest,
+  readGuestScript,
+} from "./guest-scripts.ts";
 import { type GuestFacts, Keeper } from "./keeper.ts";
 import { fitIntoRequest } from "./long-code.ts";
-import type { Place } from "./place.ts";
+import { CUT, type Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
 import { Queue } from "./queue.ts";
 import { formatTerminalCode, hasInput } from "./shell-code.ts";
 import { Slots } from "./slots.ts";
 import type { CommandSpec } from "./spec.ts";
 import { terminalProcess } from "./terminal-process.ts";
+import { introduce, newToken } from "./token.ts";
 import { Worker } from "./worker.ts";
 import { WorkerPool } from "./worker-pool.ts";
 import { runOnWorker } from "./worker-process.ts";
@@ -23,6 +31,9 @@ const CGROUP_ROOT = "/sys/fs/cgroup/smolvm";
 const KEEPER_AFTER_MS = 250;
 /** How many terminals are opened at a time. */
 const MOST_OPENING = 4;
+/** One that lived shorter has no successor at once. */
+const YOUNG_KEEPER_MS = 5_000;
+const LONGEST_PAUSE_MS = 30_000;
 /** How long the end of a connection waits for it. */
 const KEEPER_BOUND_MS = 2000;
 
@@ -32,7 +43,6 @@ export type LinkName = readonly [cgroup: string, notes: string];
 export interface LinkOptions {
   readonly name: LinkName;
   readonly activity: Activity;
-  readonly isForeign: boolean;
   /** Called when the guest has told of itself. */
   readonly onFacts: (facts: GuestFacts) => void;
   /** Connections that broke, whose commands may still run. */
@@ -49,7 +59,6 @@ export class Link implements Place {
   readonly connection: SshConnection;
   /** Null until the keeper has spoken. */
   facts: GuestFacts | null = null;
-  isForeign: boolean;
   readonly #activity: Activity;
   readonly #onFacts: (facts: GuestFacts) => void;
   readonly #pool: WorkerPool;
@@ -61,18 +70,23 @@ export class Link implements Place {
   /** How many commands began whose end was not heard of. */
   #unended = 0;
   #keeper: Promise<Keeper> | null = null;
+  readonly #backoff = new Backoff(LONGEST_PAUSE_MS);
+  /** For how long the next keeper waits, as the last ones ended young. */
+  #keeperPauseMs = 0;
+  /** This side has closed it. */
+  wasClosed = false;
+  /** A command has run to its end on it. */
+  hasServed = false;
   /** A keeper lives, which ends everything when the connection goes. */
   #isKept = false;
   /** How many channels are open for commands, and how many the server lets us have at most. */
   #open = 0;
   #limit = Number.POSITIVE_INFINITY;
 
-  /** `isForeign`: the login shell is known to be no POSIX shell. */
-  constructor(connection: SshConnection, { name, activity, isForeign, onFacts, broken }: LinkOptions) {
+  constructor(connection: SshConnection, { name, activity, onFacts, broken }: LinkOptions) {
     this.name = name;
     this.#broken = broken;
     this.connection = connection;
-    this.isForeign = isForeign;
     this.#activity = activity;
     this.#onFacts = onFacts;
     this.#pool = new WorkerPool(this, activity);
@@ -86,6 +100,7 @@ export class Link implements Place {
 
   /** Ends the connection, and by its keeper all that runs. A short command is often over before the keeper is there. */
   async close(): Promise<void> {
+    this.wasClosed = true;
     if (this.connection.isOpen && this.mayHaveLeftSomebody) {
       const bounds = { operation: "Starting the keeper", timeoutMs: KEEPER_BOUND_MS };
       await bounded(this.keeper(), bounds).catch(() => {});
@@ -102,6 +117,10 @@ export class Link implements Place {
     return this.connection.isOpen;
   }
 
+  get whyCut(): string {
+    return this.connection.whyAbandoned ?? CUT;
+  }
+
   get hasRoom(): boolean {
     return this.connection.isOpen && (this.#pool.hasIdle || this.#open < this.#limit);
   }
@@ -110,11 +129,15 @@ export class Link implements Place {
    * Where this command will run; it begins with `setSink`. `mayBeSurplus`: nobody else waits for a turn.
    * ChannelRefusedError, ConnectionLostError, the signal's reason: nothing was run.
    */
-  async start(spec: CommandSpec, mayBeSurplus: boolean, signal: AbortSignal): Promise<GuestProcess> {
+  async start(
+    spec: CommandSpec,
+    { mayBeSurplus, mayUseStandby }: { mayBeSurplus: boolean; mayUseStandby: boolean },
+    signal: AbortSignal,
+  ): Promise<GuestProcess> {
     if (spec.terminal !== null) return await this.#startInTurn(spec, signal);
     const worker = await this.#pool.take(spec, signal);
     const run = {
-      standbyIsFresh: this.#pool.isFresh(worker),
+      standbyIsFresh: mayUseStandby && this.#pool.isFresh(worker),
       isLast: hasInput(spec) || (mayBeSurplus && this.#pool.isSurplus),
     };
     this.#begun();
@@ -122,6 +145,7 @@ export class Link implements Place {
       ...run,
       onOver: (end, use) => {
         this.#over(end?.kind !== "gone");
+        this.hasServed ||= end?.kind === "exited";
         if (end?.kind === "gone") void this.#endings.killRest(process);
         this.#pool.giveBack(worker, end, { ...use, isLast: run.isLast });
       },
@@ -159,9 +183,12 @@ export class Link implements Place {
   }
 
   async #startKeeper(): Promise<Keeper> {
+    if (this.#keeperPauseMs > 0) await sleep(this.#keeperPauseMs, undefined, { ref: false });
     if (!this.connection.isOpen) throw new ConnectionLostError("the connection is gone");
-    const request = formatKeeperRequest([...this.name, ...this.#broken.flat()]);
+    const startedMs = performance.now();
+    const request = formatKeeperRequest([this.connection.account, ...this.name, ...this.#broken.flat()]);
     const keeper = new Keeper(await this.connection.exec(request, null));
+    void keeper.gone.then(() => this.#noteKeeperAge(performance.now() - startedMs));
     this.facts = await keeper.facts;
     this.#onFacts(this.facts);
     this.#isKept = true;
@@ -173,14 +200,20 @@ export class Link implements Place {
     return keeper;
   }
 
+  #noteKeeperAge(ms: number): void {
+    if (ms >= YOUNG_KEEPER_MS) this.#backoff.reset();
+    this.#keeperPauseMs = ms < YOUNG_KEEPER_MS ? this.#backoff.pauseMs() : 0;
+  }
+
   /** For the pool of this connection. */
   async openWorker(): Promise<Worker> {
     return await this.#openChannel(async (slot, token) => {
       const [cgroup, notes] = this.name;
       const own = `${cgroup}/workers`;
-      const parameters = [token, own, this.#cgroupOf(slot), `${notes}.${slot}`];
-      const channel = await this.connection.exec(formatWorkerRequest(parameters, this.isForeign), null);
+      const parameters = [own, this.#cgroupOf(slot), `${notes}.${slot}`, this.connection.account];
+      const channel = await this.connection.exec(formatWorkerRequest(parameters), null);
       const worker = new Worker(channel, token, slot);
+      introduce(channel, token);
       void worker.gone.then(() => this.#closed(slot));
       return worker;
     });
@@ -201,17 +234,13 @@ export class Link implements Place {
 
   async #startInTerminal(spec: CommandSpec): Promise<GuestProcess> {
     return await this.#openChannel(async (slot, token) => {
-      const kind = spec.user === null ? spec.shell : "raw";
       const notes = `${this.name[1]}.${slot}`;
-      const parameters = [
-        token,
-        this.#cgroupOf(slot),
-        kind,
-        await fitIntoRequest(formatTerminalCode(spec, token), `${notes}.code`, this.connection),
-        notes,
-      ];
-      const request = formatRequest(readGuestScript("exec-terminal"), parameters);
+      const inFile = { name: `${notes}.code`, isSecret: Object.keys(spec.env).length > 0 };
+      const { code, file } = await fitIntoRequest(formatTerminalCode(spec), inFile, this.connection);
+      const parameters = [this.#cgroupOf(slot), code, notes, this.connection.account, file];
+      const request = formatImageRequest(readGuestScript("exec-terminal"), parameters);
       const channel = await this.connection.exec(request, spec.terminal);
+      introduce(channel, token);
       this.#begun();
       void channel.closed.then(() => this.#closed(slot));
       const isInteractive = spec.shell === "interactive";
@@ -236,7 +265,7 @@ export class Link implements Place {
     const slot = this.#slots.take();
     this.#open++;
     try {
-      return await open(slot, `smolvm-${randomBytes(8).toString("hex")}`);
+      return await open(slot, newToken());
     } catch (error) {
       this.#closed(slot);
       if (error instanceof ChannelRefusedError) this.#limit = Math.max(1, this.#open);

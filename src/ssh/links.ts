@@ -1,16 +1,25 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { watchAbort } from "../util/watch-abort.ts";
 import { Activity } from "./activity.ts";
+import { Backoff } from "./backoff.ts";
 import { connectWithRetries } from "./connect.ts";
-import { ConnectError } from "./connection.ts";
+import { ConnectError, type SshConnection } from "./connection.ts";
 import { closeWhenDead } from "./keep-alive.ts";
 import type { GuestFacts } from "./keeper.ts";
 import { Link, type LinkName, newLinkName } from "./link.ts";
-import type { Place } from "./place.ts";
 import type { SshTarget } from "./target.ts";
 
 /** More than one only where the server lets us have few channels on each. */
 const MOST_LINKS = 4;
 /** How long a connection is tried for that nobody has asked for. */
 const RECONNECT_BOUND_MS = 60_000;
+/** A connection that breaks sooner, before it has served a command, is not worth another one at once. */
+const YOUNG_MS = 5_000;
+const LONGEST_PAUSE_MS = 30_000;
+/** After so many in a row that broke young, the next one is left to the next command. */
+const MOST_YOUNG = 8;
+/** Silence is counted in such pieces, each as a whole or not at all. */
+const SLICE_MS = 1_000;
 
 export interface LinksOptions {
   /** Asked anew for each connection. */
@@ -22,17 +31,28 @@ export interface LinksOptions {
   readonly firstName: LinkName | null;
 }
 
+interface Attempt {
+  readonly link: Promise<Link>;
+  readonly abort: AbortController;
+  /** How many wait for it. */
+  waiting: number;
+  /** What became of its last try. */
+  failure: ConnectError | null;
+}
+
 /** The connections to one machine: made when one is needed, kept, replaced when they break. */
 export class Links {
   readonly activity = new Activity();
   readonly #options: LinksOptions;
   #links: Link[] = [];
-  #connecting: { readonly link: Promise<Link>; readonly abort: AbortController; waiting: number } | null =
-    null;
+  #connecting: Attempt | null = null;
   #firstName: LinkName | null;
-  #isForeign = false;
   #broken: LinkName[] = [];
   #isClosed = false;
+  /** How many connections in a row broke young, and how long the next one waits for it. */
+  #young = 0;
+  #pauseMs = 0;
+  readonly #backoff = new Backoff(LONGEST_PAUSE_MS);
   readonly #onRoom = new Set<() => void>();
 
   constructor(options: LinksOptions) {
@@ -40,14 +60,17 @@ export class Links {
     this.#firstName = options.firstName;
   }
 
-  /** A connection with room for one more shell. Rejects with the signal's reason, ConnectError, or what the target's getter throws. */
-  async get(signal: AbortSignal): Promise<Link> {
+  /**
+   * A connection with room for one more shell. Rejects with the signal's reason, ConnectError, or what the target's getter throws. A new
+   * connection is waited for as long as `patienceMs` says, while the machine is not paused.
+   */
+  async get(signal: AbortSignal, patienceMs = Number.POSITIVE_INFINITY): Promise<Link> {
     for (;;) {
       signal.throwIfAborted();
       this.#links = this.#links.filter(({ connection }) => connection.isOpen);
       const link = this.#links.find(({ hasRoom }) => hasRoom);
       if (link) return link;
-      if (this.#links.length < MOST_LINKS) await this.#connect(signal);
+      if (this.#links.length < MOST_LINKS) await this.#connect(signal, patienceMs);
       else await this.#room(signal);
     }
   }
@@ -67,14 +90,6 @@ export class Links {
   announceRoom(): void {
     for (const wake of this.#onRoom) wake();
     this.#onRoom.clear();
-  }
-
-  /** True the first time: the login shell understood nothing, and it is worth trying again with /bin/sh in front. */
-  suspectForeignShell(place: Place): boolean {
-    if (place.isForeign) return false;
-    this.#isForeign = true;
-    for (const one of this.#links) one.isForeign = true;
-    return true;
   }
 
   /** Closes the connections, where no command needs them; the next one makes another. */
@@ -109,15 +124,20 @@ export class Links {
   }
 
   /** All who wait share one attempt; it ends when the last of them has left. */
-  async #connect(signal: AbortSignal): Promise<void> {
+  async #connect(signal: AbortSignal, patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
     // Else who asks late would knock for ever where nobody is any more.
     if (this.#isClosed) throw new ConnectError("it was closed from this side", true);
     this.#connecting ??= this.#startConnecting();
     const attempt = this.#connecting;
     attempt.waiting++;
+    const over = new AbortController();
     try {
-      await unlessAborted(attempt.link, signal);
+      await Promise.race([
+        unlessAborted(attempt.link, signal),
+        this.#untilTooSilent(attempt, patienceMs, over.signal),
+      ]);
     } finally {
+      over.abort();
       attempt.waiting--;
       if (attempt.waiting === 0 && this.#connecting === attempt) {
         this.#connecting = null; // who comes next must not share its end
@@ -126,14 +146,31 @@ export class Links {
     }
   }
 
-  #startConnecting() {
+  async #untilTooSilent(attempt: Attempt, patienceMs: number, signal: AbortSignal): Promise<never> {
+    for (let silentMs = 0; silentMs < patienceMs; ) {
+      const sliceMs = Math.min(patienceMs - silentMs, SLICE_MS);
+      await sleep(sliceMs, undefined, { ref: false, signal });
+      if (!this.#options.isPaused()) silentMs += sliceMs;
+    }
+    const { failure } = attempt;
+    const last = failure === null ? "" : ` (${failure.message})`;
+    throw new ConnectError(
+      `the SSH server has not answered for ${patienceMs / 1000} s${last}`,
+      true,
+      failure,
+    );
+  }
+
+  #startConnecting(): Attempt {
     const abort = new AbortController();
-    const link = connectWithRetries(this.#options.target, abort.signal).then((connection) => {
+    const onFailure = (failure: ConnectError) => {
+      attempt.failure = failure;
+    };
+    const link = this.#connectAfterPause(abort.signal, onFailure).then((connection) => {
       const { onFacts, isPaused } = this.#options;
       const made = new Link(connection, {
         name: this.#firstName ?? newLinkName(),
         activity: this.activity,
-        isForeign: this.#isForeign,
         onFacts,
         broken: this.#broken,
       });
@@ -143,10 +180,14 @@ export class Links {
       connection.letProcessEnd();
       this.#links.push(made);
       if (this.#isClosed) connection.close();
-      void connection.lost.then(() => this.#lost(made));
+      const madeMs = performance.now();
+      void connection.lost.then(() => {
+        if (!made.wasClosed) this.#noteEnd(made.hasServed || performance.now() - madeMs >= YOUNG_MS);
+        this.#lost(made);
+      });
       return made;
     });
-    const attempt = { link, abort, waiting: 0 };
+    const attempt: Attempt = { link, abort, waiting: 0, failure: null };
     const done = () => {
       if (this.#connecting === attempt) this.#connecting = null;
     };
@@ -154,11 +195,26 @@ export class Links {
     return attempt;
   }
 
+  async #connectAfterPause(
+    signal: AbortSignal,
+    onFailure: (failure: ConnectError) => void,
+  ): Promise<SshConnection> {
+    if (this.#pauseMs > 0) await sleep(this.#pauseMs, undefined, { ref: false, signal }).catch(() => {});
+    return await connectWithRetries(this.#options.target, signal, onFailure);
+  }
+
+  #noteEnd(wasOfUse: boolean): void {
+    if (wasOfUse) this.#backoff.reset();
+    this.#young = wasOfUse ? 0 : this.#young + 1;
+    this.#pauseMs = wasOfUse ? 0 : this.#backoff.pauseMs();
+  }
+
   /** What ran on it ends by its keeper. Where it had none yet the next connection's does that: one is made for it. */
   #lost(link: Link): void {
     this.announceRoom();
     if (this.#isClosed || !link.mayHaveLeftSomebody) return;
     this.#broken.push(...link.unburied);
+    if (this.#young > MOST_YOUNG) return;
     const connects = this.#connect(AbortSignal.timeout(RECONNECT_BOUND_MS));
     connects.catch(() => {}); // the next command will say so
   }
@@ -177,7 +233,6 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
     if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    work.then(resolve, reject).finally(watchAbort(signal, onAbort));
   });
 }

@@ -4,17 +4,23 @@ import { formatRequest } from "./guest-scripts.ts";
 /** dropbear takes requests of up to 9000 bytes; what goes with the code is less than this. */
 const LONGEST_CODE = 4000;
 
-const STORE = 'umask 077;f=/run/$1;{ true >"$f"; } 2>/dev/null||f=/tmp/$1;exec cat >"$f"';
+const STORE = 'umask 077;exec cat >"/run/$1"';
 
-/** Code that comes to the same as `code` and fits into a request: what is too long lies in a file called `name` until then. */
-export async function fitIntoRequest(code: string, name: string, connection: SshConnection): Promise<string> {
-  if (Buffer.byteLength(code) <= LONGEST_CODE) return code;
+/**
+ * Code that fits into a request, and the file of ours that it reads, which is called `name`; "" where it needs none. What is secret
+ * is not in the request, which everybody in the guest can read as a command line.
+ */
+export async function fitIntoRequest(
+  code: string,
+  { name, isSecret }: { readonly name: string; readonly isSecret: boolean },
+  connection: SshConnection,
+): Promise<{ readonly code: string; readonly file: string }> {
+  if (!isSecret && Buffer.byteLength(code) <= LONGEST_CODE) return { code, file: "" };
   const channel = await connection.exec(formatRequest(STORE, [name]), null);
   channel.setSink(() => true);
   await channel.write(Buffer.from(code)).catch(() => {}); // that it is gone shows where the file is looked for
   channel.end();
   await channel.closed;
-  // Command substitution takes newlines off the end.
-  const read = `__f=/run/${name};[ -O $__f ]||__f=/tmp/${name};__c=$(cat $__f&&echo .);rm -f $__f`;
-  return `${read};eval "unset __f __c;\${__c%.}"`;
+  // Its descriptor was opened by exec-terminal.sh. Command substitution takes newlines off the end.
+  return { code: `__c=$(cat <&9&&echo .);exec 9<&-;eval "unset __c;\${__c%.}"`, file: name };
 }

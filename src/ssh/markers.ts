@@ -1,6 +1,7 @@
 /** What begins a line of ours amid a command's output. */
 const START = 0x01;
-/** A line that is longer than this is none of ours. */
+const NEWLINE = 0x0a;
+/** A line that is longer than this, its newline included, is none of ours. */
 const LONGEST_MARKER = 256;
 
 /**
@@ -26,21 +27,29 @@ export class MarkerSplitter {
     this.#held = null;
     let flows = true;
     let at = 0;
-    for (let start = data.indexOf(this.#prefix); start !== -1; start = data.indexOf(this.#prefix, at)) {
-      const end = data.indexOf("\n", start);
-      if (end === -1 && data.length - start <= LONGEST_MARKER) {
-        if (start > at) flows = this.#onBytes(data.subarray(at, start));
-        this.#held = data.subarray(start);
+    const handOn = (end: number) => {
+      if (end > at) flows = this.#onBytes(data.subarray(at, end));
+      at = end;
+    };
+    for (let start = data.indexOf(this.#prefix); start !== -1; ) {
+      const words = start + this.#prefix.length;
+      const length = data.subarray(words, start + LONGEST_MARKER).indexOf(NEWLINE);
+      if (length === -1 && data.length - start < LONGEST_MARKER) {
+        handOn(start);
+        this.#held = Buffer.from(data.subarray(start));
         return flows;
       }
-      if (end === -1) break;
-      if (start > at) flows = this.#onBytes(data.subarray(at, start));
-      this.#onMarker(wordsOf(data, start + this.#prefix.length, end));
-      at = end + 1;
+      if (length !== -1) {
+        handOn(start);
+        this.#onMarker(wordsOf(data, words, words + length));
+        at = words + length + 1;
+      }
+      start = data.indexOf(this.#prefix, Math.max(at, words));
     }
-    const rest = data.length - this.#possibleStart(data, at);
-    if (rest > 0) this.#held = data.subarray(data.length - rest);
-    return at < data.length - rest ? this.#onBytes(data.subarray(at, data.length - rest)) : flows;
+    const rest = this.#possibleStart(data, at);
+    if (rest < data.length) this.#held = Buffer.from(data.subarray(rest));
+    handOn(rest);
+    return flows;
   }
 
   /** Where the end of `data` may be the beginning of a marker; its length where it can't. */

@@ -1,13 +1,15 @@
 import type { GuestFacts } from "./keeper.ts";
 import type { GuestProcess } from "./process.ts";
 
+export const CUT = "the connection broke while it ran";
+
 /** Where a command runs, and who ends it there. */
 export interface Place {
   /** Null until the keeper has spoken. */
   readonly facts: GuestFacts | null;
-  /** The login shell is known to be no POSIX shell. */
-  readonly isForeign: boolean;
   readonly isOpen: boolean;
+  /** What happened to it where it is not open, a clause for an error's message. */
+  readonly whyCut: string;
   /** Kills all that a command started. Resolves when it is over and nothing of it is alive; never rejects. */
   kill(process: GuestProcess): Promise<void>;
   /** Sends a signal ("TERM") to every process of a command, as soon as it has one. Never rejects. */

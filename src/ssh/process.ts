@@ -6,7 +6,7 @@ import type { NeverRan } from "./shell-code.ts";
 export type ProcessEnd =
   | { readonly kind: "exited"; readonly status: ExitStatus }
   /** The guest said that it did not get as far as the command. */
-  | { readonly kind: "never ran"; readonly why: NeverRan }
+  | { readonly kind: "never ran"; readonly why: NeverRan; readonly status?: ExitStatus }
   /** The shell that was to read the command never came up. */
   | { readonly kind: "not started" }
   /** The connection, or the channel, went without a word about the command. */
@@ -18,6 +18,8 @@ export interface GuestProcess {
   readonly ward: Ward;
   /** Resolves when its shell is there; null where it never comes. */
   readonly ready: Promise<true | null>;
+  /** Resolves when what it is given as input can't be for another one; null where it has ended. */
+  readonly takesInput: Promise<true | null>;
   /** Never rejects. */
   readonly ended: Promise<ProcessEnd>;
   /** Known before `ended` is: what is meant for it must not be sent any more, somebody else may run where it ran. */
@@ -38,4 +40,12 @@ export interface GuestProcess {
   noteDeadline(): void;
   /** It is being ended by force: nothing else may run where it ran. */
   taint(): void;
+}
+
+export function hasNotBegun(end: ProcessEnd): boolean {
+  return end.kind === "never ran" && (end.why === "gone" || end.why === "unbegun");
+}
+
+export function wasKilled(end: ProcessEnd): boolean {
+  return end.kind === "exited" && "signal" in end.status && end.status.signal === "SIGKILL";
 }

@@ -1,3 +1,5 @@
+import { watchAbort } from "../util/watch-abort.ts";
+
 /** Lets a limited number in at a time, first come, first served. */
 export class Queue {
   #capacity: number;
@@ -26,7 +28,7 @@ export class Queue {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const letIn = () => {
-        signal.removeEventListener("abort", giveUp);
+        stopWatching();
         this.#inside++;
         resolve(this.#leaveOnce());
       };
@@ -34,7 +36,7 @@ export class Queue {
         this.#waiting.splice(this.#waiting.indexOf(letIn), 1);
         reject(signal.reason);
       };
-      signal.addEventListener("abort", giveUp, { once: true });
+      const stopWatching = watchAbort(signal, giveUp);
       this.#waiting.push(letIn);
       this.#letIn();
     });

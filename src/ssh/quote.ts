@@ -8,10 +8,7 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/**
- * As `quoteText`, on one line: each newline becomes the value of the variable `__n`. For shells that read
- * their code by `read -r`.
- */
-export function quoteOnOneLine(text: string): string {
-  return quoteText(text).replaceAll("\n", `'"$__n"'`);
+/** As `quoteText`, on one line: each newline becomes the value of a variable, for shells that read their code by `read -r`. */
+export function quoteOnOneLine(text: string, newline: "$nl" | "$6"): string {
+  return quoteText(text).replaceAll("\n", `'"${newline}"'`);
 }

@@ -1,3 +1,4 @@
+import { type InspectOptions, inspect } from "node:util";
 import type { CommandResult } from "../errors.ts";
 import type { Capture } from "./capture.ts";
 import type { ExitStatus } from "./channel.ts";
@@ -22,7 +23,7 @@ export function formatResult(
   const stderrBytes = captured.stderr.bytes();
   const stdout = once(() => captured.stdout.text(stdoutBytes));
   const stderr = once(() => captured.stderr.text(stderrBytes));
-  return {
+  const result: CommandResult = {
     command,
     exitCode,
     signal,
@@ -42,6 +43,15 @@ export function formatResult(
     durationMs,
     timing,
   };
+  return Object.defineProperty(result, inspect.custom, { value: shown });
+}
+
+/** What `console.log` shows, also where an error has it: the text, which is decoded for that, and not the bytes too. */
+function shown(this: CommandResult, _depth: number, options: InspectOptions): string {
+  const { exitCode, signal, stdout, stderr, truncated, durationMs } = this;
+  const cut = truncated.stdout || truncated.stderr ? { truncated } : {};
+  const facts = { exitCode, ...(signal !== null && { signal }), stdout, stderr, ...cut, durationMs };
+  return `CommandResult ${inspect(facts, options)}`;
 }
 
 /** Decoding 64 MiB can take a second, which who wants the bytes only need not pay. */

@@ -1,5 +1,7 @@
 import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
+import type { Named } from "../util/names.ts";
+import { tameLine } from "../util/tame.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
@@ -14,7 +16,7 @@ import { StoppedError, Stopper } from "./stop.ts";
 import type { SshTarget } from "./target.ts";
 
 export interface CommandRunnerOptions {
-  readonly vmId: string;
+  readonly vm: Named;
   /** Asked anew for each connection. What it throws is what a command is rejected with. */
   readonly target: () => Promise<SshTarget>;
   /** Resolves with the reason, a sentence without a full stop, when the machine's process is gone. */
@@ -67,7 +69,7 @@ const LEAST_AT_ONCE = 16;
 const KIB_EACH = 4 * 1024;
 
 export function createCommandRunner(options: CommandRunnerOptions): CommandRunner {
-  const { vmId } = options;
+  const { vm } = options;
   const queue = new Queue(MOST_AT_ONCE);
   const links = new Links({
     target: options.target,
@@ -81,7 +83,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const early = options.early
     ? new EarlyShell({ ...options.early, activity: links.activity, connect })
     : null;
-  const around = { vmId, links, queue, early, commands: new Set<Command>() };
+  const around = { vm, links, queue, early, commands: new Set<Command>() };
   const lender = new ShellLender(links, early);
   let whyEnded: string | null = null;
 
@@ -97,9 +99,10 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const surroundings = async () => {
     if (whyEnded === null) return around;
     throw new CommandExecutionUnavailableError(
-      vmId,
+      vm.id,
       `${whyEnded}.`,
       "Call start() to boot the machine again.",
+      { vmName: vm.name },
     );
   };
   return {
@@ -111,7 +114,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
       try {
         await around.links.get(stopper.signal);
       } catch (error) {
-        throw explain(error, stopper, vmId, timeoutMs);
+        throw explain(error, stopper, vm, timeoutMs);
       } finally {
         stopper.dispose();
       }
@@ -145,24 +148,22 @@ async function isResponsive(connecting: Promise<Link>, timeoutMs: number): Promi
   );
 }
 
-function explain(error: unknown, { reason }: Stopper, vmId: string, timeoutMs: number): unknown {
-  const operation = `Waiting for the SSH server of machine ${vmId}`;
-  if (error instanceof ConnectError) return unavailable(vmId, `${error.message}.`, error);
+function explain(error: unknown, { reason }: Stopper, vm: Named, timeoutMs: number): unknown {
+  const operation = `Waiting for the SSH server of machine "${vm.name}"`;
+  if (error instanceof ConnectError) return unavailable(vm, `${error.message}.`, error);
   if (!(error instanceof StoppedError) || !reason) return error;
   if (reason.kind === "timeout") return new OperationTimeoutError(operation, timeoutMs / 1000);
-  if (reason.kind === "died") return unavailable(vmId, reason.why, error);
+  if (reason.kind === "died") return unavailable(vm, reason.why, error);
   return new OperationAbortedError(operation, undefined, {
     cause: reason.kind === "aborted" ? reason.cause : undefined,
   });
 }
 
-function unavailable(vmId: string, reason: string, cause: unknown): CommandExecutionUnavailableError {
+function unavailable(vm: Named, reason: string, cause: unknown): CommandExecutionUnavailableError {
   return new CommandExecutionUnavailableError(
-    vmId,
-    reason,
+    vm.id,
+    tameLine(reason),
     "Check that the machine runs an SSH server: smolvm doctor",
-    {
-      cause,
-    },
+    { vmName: vm.name, cause },
   );
 }

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { paceStream } from "../util/pace.ts";
 import { ConnectionLostError, type OutputSink, type SshChannel } from "./channel.ts";
 
 /** The host's side of two serial ports of a guest, by which a worker talks before there is an SSH connection. */
@@ -28,9 +29,10 @@ export function serialChannel({ main, errors, closed }: SerialPorts, said: strin
   const [passOutput, passErrors] = [pass("stdout"), pass("stderr")];
   const gone = closed.then(() => {
     isGone = true;
-    // Another shell may come to these ports.
-    main.off("data", passOutput).resume();
-    errors.off("data", passErrors).resume();
+    // Another shell may come to these ports: what is still in them is not for it.
+    main.off("data", passOutput);
+    errors.off("data", passErrors);
+    for (const port of [main, errors]) discard(port);
     return null;
   });
   const write = (bytes: Uint8Array) =>
@@ -44,6 +46,7 @@ export function serialChannel({ main, errors, closed }: SerialPorts, said: strin
     setSink(newSink) {
       sink = newSink;
       if (said !== "") sink("stdout", Buffer.from(said));
+      for (const port of [main, errors]) keep(port);
       main.on("data", passOutput);
       errors.on("data", passErrors);
     },
@@ -58,6 +61,24 @@ export function serialChannel({ main, errors, closed }: SerialPorts, said: strin
     exited: gone,
     closed: gone.then(() => {}),
   };
+}
+
+/** No faster than this is read what nobody wants. */
+const DISCARDED_EACH_SECOND = 1024 * 1024;
+/** What is read of each port, as long as no channel reads it. */
+const discarding = new WeakMap<Socket, () => void>();
+
+function discard(port: Socket): void {
+  keep(port);
+  const spend = paceStream(port, DISCARDED_EACH_SECOND);
+  const drop = (bytes: Buffer) => spend(bytes.length);
+  discarding.set(port, () => port.off("data", drop));
+  port.on("data", drop).resume();
+}
+
+function keep(port: Socket): void {
+  discarding.get(port)?.();
+  discarding.delete(port);
 }
 
 /** Whoever reads in the worker, its child or itself, ends at one of these. */

@@ -1,6 +1,5 @@
-import type { Readable } from "node:stream";
 import type { Terminal } from "./channel.ts";
-import type { StdinPipe } from "./command-stdin.ts";
+import type { HeldSource } from "./stdin-source.ts";
 
 /** One command, checked and complete. */
 export interface CommandSpec {
@@ -24,5 +23,5 @@ export interface CommandSpec {
 
 export type StdinSource =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
-  | { readonly kind: "stream"; readonly chunks: Readable | AsyncIterable<string | Uint8Array> }
-  | { readonly kind: "pipe"; readonly pipe: StdinPipe };
+  /** A stream, an iterable, or a pipe that the caller writes to: it can be read only once. */
+  | { readonly kind: "held"; readonly source: HeldSource };

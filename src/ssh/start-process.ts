@@ -10,25 +10,35 @@ import type { CommandSpec } from "./spec.ts";
 import { StoppedError, type Stopper } from "./stop.ts";
 
 const MOST_TRIES = 20;
+/** Each of them waits twice as long for the next connection. */
+const MOST_LOST = 8;
 const PAUSE_MS = 25;
+/** A guest whose server does not answer for so long is not there any more: see keep-alive.ts. */
+const PATIENCE_MS = 60_000;
 
-/** A place for this command, over whatever connection has room. Nothing of the command is sent to it yet. */
+/**
+ * A place for this command, over the first connection that has room. Nothing of the command is sent to it yet. `mayUseStandby` is false
+ * where a shell that was started ahead of time has ended just now.
+ */
 export async function startProcess(
   spec: CommandSpec,
   { links, queue, early }: { links: Links; queue: Queue; early: EarlyShell | null },
   stopper: Stopper,
+  mayUseStandby: boolean,
 ): Promise<{ place: Place; process: GuestProcess }> {
-  const process = early?.start(spec);
+  const process = mayUseStandby ? early?.start(spec) : null;
   if (early && process) return { place: early, process };
+  let lost = 0;
   for (let tries = 1; ; tries++) {
-    const link = await links.get(stopper.signal);
-    const starting = link.start(spec, queue.waiting === 0, stopper.signal);
+    const link = await links.get(stopper.signal, PATIENCE_MS);
+    const starting = link.start(spec, { mayBeSurplus: queue.waiting === 0, mayUseStandby }, stopper.signal);
     try {
       return { place: link, process: await stopper.race(starting) };
     } catch (error) {
       if (error instanceof StoppedError) discardLater(starting, link);
       if (!isWorthAnotherTry(error)) throw error;
-      if (tries >= MOST_TRIES) {
+      if (error instanceof ConnectionLostError) lost++;
+      if (tries >= MOST_TRIES || lost >= MOST_LOST) {
         throw new ConnectError(`the SSH server starts no command: ${(error as Error).message}`, true, error);
       }
       await stopper.race(sleep(PAUSE_MS));

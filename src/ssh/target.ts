@@ -2,6 +2,7 @@
 export interface SshTarget {
   readonly host: string;
   readonly port: number;
+  /** Of the guest: whose commands are run. */
   readonly user: string;
   /** A private key in OpenSSH's or PEM format. */
   readonly privateKey: string;

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExitStatus, OutputSink, SshChannel } from "./channel.ts";
+import { parsePid, parseStatus } from "./guest-words.ts";
 import { MarkerSplitter } from "./markers.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
 import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
-import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
+import { exitCodeOfSignal } from "./signals.ts";
 
 /** How long the last output may take after the process has ended while somebody else holds its terminal. */
 const DRAIN_MS = 300;
@@ -31,6 +32,7 @@ export function terminalProcess({ channel, token, slot, isInteractive, onOver }:
   let pid = 0;
   let lastByte: number | undefined;
   let neverRan: NeverRan | null = null;
+  let begun = true;
   let isOver = false;
   let sink: OutputSink = () => true;
   let onReady: (ready: true | null) => void = () => {};
@@ -46,10 +48,15 @@ export function terminalProcess({ channel, token, slot, isInteractive, onOver }:
     (bytes) => (pid === 0 ? true : sink("stdout", bytes)),
     ([what, ...rest]) => {
       if (what === "ready") {
-        pid = Number(rest[0]);
-        onReady(true);
-      } else if (what === "end") onEnd(statusOf(Number(rest[0]), rest[1] === "1", isInteractive));
-      else neverRan = NEVER_RAN.find((known) => known === [what, ...rest].join(" ")) ?? neverRan;
+        pid = parsePid(rest[0]) ?? 0;
+        if (pid > 0) onReady(true);
+        else channel.close();
+      } else if (what === "end") {
+        begun = rest[2] === "1";
+        const status = parseEnd(rest, isInteractive);
+        if (status === null) channel.close();
+        else onEnd(status);
+      } else neverRan = NEVER_RAN.find((known) => known === [what, ...rest].join(" ")) ?? neverRan;
     },
   );
   const ended = Promise.race([said.then(exited), endOf(channel)]).then((end): ProcessEnd => {
@@ -58,13 +65,16 @@ export function terminalProcess({ channel, token, slot, isInteractive, onOver }:
     onReady(null);
     onOver(end.kind === "exited");
     if (neverRan !== null) return { kind: "never ran", why: neverRan };
-    return pid === 0 && end.kind === "exited" ? { kind: "not started" } : end;
+    if (pid === 0 && end.kind === "exited") return { kind: "not started" };
+    if (begun || end.kind !== "exited" || wasTyped(end.status)) return end;
+    return { kind: "never ran", why: "unbegun", status: end.status };
   });
   return {
     get ward() {
       return { slot, pid, worker: 0 };
     },
     ready,
+    takesInput: ready,
     ended,
     get isOver() {
       return isOver;
@@ -101,7 +111,13 @@ function exited(status: ExitStatus): ProcessEnd {
 }
 
 /** Shells make no remark on a child that SIGINT killed: whoever typed Control-C has seen it. */
-function statusOf(code: number, wasKilled: boolean, isInteractive: boolean): ExitStatus {
-  const wasInterrupted = !isInteractive && code === exitCodeOfSignal("SIGINT");
-  return wasKilled || wasInterrupted ? { signal: signalOfExitCode(code) } : { code };
+function parseEnd([word, killed]: readonly string[], isInteractive: boolean): ExitStatus | null {
+  const status = parseStatus(word, killed === "1");
+  const wasInterrupted = status !== null && "code" in status && status.code === exitCodeOfSignal("SIGINT");
+  return wasInterrupted && !isInteractive ? { signal: "SIGINT" } : status;
+}
+
+/** A key may end a command before it begins. */
+function wasTyped(status: ExitStatus): boolean {
+  return "signal" in status && (status.signal === "SIGINT" || status.signal === "SIGQUIT");
 }

@@ -2,6 +2,7 @@ import type { Activity } from "./activity.ts";
 import type { GuestFacts, Keeper } from "./keeper.ts";
 import { needsShell } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
+import { languageOf } from "./waiting-code.ts";
 import type { ChildEnd, Standby, Worker } from "./worker.ts";
 
 /** How many workers wait for commands where nothing runs: one for each kind of shell. */
@@ -15,6 +16,8 @@ const IDLE_MS = 4;
 /** Another kind may take the guest's time from the next command, and is in less haste. */
 const LONG_IDLE_MS = 500;
 const LATELY = 3;
+/** For how long none is started where the last one has ended without a word: its profile does not let it. */
+const UNFIT_MS = 60_000;
 /** How soon, at first, it is looked again whether those whom commands left running have ended. */
 const LOOK_AGAIN_MS = 250;
 const LOOK_AGAIN_AT_MOST_MS = 60_000;
@@ -51,6 +54,7 @@ export class WorkerPool {
   #inARow = 0;
   #timer: NodeJS.Timeout | null = null;
   #lookAgainMs = LOOK_AGAIN_MS;
+  #unfitUntilMs = 0;
 
   constructor(home: Home, activity: Activity) {
     this.#home = home;
@@ -229,11 +233,15 @@ export class WorkerPool {
     if (anyAlive) return this.#lookAgain();
     if (freeKib < LEAST_FREE_KIB) return;
     for (const kind of kinds) {
+      const language = kind === "raw" ? "posix" : languageOf(this.#home.facts?.loginShell ?? "");
+      if (language === null || (kind === "login" && performance.now() < this.#unfitUntilMs)) continue;
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
       const worker = this.#idle.find((one) => !this.isFresh(one)) ?? (await this.#openSpare());
       if (this.#activity.epoch !== epoch) return;
       worker?.dismissStandby();
-      worker?.prepare(kind, epoch, this.#home.facts?.isRoot ?? false);
+      void worker?.prepare({ kind, language, epoch }, this.#home.facts?.isRoot ?? false).then((isReady) => {
+        if (!isReady && kind === "login") this.#unfitUntilMs = performance.now() + UNFIT_MS;
+      });
     }
     for (const worker of this.#idle) worker.forkChild();
   }

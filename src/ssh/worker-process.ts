@@ -1,8 +1,8 @@
 import type { OutputSink } from "./channel.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
-import { encodeCommand, formatStart, needsShell, type Reader } from "./shell-code.ts";
+import { encodeCommand, suitsWaiting } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
-import type { ChildEnd, Worker } from "./worker.ts";
+import type { ChildEnd, Standby, Worker } from "./worker.ts";
 
 export interface WorkerRun {
   /** Whether the shell that was started ahead of time, if any, is as good as a new one. */
@@ -19,11 +19,16 @@ export interface WorkerRun {
 /** Gives a worker this command. Nothing of it is sent before `begin`. */
 export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): GuestProcess {
   const use = { isTainted: false, hasDeadline: false };
-  let bytesReceived = 0;
   let isOver = false;
   let settle: (end: ProcessEnd) => void = () => {};
   const ended = new Promise<ProcessEnd>((resolve) => {
     settle = resolve;
+  });
+  const standby = standbyFor(worker, spec, run);
+  let onBegun = () => {};
+  const begun = new Promise<true | null>((resolve) => {
+    onBegun = () => resolve(true);
+    void ended.then(() => resolve(null));
   });
   const over = (end: ChildEnd) => {
     isOver = true;
@@ -32,17 +37,16 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
   };
 
   const begin = (sink: OutputSink) => {
-    const counted: OutputSink = (stream, bytes) => {
-      bytesReceived += bytes.length;
-      return sink(stream, bytes);
-    };
-    const onEnd = (end: ChildEnd) => {
-      if (run.isLast || use.isTainted || bytesReceived > 0 || !mayHaveEndedUnread(end)) return over(end);
-      void worker
-        .wereLinesRead()
-        .then((wereRead) => over(wereRead ? end : { kind: "never ran", why: "gone" }));
-    };
-    worker.give(formatLines(worker, spec, run), { sink: counted, onEnd });
+    const { token } = worker;
+    if (standby === null) {
+      worker.dismissStandby();
+      const reader = { kind: "child", guard: "", renewal: "", token, isLast: run.isLast } as const;
+      worker.give(encodeCommand(spec, reader), { sink, onBegun, onEnd: over, isForStandby: false });
+    } else {
+      const { language, guard, renewal } = standby;
+      const reader = { kind: language, guard, renewal, token, isLast: run.isLast } as const;
+      worker.give(encodeCommand(spec, reader), { sink, onBegun, onEnd: over, isForStandby: true });
+    }
   };
 
   return {
@@ -50,6 +54,7 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
       return { slot: worker.slot, pid: worker.childPid, worker: worker.pid };
     },
     ready: worker.ready,
+    takesInput: standby === null ? worker.ready : begun,
     ended,
     get isOver() {
       return isOver;
@@ -75,31 +80,11 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
   };
 }
 
-/** All that it takes to have the right shell read the command: one write, whatever it is. */
-function formatLines(worker: Worker, spec: CommandSpec, run: WorkerRun): Buffer {
-  const { standby, token } = worker;
+/** The shell that was started ahead of time, where it is the right one. One that has not said that it waits may end without a word: what can be given only once is not for it. */
+function standbyFor({ standby }: Worker, spec: CommandSpec, run: WorkerRun): Standby | null {
   const kind = spec.shell === "login" ? "login" : "raw";
-  if (standby !== null && run.standbyIsFresh && standby.kind === kind && spec.user === null) {
-    const { guard, renewal } = standby;
-    return encodeCommand(spec, { kind, guard, token, isLast: run.isLast }, renewal);
-  }
-  worker.dismissStandby();
-  const reader: Reader = {
-    kind: needsShell(spec) ? kind : "child",
-    guard: worker.nextGuard(),
-    token,
-    isLast: run.isLast,
-  };
-  return Buffer.concat([Buffer.from(formatStart(spec, reader)), encodeCommand(spec, reader, null)]);
-}
-
-/** How a waiting shell ends whose profile set $TMOUT. */
-const UNREAD_CODE = 97;
-
-/** It ended without a word, in one of the ways in which a shell ends that has not read its line. */
-function mayHaveEndedUnread(end: ChildEnd): boolean {
-  if (end.kind !== "exited") return false;
-  return "signal" in end.status || end.status.code === UNREAD_CODE;
+  if (standby === null || !run.standbyIsFresh || standby.kind !== kind || !suitsWaiting(spec)) return null;
+  return standby.isReady || spec.stdin.kind === "bytes" ? standby : null;
 }
 
 function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {
@@ -110,5 +95,5 @@ function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {
   // out of memory, and meant for the worker alone.
   const isOfCommand = end.status !== null && "signal" in end.status && end.status.signal !== "SIGKILL";
   if (isOfCommand) return { kind: "exited", status: end.status };
-  return { kind: "lost", why: "its channel closed without an exit status" };
+  return { kind: "lost", why: end.why ?? "its channel closed without an exit status" };
 }

@@ -1,17 +1,23 @@
+import { paceFlow } from "../util/pace.ts";
 import type { ExitStatus, OutputSink, OutputStream, SshChannel } from "./channel.ts";
+import { parsePid, parseStatus } from "./guest-words.ts";
+import { HeldOutput } from "./held-output.ts";
 import { MarkerSplitter } from "./markers.ts";
 import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
-import { signalOfExitCode } from "./signals.ts";
+import type { WaitingLanguage } from "./waiting-code.ts";
 
 /** How one child of a worker ended. */
 export type ChildEnd =
   | { readonly kind: "exited"; readonly status: ExitStatus; readonly leftSomebody: boolean }
-  | { readonly kind: "never ran"; readonly why: NeverRan }
-  | { readonly kind: "gone"; readonly status: ExitStatus | null };
+  /** With how its shell ended, where that is all that is known. */
+  | { readonly kind: "never ran"; readonly why: NeverRan; readonly status?: ExitStatus }
+  /** `why`: this side gave it up. */
+  | { readonly kind: "gone"; readonly status: ExitStatus | null; readonly why?: string };
 
 /** A shell that was started ahead of time and waits in the worker's child. */
 export interface Standby {
   readonly kind: "login" | "raw";
+  readonly language: WaitingLanguage;
   /** What a command's line must name to be read by it. */
   readonly guard: string;
   /** When it was started, counted in commands. */
@@ -20,15 +26,22 @@ export interface Standby {
   readonly child: number;
   /** Shell code that makes it as good as new: it may have waited in a machine that was saved. */
   readonly renewal: string;
+  /** It has read its profile, and said so. */
+  isReady: boolean;
 }
 
 export interface Watcher {
   readonly sink: OutputSink;
+  /** Its lines are for a shell that was started ahead of time: what that prints is the command's only if it begins. */
+  readonly isForStandby: boolean;
+  readonly onBegun: () => void;
   readonly onEnd: (end: ChildEnd) => void;
 }
 
 /** Of what came before a command was given; more is dropped together with the shell that prints so much. */
 const EARLY_BYTES = 64 * 1024;
+/** What those whom commands left running print is read no faster than this, and dropped. */
+const DROPPED_EACH_SECOND = 4 * 1024 * 1024;
 
 /** The host's end of src/guest/worker.sh: one channel, on which children run one after the other. */
 export class Worker {
@@ -50,14 +63,16 @@ export class Worker {
   #reading = 0;
   #forked = 1;
   #onReady: (ready: true | null) => void = () => {};
-  #onPong: (wasRead: boolean) => void = () => {};
+  #onStandby: (isReady: boolean) => void = () => {};
   #watched = 0;
   #watcher: Watcher | null = null;
   #end: ChildEnd | null = null;
   #neverRan: NeverRan | null = null;
   #early: { child: number; stream: OutputStream; bytes: Buffer }[] = [];
   #earlyBytes = 0;
+  readonly #drop = paceFlow(DROPPED_EACH_SECOND, () => this.channel.resume());
   #lastGuard = 0;
+  #output = new HeldOutput(() => true, false);
   /** How it ended itself. */
   #goneEnd: ChildEnd | null = null;
   /** Resolves when it is gone and whoever ran on it knows. */
@@ -83,10 +98,11 @@ export class Worker {
     this.#neverRan = null;
     this.#end = null;
     this.standby = null;
+    this.#output = new HeldOutput(watcher.sink, watcher.isForStandby);
     const early = this.#early.filter(({ child }) => child === this.#watched);
     this.#dropEarly();
     let flows = true;
-    for (const { stream, bytes } of early) flows = watcher.sink(stream, bytes);
+    for (const { stream, bytes } of early) flows = this.#output.take(stream, bytes);
     if (flows) this.channel.resume();
     if (this.#goneEnd) this.#report(this.#goneEnd);
     else this.#write(lines);
@@ -101,23 +117,32 @@ export class Worker {
     return this.#watcher !== null && this.#at.stdout === this.#watched;
   }
 
-  /** Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. */
-  prepare(kind: Standby["kind"], epoch: number, isRoot: boolean): void {
+  /**
+   * Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. Resolves with whether it waits,
+   * or has ended without that; not where it was dismissed before.
+   */
+  prepare(known: Pick<Standby, "kind" | "language" | "epoch">, isRoot: boolean): Promise<boolean> {
     this.forkChild();
     const guard = this.nextGuard();
-    this.standby = { kind, guard, epoch, child: this.#reading, renewal: "" };
-    this.#write(Buffer.from(`${isRoot ? "ahead " : ""}${kind} ${guard}\n`));
+    this.standby = { ...known, guard, child: this.#reading, renewal: "", isReady: false };
+    this.#write(
+      Buffer.from(`${isRoot ? "ahead " : ""}${known.kind} ${guard} ${known.language}\n${this.token}\n`),
+    );
+    return new Promise((resolve) => {
+      this.#onStandby = resolve;
+    });
   }
 
   /** Takes over the shell that was started in this worker before its machine was saved. */
-  adopt(kind: Standby["kind"], epoch: number, renewal: string): void {
-    this.standby = { kind, guard: this.nextGuard(), epoch, child: this.#reading, renewal };
+  adopt(known: Pick<Standby, "kind" | "language" | "epoch" | "renewal">): void {
+    this.standby = { ...known, guard: this.nextGuard(), child: this.#reading, isReady: true };
   }
 
   /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
   dismissStandby(): void {
     if (this.standby === null) return;
     this.standby = null;
+    this.#onStandby = () => {};
     this.#reading++;
     this.#write(Buffer.from("exit\n"));
   }
@@ -127,16 +152,6 @@ export class Worker {
     if (this.#forked > this.#reading) return;
     this.#forked++;
     this.#write(Buffer.from("\n"));
-  }
-
-  /** Whether the lines that were given last were read by anybody; asked when the child they were meant for has ended. */
-  async wereLinesRead(): Promise<boolean> {
-    const answer = new Promise<boolean>((resolve) => {
-      this.#onPong = resolve;
-      if (this.#goneEnd) resolve(this.#neverRan === null);
-    });
-    this.#write(Buffer.from("ping\n"));
-    return await answer;
   }
 
   /** Without cgroups what a command left running can't be told from nobody: the worker ends with its first command. */
@@ -168,9 +183,9 @@ export class Worker {
 
   #take(stream: OutputStream, bytes: Buffer): boolean {
     const child = this.#at[stream];
-    if (this.#watcher && child === this.#watched) return this.#watcher.sink(stream, bytes);
+    if (this.#watcher && child === this.#watched) return this.#output.take(stream, bytes);
     if (this.#watcher && child < this.#watched) return true;
-    if (this.#earlyBytes > EARLY_BYTES) return true;
+    if (this.#earlyBytes > EARLY_BYTES) return this.#drop(bytes.length);
     this.#early.push({ child, stream, bytes: Buffer.from(bytes) });
     this.#earlyBytes += bytes.length;
     if (stream === "stderr") this.lastWords = bytes.toString("utf8").trim().slice(-500) || this.lastWords;
@@ -178,29 +193,51 @@ export class Worker {
   }
 
   #obey(stream: OutputStream, words: string[]): void {
+    if (this.#goneEnd) return;
     const [what, ...rest] = words;
-    if (what === "ready") {
-      this.pid = Number(rest[0]);
-      this.#onReady(true);
-    } else if (what === "pong") this.#onPong(true);
-    else if (what === "pid") this.childPid = Number(rest[0]);
+    if (what === "ready" || what === "pid") this.#takePid(what, parsePid(rest[0]));
+    else if (what === "waits") this.#standbyWaits();
+    else if (what === "begun") this.#hasBegun(stream);
     else if (what === "end" || what === undefined) this.#childEnded(stream, rest);
     else this.#neverRan = NEVER_RAN.find((known) => known === words.join(" ")) ?? null;
   }
 
+  #takePid(what: "ready" | "pid", pid: number | null): void {
+    if (pid === null) this.#giveUp();
+    else if (what === "pid") this.childPid = pid;
+    else {
+      this.pid = pid;
+      this.#onReady(true);
+    }
+  }
+
+  /** Or the one that a command was given to before it was ready. */
+  #standbyWaits(): void {
+    if ((this.standby?.child ?? this.#watched) !== this.#at.stdout) return; // dismissed
+    this.#onStandby(true);
+    if (this.standby) this.standby.isReady = true;
+  }
+
+  #hasBegun(stream: OutputStream): void {
+    if (this.#watcher === null || this.#at[stream] !== this.#watched) return;
+    this.#output.release(stream);
+    if (stream === "stdout") this.#watcher.onBegun();
+  }
+
   /** A child is over when both streams have said so: then nothing of its output is still to come. */
-  #childEnded(stream: OutputStream, [code, killed, left]: string[]): void {
+  #childEnded(stream: OutputStream, [code, killed, left, begun]: string[]): void {
     const child = this.#at[stream]++;
     if (child !== this.#watched || !this.#watcher) {
       if (stream === "stdout") this.#idleChildEnded(child);
       return;
     }
     if (stream === "stdout") {
-      this.#end = {
-        kind: "exited",
-        status: statusOf(Number(code), killed === "1"),
-        leftSomebody: left === "1",
-      };
+      const status = parseStatus(code, killed === "1");
+      if (status === null) return void this.#giveUp();
+      this.#end =
+        begun === "1"
+          ? { kind: "exited", status, leftSomebody: left === "1" }
+          : { kind: "never ran", why: this.#watcher.isForStandby ? "gone" : "unbegun", status };
     }
     if (this.#end && this.#at.stdout > this.#watched && this.#at.stderr > this.#watched) {
       this.#report(this.#neverRan ? { kind: "never ran", why: this.#neverRan } : this.#end);
@@ -211,13 +248,26 @@ export class Worker {
   #idleChildEnded(child: number): void {
     this.#early = this.#early.filter((piece) => piece.child > child);
     this.#reading = Math.max(this.#reading, child + 1);
-    if (this.standby?.child === child) this.standby = null;
+    if (this.standby?.child !== child) return;
+    this.#onStandby(false);
+    this.standby = null;
+  }
+
+  /** What it says is none of our script's: nothing that it says is believed any more. */
+  #giveUp(): void {
+    this.#onReady(null);
+    this.#end = null;
+    this.channel.close();
+    this.#goneEnd ??= { kind: "gone", status: null, why: GARBLED };
+    this.#report(this.#goneEnd);
   }
 
   #report(end: ChildEnd): void {
     const watcher = this.#watcher;
+    if (end.kind !== "never ran" || !watcher?.isForStandby) this.#output.releaseAll();
     this.#watcher = null;
     this.#dropEarly();
+    this.channel.resume(); // who held the output back hears no more of it
     watcher?.onEnd(end);
   }
 
@@ -228,8 +278,8 @@ export class Worker {
 
   #gone(status: ExitStatus | null): void {
     this.#onReady(null);
-    this.#onPong(this.#neverRan === null);
-    this.#goneEnd = this.#endByGoing(status);
+    this.#onStandby(false);
+    this.#goneEnd ??= this.#endByGoing(status);
     this.#report(this.#goneEnd);
   }
 
@@ -247,6 +297,4 @@ export class Worker {
   }
 }
 
-function statusOf(code: number, wasKilled: boolean): ExitStatus {
-  return wasKilled ? { signal: signalOfExitCode(code) } : { code };
-}
+const GARBLED = "the guest told of its end in no way that can be understood";

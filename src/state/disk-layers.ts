@@ -1,17 +1,18 @@
 import { constants, copyFile, link, stat } from "node:fs/promises";
+import { codeOf, isThere } from "../host/whole-file.ts";
 import { diskBase, diskLayer } from "./paths.ts";
 
 /** The files of a folder's disk, the lowest first; none where it has no disk yet. */
 export async function listLayers(folder: string): Promise<string[]> {
   const layers: string[] = [];
-  for (let path = diskLayer(folder, 0); await exists(path); path = diskLayer(folder, layers.length))
+  for (let path = diskLayer(folder, 0); await isThere(path); path = diskLayer(folder, layers.length))
     layers.push(path);
   return layers;
 }
 
 /** What a folder's own disk lies on; undefined where it lies on what its image has. */
 export async function findBase(folder: string): Promise<string | undefined> {
-  return (await exists(diskBase(folder))) ? diskBase(folder) : undefined;
+  return (await isThere(diskBase(folder))) ? diskBase(folder) : undefined;
 }
 
 /**
@@ -35,20 +36,15 @@ export async function linkFile(from: string, to: string): Promise<boolean> {
     await link(from, to);
     return true;
   } catch (error) {
-    if (NO_LINKS.has(String((error as NodeJS.ErrnoException).code))) return false;
+    if (NO_LINKS.has(codeOf(error))) return false;
     throw error;
   }
 }
 
-/** Another file in its place, or a write to it, shows here. */
-export async function identityOfFile(path: string): Promise<string> {
-  const { ino, size, mtimeNs } = await stat(path, { bigint: true });
-  return `${ino} ${size} ${mtimeNs}`;
+/** Whether somebody else has the file too, so that nobody may write to it. */
+export async function isShared(path: string): Promise<boolean> {
+  return (await stat(path)).nlink > 1;
 }
 
 /** Another file system, one without links, too many of them, or a file of another user. */
 const NO_LINKS: ReadonlySet<string> = new Set(["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP"]);
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
-}

@@ -1,33 +1,63 @@
 import { createHash } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { HostError } from "../errors.ts";
-import { findProcess, type ProcessIdentity } from "../host/process-identity.ts";
+import { join } from "node:path";
+import { type Judged, listLeft } from "../host/names-in.ts";
+import { here } from "../host/place.ts";
+import {
+  ALIVE,
+  findProcess,
+  findSelf,
+  judgeProcess,
+  type ProcessIdentity,
+  unknown,
+  type Verdict,
+} from "../host/process-identity.ts";
+import { judgeEarlierDraft } from "./earlier-drafts.ts";
+import { DISCARDED_PREFIX } from "./paths.ts";
 
 const PREFIX = ".draft-";
 
 /** An empty folder for something in the making. Its name tells who makes it, so that there is no moment at which it is nobody's. */
 export async function makeDraftFolder(parent: string): Promise<string> {
-  const self = await findProcess(process.pid);
-  if (!self) throw new HostError("This process can't be found in the host's process table.");
-  return mkdtemp(join(parent, `${PREFIX}${tagOf(self)}-`));
+  return mkdtemp(join(parent, `${PREFIX}${tagOf(await findSelf())}-`));
 }
 
-/** Whether a folder is such a one. */
-export function isDraftFolder(path: string): boolean {
-  return basename(path).startsWith(PREFIX);
+/** The folders of what makers and removers left that died, or may have. */
+export async function listLeftIn(parent: string): Promise<readonly Judged[]> {
+  const judge = (name: string) => (name.startsWith(PREFIX) ? judgeDraft(parent, name) : ALIVE);
+  return listLeft(parent, { judge, discardedPrefix: DISCARDED_PREFIX });
 }
 
-/** Whether its maker is gone, so that nobody will ever finish it. */
-export async function isDraftAbandoned(path: string): Promise<boolean> {
-  const match = /^\.draft-((\d+)-[0-9a-f]+)-[^-]+$/.exec(basename(path));
-  if (!match) return true;
-  const now = await findProcess(Number(match[2]));
-  return now === undefined || tagOf(now) !== match[1];
+/** Whether its maker lives: where that one is dead, nobody will ever finish it. */
+async function judgeDraft(parent: string, name: string): Promise<Verdict> {
+  const [pid, ...told] = /^\.draft-(\d+)-((?:[0-9a-f]{6}-){4})[^-]+$/.exec(name)?.slice(1) ?? [];
+  const [startedAt, bootId, namespaces, host] = (told[0] ?? "").split("-");
+  try {
+    if (pid === undefined) return await judgeEarlierDraft(join(parent, name));
+    const place = here();
+    const now = await findProcess(Number(pid));
+    return await judgeProcess({
+      pid: Number(pid),
+      startedAt: unshorten(startedAt, now?.startedAt ?? ""),
+      bootId: unshorten(bootId, place.bootId),
+      namespaces: unshorten(namespaces, place.namespaces),
+      host: unshorten(host, place.host),
+    });
+  } catch (error) {
+    return unknown((error as Error).message);
+  }
 }
 
 /** A process for good, short enough for a folder that holds sockets. */
-function tagOf({ pid, startedAt, bootId }: ProcessIdentity): string {
-  const digest = createHash("sha256").update(`${startedAt} ${bootId}`).digest("hex");
-  return `${pid}-${digest.slice(0, 12)}`;
+function tagOf({ pid, startedAt, bootId, namespaces, host }: ProcessIdentity): string {
+  return [pid, ...[startedAt, bootId, namespaces, host].map(shorten)].join("-");
+}
+
+function shorten(text = ""): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 6);
+}
+
+/** What was shortened to that: what is so here, or nothing, or something else. */
+function unshorten(short = "", here: string): string {
+  return [here, ""].find((each) => shorten(each) === short) ?? "another";
 }

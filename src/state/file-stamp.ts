@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { open, stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
+import { isMissing, writeWhole } from "../host/whole-file.ts";
+import { DamageError } from "./damage.ts";
+import { stampsFile } from "./paths.ts";
 
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -11,7 +14,8 @@ const byteCount = v.pipe(v.number(), v.integer(), v.minValue(1));
 export const ContentStampSchema = v.strictObject({ bytes: byteCount, sha256 });
 /**
  * For a file that is too large for that: whatever writes to it, cuts it or puts another in its place changes one of these, as
- * nobody can set the time of a change back. Its content is only read for a thorough check; holes don't count.
+ * nobody can set the time of a change back. So does what changes nothing: a new mode or owner, a backup that is put back, a move
+ * to another disk. Then its content is read, holes left out, and decides.
  */
 export const FileStampSchema = v.strictObject({
   bytes: byteCount,
@@ -38,12 +42,12 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 const LARGEST_READ_BYTES = 16 * 1024 * 1024;
 const HOLE = Buffer.alloc(CHUNK_BYTES);
 
-/** Throws where the content is not the one that was stamped. */
+/** DamageError where the content is not the one that was stamped. It has to be all there is. */
 export function requireContent(name: string, content: Uint8Array, stamp: ContentStamp): void {
   if (content.length !== stamp.bytes)
-    throw new Error(`its ${name} has ${content.length} bytes instead of ${stamp.bytes}`);
+    throw new DamageError(`its ${name} has ${content.length} bytes instead of ${stamp.bytes}`);
   if (stampContent(content).sha256 !== stamp.sha256)
-    throw new Error(`the content of its ${name} has changed`);
+    throw new DamageError(`the content of its ${name} has changed`);
 }
 
 export function stampContent(content: Uint8Array): ContentStamp {
@@ -56,17 +60,11 @@ export async function stampFile(path: string): Promise<FileStamp> {
   return { ...identityOf(await stat(path, { bigint: true })), sha256 };
 }
 
-/** Throws where the file is not the very one that was stamped, or was touched since. Its content is not read. */
-export async function requireUntouched(path: string, stamp: FileStamp): Promise<void> {
-  const name = basename(path);
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  if (!found) throw new Error(`its ${name} is missing`);
-  const now = identityOf(found);
-  if (now.bytes !== stamp.bytes)
-    throw new Error(`its ${name} has ${now.bytes} bytes instead of ${stamp.bytes}`);
-  const isSame =
-    now.inode === stamp.inode && now.modifiedNs === stamp.modifiedNs && now.changedNs === stamp.changedNs;
-  if (!isSame) throw new Error(`its ${name} was changed or replaced`);
+/** DamageError where the content is not what was stamped. It is only read where the file is not the very one, or was touched since. */
+export async function requireUnchanged(path: string, stamp: FileStamp, signal?: AbortSignal): Promise<void> {
+  const found = await identify(path, stamp);
+  const isSame = (known: FileIdentity) => isSameFile(found, known) && found.changedNs === known.changedNs;
+  if (!isSame(stamp)) await requireSameContent(path, stamp, { found, isSame, signal });
 }
 
 /** Of a frozen layer of a disk. */
@@ -75,43 +73,107 @@ export async function stampLayer(path: string): Promise<LayerStamp> {
   return stamp;
 }
 
-/** Throws where it is not the very file that was stamped, or its content is another, as far as that can be told in no time. */
-export async function requireSameLayer(path: string, stamp: LayerStamp): Promise<void> {
-  const name = basename(path);
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  if (!found) throw new Error(`its ${name} is missing`);
-  const now = identityOf(found);
-  if (now.bytes !== stamp.bytes)
-    throw new Error(`its ${name} has ${now.bytes} bytes instead of ${stamp.bytes}`);
-  if (now.inode !== stamp.inode || now.modifiedNs !== stamp.modifiedNs)
-    throw new Error(`its ${name} was changed or replaced`);
-  if (stamp.bytes <= LARGEST_READ_BYTES) await requireSameDigest(path, stamp);
+/** The same for a frozen layer; a small one is read each time. */
+export async function requireSameLayer(path: string, stamp: LayerStamp, signal?: AbortSignal): Promise<void> {
+  const found = await identify(path, stamp);
+  if (stamp.bytes <= LARGEST_READ_BYTES) return requireSameDigest(path, stamp, signal);
+  const isSame = (known: Omit<FileIdentity, "changedNs">) => isSameFile(found, known);
+  if (!isSame(stamp)) await requireSameContent(path, stamp, { found, isSame, signal });
 }
 
 /** Reads the whole file: for a thorough check. */
-export async function requireSameDigest(path: string, stamp: ContentStamp): Promise<void> {
-  if ((await digestWithoutHoles(path)) !== stamp.sha256)
-    throw new Error(`the content of its ${basename(path)} has changed`);
+export async function requireSameDigest(
+  path: string,
+  stamp: ContentStamp,
+  signal?: AbortSignal,
+): Promise<void> {
+  if ((await digestWithoutHoles(path, signal)) !== stamp.sha256)
+    throw new DamageError(`the content of its ${basename(path)} has changed`);
 }
 
-function identityOf({ size, ino, mtimeNs, ctimeNs }: BigIntStats): Omit<FileStamp, "sha256"> {
+interface Look {
+  readonly found: FileIdentity;
+  readonly isSame: (known: FileIdentity) => boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Once it is known to be right, how it looks now is kept, so that it is not read again each time. */
+async function requireSameContent(
+  path: string,
+  { sha256 }: ContentStamp,
+  { found, isSame, signal }: Look,
+): Promise<void> {
+  const known = (await readStamps(path))[basename(path)];
+  if (known?.sha256 === sha256 && isSame(known)) return;
+  if ((await digestWithoutHoles(path, signal)) !== sha256)
+    throw new DamageError(`its ${basename(path)} was changed or replaced`);
+  await keepStamp(path, { ...found, sha256 }).catch(() => {}); // without it the next one takes its time again, nothing else
+}
+
+const StampsSchema = v.record(v.string(), FileStampSchema);
+
+/**
+ * How files of that folder have come to look since their record was written, by their names. The record itself is never written again:
+ * another one may have its place by then. What is said here counts for a content only.
+ */
+async function readStamps(path: string): Promise<v.InferOutput<typeof StampsSchema>> {
+  try {
+    return v.parse(StampsSchema, JSON.parse(await readFile(stampsFile(dirname(path)), "utf8")));
+  } catch {
+    return {};
+  }
+}
+
+async function keepStamp(path: string, stamp: FileStamp): Promise<void> {
+  const stamps = { ...(await readStamps(path)), [basename(path)]: stamp };
+  await writeWhole(stampsFile(dirname(path)), JSON.stringify(stamps), { durable: false });
+}
+
+type FileIdentity = Omit<FileStamp, "sha256">;
+
+/** DamageError where the file is missing, or longer or shorter than it was. */
+async function identify(path: string, { bytes }: ContentStamp): Promise<FileIdentity> {
+  const name = basename(path);
+  const found = await stat(path, { bigint: true }).catch((error: unknown) => {
+    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : error;
+  });
+  const now = identityOf(found);
+  if (now.bytes !== bytes) throw new DamageError(`its ${name} has ${now.bytes} bytes instead of ${bytes}`);
+  return now;
+}
+
+type Placed = Pick<FileIdentity, "inode" | "modifiedNs">;
+
+function isSameFile(one: Placed, other: Placed): boolean {
+  return one.inode === other.inode && one.modifiedNs === other.modifiedNs;
+}
+
+function identityOf({ size, ino, mtimeNs, ctimeNs }: BigIntStats): FileIdentity {
   return { bytes: Number(size), inode: `${ino}`, modifiedNs: `${mtimeNs}`, changedNs: `${ctimeNs}` };
 }
 
 /** Over each piece that is not all zeroes and its place; the length is in the stamp. */
-async function digestWithoutHoles(path: string): Promise<string> {
+async function digestWithoutHoles(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
   const buffer = Buffer.alloc(CHUNK_BYTES);
   const file = await open(path, "r");
   try {
-    for (let at = 0; ; ) {
-      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, at);
-      if (bytesRead === 0) return hash.digest("hex");
-      const piece = buffer.subarray(0, bytesRead);
-      if (!piece.equals(HOLE.subarray(0, bytesRead))) hash.update(`${at}:${bytesRead}:`).update(piece);
-      at += bytesRead;
+    for (let at = 0; ; at += CHUNK_BYTES) {
+      signal?.throwIfAborted();
+      const piece = await readPiece(file, buffer, at);
+      if (!piece.equals(HOLE.subarray(0, piece.length))) hash.update(`${at}:${piece.length}:`).update(piece);
+      if (piece.length < CHUNK_BYTES) return hash.digest("hex");
     }
   } finally {
     await file.close();
+  }
+}
+
+/** Shorter only at the end of the file, however little comes at once: the digest is over pieces. */
+async function readPiece(file: FileHandle, buffer: Buffer, at: number): Promise<Buffer> {
+  for (let length = 0; ; ) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, at + length);
+    length += bytesRead;
+    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length);
   }
 }

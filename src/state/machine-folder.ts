@@ -1,10 +1,14 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
-import { acquireLock, isLocked, tryLock } from "../host/lock.ts";
-import { isAlive } from "../host/process-identity.ts";
-import { isDraftAbandoned, isDraftFolder, makeDraftFolder } from "./draft-folder.ts";
+import { judgeHolder } from "../host/holder.ts";
+import { acquireLock, judgeLock, tryLock } from "../host/lock.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { type Judged, namesIn } from "../host/names-in.ts";
+import { ALIVE, DEAD, type Verdict } from "../host/process-identity.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf, isMissing, isThere, writeWhole } from "../host/whole-file.ts";
+import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
@@ -12,14 +16,7 @@ import {
   type MachineRecord,
   NewerFormatError,
 } from "./machine-record.ts";
-import {
-  DISCARDED_PREFIX,
-  type MachinePaths,
-  machinePaths,
-  recordFile,
-  type StatePaths,
-  takeoverOf,
-} from "./paths.ts";
+import { discardedFolder, type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
 
 /** A machine as its folder tells. */
 export interface StoredMachine {
@@ -44,27 +41,25 @@ export async function claimMachineFolder(state: StatePaths, record: MachineRecor
   const paths = machinePaths(state, name);
   let draft: string | undefined;
   try {
-    await mkdir(state.machines, { recursive: true, mode: 0o700 });
+    await makeFolders(state.machines);
     draft = await makeDraftFolder(state.machines);
-    await writeFile(recordFile(draft), encodeMachineRecord(record), { mode: 0o600 });
-    await publish(state, draft, paths, name);
+    await writeWhole(recordFile(draft), encodeMachineRecord(record), { durable: isKept(record) });
+    await publish(state, draft, paths, record);
   } catch (error) {
-    if (draft !== undefined) await rm(draft, { recursive: true, force: true });
+    if (draft !== undefined) await discardFolder(draft, discardedFolder(state.machines)).catch(() => {});
     throw error instanceof SmolVMError ? error : stateFolderError(paths.folder, error);
   }
   return paths;
 }
 
+/** An ephemeral machine does not outlive a crash of the host, so neither needs its record; and its start is not to wait for the disk. */
+function isKept({ spec }: MachineRecord): boolean {
+  return spec.persistent;
+}
+
 /** Another record in its place, at once and whole. Only who holds the machine may write it. */
 export async function writeMachineRecord(paths: MachinePaths, record: MachineRecord): Promise<void> {
-  const draft = `${paths.record}.${process.pid}`;
-  try {
-    await writeFile(draft, encodeMachineRecord(record), { mode: 0o600 });
-    await rename(draft, paths.record);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+  await writeWhole(paths.record, encodeMachineRecord(record), { durable: isKept(record) });
 }
 
 /** Undefined where there is no such machine. */
@@ -75,7 +70,8 @@ export async function findMachine(state: StatePaths, name: string): Promise<Stor
     if (record.spec.name !== name) throw new Error(`its record is that of machine "${record.spec.name}"`);
     return { name, paths, record };
   } catch (error) {
-    if (!(await exists(paths.folder))) return undefined;
+    if (isShortage(error)) throw error; // it tells nothing of the record
+    if (!(await isThere(paths.folder))) return undefined;
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
     return { name, paths, record: { problem, isNewer: error instanceof NewerFormatError } };
   }
@@ -83,7 +79,7 @@ export async function findMachine(state: StatePaths, name: string): Promise<Stor
 
 /** Every machine, damaged ones too, by name. */
 export async function listMachines(state: StatePaths): Promise<StoredMachine[]> {
-  const names = await readdir(state.machines).catch(() => []);
+  const names = await namesIn(state.machines);
   const found = await Promise.all(
     names.filter((name) => !name.startsWith(".")).map((name) => findMachine(state, name)),
   );
@@ -92,28 +88,30 @@ export async function listMachines(state: StatePaths): Promise<StoredMachine[]> 
 
 /** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
 export async function removeMachineFolder(state: StatePaths, paths: MachinePaths): Promise<void> {
-  // Nothing is made for it beforehand, which a full disk would refuse. And once it is out of the way, the name may be another one's.
-  const doomed = join(state.machines, `${DISCARDED_PREFIX}${randomUUID()}`);
-  try {
-    await rename(paths.folder, doomed);
-  } catch (error) {
-    if (isMissing(error)) return;
-    throw error;
-  }
-  await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+  await discardFolder(paths.folder, discardedFolder(state.machines));
 }
 
 export function isBad(record: MachineRecord | BadRecord): record is BadRecord {
   return "problem" in record;
 }
 
+/** Whether a process lives that answers for the machine: its maker, or the supervisor of a persistent one. */
+export async function judgeOwner({ owner }: MachineRecord, { control }: MachinePaths): Promise<Verdict> {
+  return owner === null ? DEAD : judgeHolder(owner, control);
+}
+
 /**
- * True for an ephemeral machine whose creator is gone, and for a persistent one that whoever made it did not live to see up: nobody
- * has been told of it. What can't be understood is left alone.
+ * Whether somebody needs the machine. "dead" is an ephemeral one whose creator is proved to be gone, and a persistent one whose maker
+ * did not live to see it up: nobody has been told of it. What can't be understood is left alone.
  */
-export async function isAbandoned(record: MachineRecord | BadRecord): Promise<boolean> {
-  if (isBad(record) || (record.spec.persistent && record.wasBooted)) return false;
-  return record.owner === null || !(await isAlive(record.owner));
+export async function judgeNeed({ record, paths }: StoredMachine): Promise<Verdict> {
+  if (isBad(record) || (record.spec.persistent && record.wasBooted)) return ALIVE;
+  return judgeOwner(record, paths);
+}
+
+/** Whether it is proved not to be needed. */
+export async function isAbandoned(machine: StoredMachine): Promise<boolean> {
+  return (await judgeNeed(machine)).life === "dead";
 }
 
 /** What a dead holder left is removed within this, its QEMU too. */
@@ -137,19 +135,19 @@ export async function removeAbandoned(state: StatePaths, name: string): Promise<
   return withTakeover(state, name, async () => {
     const found = await findMachine(state, name);
     if (!found) return true;
-    if (!(await isAbandoned(found.record)) || !(await isFree(found.paths))) return false;
+    if (!(await isAbandoned(found)) || !(await isFree(found.paths))) return false;
     await endProcessesOf(state, found);
     await removeMachineFolder(state, found.paths);
     return true;
   });
 }
 
-/** Takes the machine away from every supervisor; false where one has it. The lock goes with the folder. */
+/** Takes the machine away from every supervisor; false where one has it. The lock goes with the folder. SmolVMError "LOCK_UNCLEAR". */
 export async function isFree({ lock }: MachinePaths): Promise<boolean> {
   const taken = await tryLock(lock).catch(async (error) => {
     if (isMissing(error)) return true; // so has the folder
     await unlessFull(error);
-    return !(await isLocked(lock));
+    return (await judgeLock(lock)).life === "dead";
   });
   return Boolean(taken);
 }
@@ -160,62 +158,43 @@ async function unlessFull(error: NodeJS.ErrnoException): Promise<() => Promise<v
   return async () => {};
 }
 
-/** Longer than a file is there of somebody who is trying to take a lock. */
-const LOCK_GRACE_MS = 20_000;
-
-/** Folders of machines that were not finished, or not removed to the end, and that nobody is at any more. */
-export async function listLeftFolders(state: StatePaths): Promise<string[]> {
-  const names = await readdir(state.machines).catch(() => []);
-  const left = await Promise.all(
-    names.map(async (name) => {
-      const folder = join(state.machines, name);
-      if (name.startsWith(DISCARDED_PREFIX)) return [folder];
-      return isDraftFolder(name) && (await isDraftAbandoned(folder)) ? [folder] : [];
-    }),
-  );
-  return left.flat();
+/** Folders of machines that were not finished, or not removed to the end, unless somebody lives who is at it. */
+export async function listLeftFolders(state: StatePaths): Promise<readonly Judged[]> {
+  return listLeftIn(state.machines);
 }
 
-/** Locks of machines, once each, whose holders died while they removed them. */
-export async function listLeftLocks(state: StatePaths): Promise<string[]> {
-  const names = await readdir(state.machines).catch(() => []);
-  const left = await Promise.all(
-    names.map(async (name) => {
-      const lock = takeoverOf(state, name);
-      const isLeft = lock && (await isOlderThanMs(join(state.machines, name), LOCK_GRACE_MS));
-      return isLeft && !(await isLocked(lock)) ? [lock] : [];
-    }),
-  );
-  return [...new Set(left.flat())];
-}
-
-async function isOlderThanMs(path: string, ageMs: number): Promise<boolean> {
-  const found = await stat(path).catch(() => null);
-  return found !== null && Date.now() - found.mtimeMs > ageMs;
-}
-
-async function publish(state: StatePaths, draft: string, paths: MachinePaths, name: string): Promise<void> {
+async function publish(
+  state: StatePaths,
+  draft: string,
+  paths: MachinePaths,
+  record: MachineRecord,
+): Promise<void> {
+  const { name } = record.spec;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await rename(draft, paths.folder);
+      return await renameFolder(draft, paths.folder, { durable: isKept(record) });
     } catch (error) {
       if (!isTaken(error)) throw error;
-      if (attempt > 0 || !(await removeAbandoned(state, name))) throw alreadyExists(name, paths.folder);
+      if (attempt > 0 || !(await removeAbandoned(state, name).catch(unlessUnclear)))
+        throw alreadyExists(name, paths.folder);
     }
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
-}
-
-function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT";
+/** The host has run out of something, for a moment. */
+function isShortage(error: unknown): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"].includes(String((error as NodeJS.ErrnoException).code));
 }
 
 function isTaken(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return code === "ENOTEMPTY" || code === "EEXIST";
+}
+
+/** A machine that somebody may hold has its name. */
+function unlessUnclear(error: unknown): false {
+  if (error instanceof SmolVMError && error.code === "LOCK_UNCLEAR") return false;
+  throw error;
 }
 
 function alreadyExists(name: string, folder: string): VMAlreadyExistsError {
@@ -230,8 +209,7 @@ function stateFolderError(folder: string, cause: unknown): SmolVMError {
     "STATE",
     `The machine's folder ${folder} can't be made: ${(cause as Error).message}`,
     {
-      remediation:
-        "Check that the state folder (SMOLVM_HOME, else ~/.smolvm) is writable and its disk has space.",
+      remediation: remedyForHost(codeOf(cause)),
       cause,
     },
   );

@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProcessIdentitySchema } from "../host/process-identity.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
+import { type HeldFiles, HeldFilesSchema } from "./held-files.ts";
+import { StringMapSchema } from "./string-map-schema.ts";
 
 /** To be raised when records are written in another way. One that is newer than this is left alone. */
-export const RECORD_FORMAT = 1;
+export const RECORD_FORMAT = 2;
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const milliseconds = v.nullable(v.pipe(v.number(), v.minValue(0)));
-const strings = v.pipe(v.record(v.string(), v.string()), v.readonly());
 const publicKey = v.nullable(v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/)));
 
 const SourceSchema = v.variant("kind", [
@@ -30,13 +31,13 @@ const MachineSpecSchema = v.strictObject({
   memoryMib: count,
   cpus: count,
   diskMib: count,
-  env: strings,
+  env: StringMapSchema,
   network: v.picklist(["open", "off"]),
   ports: v.pipe(
     v.array(v.pipe(v.strictObject({ guest: count, host: v.nullable(count) }), v.readonly())),
     v.readonly(),
   ),
-  labels: strings,
+  labels: StringMapSchema,
   persistent: v.boolean(),
   template: v.picklist(["auto", "off"]),
   accelerator: v.picklist(["auto", "kvm", "hvf", "tcg"]),
@@ -84,7 +85,8 @@ const StatusSchema = v.strictObject({
 });
 
 const MachineRecordSchema = v.strictObject({
-  formatVersion: v.literal(RECORD_FORMAT),
+  /** Format 1 did not say what the machine is held by. */
+  formatVersion: v.picklist([1, RECORD_FORMAT]),
   createdAt: v.pipe(v.string(), v.isoTimestamp()),
   spec: v.pipe(MachineSpecSchema, v.readonly()),
   /** 32 hexadecimal digits, the same at every start. */
@@ -92,6 +94,8 @@ const MachineRecordSchema = v.strictObject({
   /** The private key of its SSH server in dropbear's form, base64. Null before its first cold boot. */
   hostKey: v.nullable(v.string()),
   wasBooted: v.boolean(),
+  /** What it boots from. Null before its first start. */
+  held: v.optional(v.nullable(HeldFilesSchema)),
   status: v.pipe(StatusSchema, v.readonly()),
   /** The process that holds it: its creator, or its supervisor. Null: nobody. */
   owner: v.nullable(ProcessIdentitySchema),
@@ -105,7 +109,9 @@ export type PortSpec = MachineSpec["ports"][number];
 /** What a boot went through. Times in milliseconds. */
 export type BootReport = Readonly<v.InferOutput<typeof BootReportSchema>>;
 /** What is kept of a machine, as `machine.json` in its folder. */
-export type MachineRecord = Readonly<v.InferOutput<typeof MachineRecordSchema>>;
+export type MachineRecord = WrittenRecord & { readonly held: HeldFiles | null };
+
+type WrittenRecord = Readonly<v.InferOutput<typeof MachineRecordSchema>>;
 
 /** A record that was written by a later version of this program: to be left alone. */
 export class NewerFormatError extends Error {
@@ -121,14 +127,23 @@ export function decodeMachineRecord(text: string): MachineRecord {
     throw new Error("its record is no JSON", { cause });
   }
   const { checksum, ...rest } = Object(value) as Record<string, unknown>;
-  const record = parseMachineRecord(checksum === undefined ? value : rest);
+  const record = parseWritten(checksum === undefined ? value : rest);
   if (checksum !== checksumOf(record))
     throw new Error("its record is bad: it was changed since it was written: its checksum is another one");
-  return record;
+  return inThisFormat(record);
 }
 
 /** The same for one that another process has sent. */
 export function parseMachineRecord(value: unknown): MachineRecord {
+  return inThisFormat(parseWritten(value));
+}
+
+/** What a machine of format 1 was made from is found out at its next start: see src/sandbox/hold.ts. */
+function inThisFormat(record: WrittenRecord): MachineRecord {
+  return { ...record, formatVersion: RECORD_FORMAT, held: record.held ?? null };
+}
+
+function parseWritten(value: unknown): WrittenRecord {
   const format = Object(value).formatVersion as unknown;
   if (typeof format === "number" && format > RECORD_FORMAT)
     throw new NewerFormatError(
@@ -145,6 +160,6 @@ export function encodeMachineRecord(record: MachineRecord): string {
   return `${JSON.stringify({ ...record, checksum: checksumOf(record) }, null, 1)}\n`;
 }
 
-function checksumOf(record: MachineRecord): string {
+function checksumOf(record: WrittenRecord): string {
   return createHash("sha256").update(canonicalJson(record)).digest("hex");
 }

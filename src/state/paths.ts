@@ -1,5 +1,7 @@
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { randomUUID } from "node:crypto";
+import { userInfo } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { SmolVMError } from "../errors.ts";
 
 /** Every file name below the state folder. Nothing else in the project spells one. */
 export interface StatePaths {
@@ -22,7 +24,7 @@ export interface StatePaths {
 }
 
 export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
-  const home = env.SMOLVM_HOME ? resolve(env.SMOLVM_HOME) : join(homedir(), ".smolvm");
+  const home = env.SMOLVM_HOME ? resolve(env.SMOLVM_HOME) : join(homeOf(env), ".smolvm");
   const cache = join(home, "cache");
   return {
     home,
@@ -38,6 +40,26 @@ export function statePaths(env: NodeJS.ProcessEnv = process.env): StatePaths {
     verdicts: join(cache, "accelerators.json"),
     qemuFeatures: join(cache, "qemu-features.json"),
   };
+}
+
+/** Never a folder of another's, nor one that changes with the working directory: an empty HOME is as none. */
+function homeOf({ HOME }: NodeJS.ProcessEnv): string {
+  const home = HOME || userHome();
+  if (isAbsolute(home) && resolve(home) !== "/") return home;
+  throw new SmolVMError(
+    "STATE",
+    `There is no home folder for machines and images: HOME is ${JSON.stringify(home)}.`,
+    { remediation: "Set SMOLVM_HOME to a folder of yours, or HOME to your home folder." },
+  );
+}
+
+/** As the host knows it; "" for a user that it does not know. */
+function userHome(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    return "";
+  }
 }
 
 /** The files of one image. */
@@ -100,9 +122,23 @@ export function diskLayer(folder: string, index: number): string {
   return join(folder, index === 0 ? "disk.qcow2" : `disk-${index}.qcow2`);
 }
 
-/** What the lowest layer lies on, where that is not to be looked for in the image: as it was when the machine was copied. */
+/** What the lowest layer lies on, in the folder of a machine or a snapshot: the very disk of its image. */
 export function diskBase(folder: string): string {
   return join(folder, "base.img");
+}
+
+/** What else it takes to boot a machine, in the folder of a machine or a snapshot: the very files of its image. */
+export function heldKernel(folder: string): string {
+  return join(folder, "vmlinux");
+}
+
+export function heldInitramfs(folder: string): string {
+  return join(folder, "base.cpio");
+}
+
+/** In the folder of something saved: how its files look by now, where that is not as its record says and they are right all the same. */
+export function stampsFile(folder: string): string {
+  return join(folder, "stamps.json");
 }
 
 export function machinePaths(state: StatePaths, id: string): MachinePaths {
@@ -112,7 +148,7 @@ export function machinePaths(state: StatePaths, id: string): MachinePaths {
     record: recordFile(folder),
     lock: join(folder, "lock"),
     environmentLock: join(folder, "environment.lock"),
-    takeover: join(state.machines, `${TAKEOVER_PREFIX}${id}`),
+    takeover: join(state.machines, `${LOCK_PREFIX}${id}`),
     control: join(folder, "control.sock"),
     disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
@@ -133,13 +169,12 @@ export function sshConfigPattern(state: StatePaths): string {
   return join(state.machines, "*", SSH_CONFIG);
 }
 
-/** In the machines' folder: the locks of those that somebody removes. */
-const TAKEOVER_PREFIX = ".lock-";
+/** Beside machines, templates and images: the locks of those that somebody removes or makes. */
+const LOCK_PREFIX = ".lock-";
 
-/** The lock that a file in the machines' folder is, or that somebody was trying to take; undefined for any other name. */
-export function takeoverOf(state: StatePaths, name: string): string | undefined {
-  const [lock = ""] = name.slice(1).split(".");
-  return name.startsWith(TAKEOVER_PREFIX) ? join(state.machines, `.${lock}`) : undefined;
+/** The name of the lock that a file of that name is, or that somebody was trying to take; undefined for any other name. */
+export function lockOf(name: string): string | undefined {
+  return name.startsWith(LOCK_PREFIX) ? `.${name.slice(1).split(".")[0]}` : undefined;
 }
 
 function logPaths(folder: string, source: LogSource): LogPaths {
@@ -158,6 +193,8 @@ export interface SavedMachinePaths {
   readonly disk: string;
   /** Only there while it is made. */
   readonly initramfs: string;
+  /** There where a clone of it did not come up the last time, and nobody knows why. */
+  readonly doubt: string;
 }
 
 /** Templates and snapshots are saved machines; the record is called after the kind. */
@@ -169,6 +206,7 @@ export function savedMachinePaths(folder: string, kind: "template" | "snapshot")
     state: join(folder, "state"),
     disk: diskLayer(folder, 0),
     initramfs: join(folder, "initramfs.cpio"),
+    doubt: join(folder, "doubt"),
   };
 }
 
@@ -186,13 +224,18 @@ const DRAFT = ".draft-";
 export function templatePaths(state: StatePaths, key: string): TemplatePaths {
   return {
     template: savedMachinePaths(join(state.templates, key), "template"),
-    lock: join(state.templates, `.lock-${key}`),
+    lock: join(state.templates, `${LOCK_PREFIX}${key}`),
     draftPrefix: `${DRAFT}${key}-`,
   };
 }
 
-/** In the templates' folder: those that nobody shall find any more. */
+/** Beside what machines, templates and images are in: those that nobody shall find any more. */
 export const DISCARDED_PREFIX = ".discarded-";
+
+/** A name for what goes from such a folder. */
+export function discardedFolder(parent: string): string {
+  return join(parent, `${DISCARDED_PREFIX}${randomUUID()}`);
+}
 
 /** The key of the template of which a folder is a draft; undefined for any other name. */
 export function keyOfDraft(name: string): string | undefined {
@@ -214,10 +257,15 @@ export interface ImageBuildPaths {
   readonly damagedPrefix: string;
 }
 
+/** The name and architecture of the image of which a folder is a draft; undefined for any other name. */
+export function stemOfDraft(name: string): string | undefined {
+  return /^\.draft-(.+)-[^-]+$/.exec(name)?.[1];
+}
+
 /** `stem` is an image's name and architecture: "debian-x86_64". */
 export function imageBuildPaths(state: StatePaths, stem: string): ImageBuildPaths {
   return {
-    lock: join(state.images, `.lock-${stem}`),
+    lock: join(state.images, `${LOCK_PREFIX}${stem}`),
     draftPrefix: `.draft-${stem}-`,
     damagedPrefix: `.damaged-${stem}-`,
   };

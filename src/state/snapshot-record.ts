@@ -1,5 +1,8 @@
 import * as v from "valibot";
+import { DamageError } from "./damage.ts";
 import { ContentStampSchema, FileStampSchema, LayerStampSchema } from "./file-stamp.ts";
+import { FIRST_GUEST_FORMAT, GuestFormatSchema, HeldDiskSchema } from "./held-files.ts";
+import { StringMapSchema } from "./string-map-schema.ts";
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const hostKey = v.pipe(v.string(), v.regex(/^ssh-ed25519 [A-Za-z0-9+/=]+$/));
@@ -27,7 +30,7 @@ export const SavedFactsSchema = v.strictObject({
   template: v.picklist(["auto", "off"]),
   sshUser: v.string(),
   sshKeyPath: v.nullable(v.string()),
-  labels: v.record(v.string(), v.string()),
+  labels: StringMapSchema,
   accelerator: v.picklist(["kvm", "hvf", "tcg"]),
   qemuVersion: v.string(),
   /** A digest of the devices, and of the processor where guests run on the host's own. */
@@ -35,6 +38,8 @@ export const SavedFactsSchema = v.strictObject({
   /** The public keys of its SSH server, and of whom that lets in. Null: it has no server of ours. */
   hostKey: v.nullable(hostKey),
   clientKey: v.string(),
+  /** How our part of its guest is talked to, where it has one. */
+  guestFormat: v.optional(GuestFormatSchema, FIRST_GUEST_FORMAT),
   /** A shell that waits in its memory. Null: none. */
   shell: v.nullable(
     v.strictObject({
@@ -48,14 +53,7 @@ export const SavedFactsSchema = v.strictObject({
     }),
   ),
   /** What its lowest layer lies on. Null: no disk. */
-  base: v.nullable(
-    v.strictObject({
-      format: v.picklist(["raw", "qcow2"]),
-      bytes: count,
-      /** Where no link to it could be made, or it is the caller's own. Null: it lies beside the layers. */
-      elsewhere: v.nullable(v.strictObject({ path: v.string(), identity: v.string() })),
-    }),
-  ),
+  base: v.nullable(HeldDiskSchema),
 });
 
 export const SnapshotRecordSchema = v.strictObject({
@@ -73,18 +71,18 @@ export type SavedFacts = v.InferOutput<typeof SavedFactsSchema>;
 /** What a snapshot is: kept beside its files as `snapshot.json`. */
 export type SnapshotRecord = v.InferOutput<typeof SnapshotRecordSchema>;
 
-/** Throws an error that says what is wrong with it, to go after "it". */
+/** DamageError. */
 export function decodeSnapshotRecord(text: string): SnapshotRecord {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new Error("its record is no JSON", { cause });
+    throw new DamageError("its record is no JSON", { cause });
   }
   const decoded = v.safeParse(SnapshotRecordSchema, value);
   if (decoded.success) return decoded.output;
   const [issue] = decoded.issues;
-  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new DamageError(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
 }
 
 export function encodeSnapshotRecord(record: SnapshotRecord): string {

@@ -1,28 +1,30 @@
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import * as v from "valibot";
-import { SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
+import { HostError, SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { type Judged, namesIn } from "../host/names-in.ts";
+import { remedyForHost } from "../host/remedies.ts";
+import { codeOf, isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
-import { isDraftAbandoned, isDraftFolder, makeDraftFolder } from "./draft-folder.ts";
+import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import {
   requireContent,
   requireSameLayer,
-  requireUntouched,
+  requireUnchanged,
   stampContent,
   stampFile,
   stampLayer,
 } from "./file-stamp.ts";
-import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
+import {
+  discardedFolder,
+  type SavedMachinePaths,
+  type StatePaths,
+  savedMachinePaths,
+  snapshotFolder,
+} from "./paths.ts";
 import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
@@ -54,7 +56,7 @@ export function decodeSavedMachine(value: unknown): SavedMachine {
 
 /** An empty folder for a snapshot in the making; what makers left that died is removed first. */
 export async function openSnapshotDraft(state: StatePaths): Promise<SavedMachinePaths> {
-  await mkdir(state.snapshots, { recursive: true, mode: 0o700 });
+  await makeFolders(state.snapshots);
   await collectDrafts(state);
   return savedMachinePaths(await makeDraftFolder(state.snapshots), "snapshot");
 }
@@ -76,11 +78,10 @@ export async function publishSnapshot(
     layers: await Promise.all(layers.map(stampLayer)),
     sizeBytes: await bytesOf([draft.memory, draft.state, ...layers]),
   };
-  await writeFile(draft.record, encodeSnapshotRecord(record), { mode: 0o600 });
-  await syncFile(draft.record);
+  await writeWhole(draft.record, encodeSnapshotRecord(record), { durable: true });
   const folder = snapshotFolder(state, name);
   try {
-    await rename(draft.folder, folder);
+    await renameFolder(draft.folder, folder, { durable: true });
   } catch (error) {
     if (isTaken(error)) throw snapshotExists(name);
     throw error;
@@ -90,41 +91,55 @@ export async function publishSnapshot(
 
 /** SnapshotAlreadyExistsError where the name is taken: to be known before the work is done. */
 export async function requireFreeName(state: StatePaths, name: string): Promise<void> {
-  if (await exists(snapshotFolder(state, name))) throw snapshotExists(name);
+  if (await isThere(snapshotFolder(state, name))) throw snapshotExists(name);
 }
 
-/** SnapshotNotFoundError; SmolVMError "SNAPSHOT_DAMAGED" where its record or its memory is not what was saved. */
-export async function getSnapshot(state: StatePaths, name: string): Promise<SavedMachine> {
+/**
+ * SnapshotNotFoundError; SmolVMError "SNAPSHOT_DAMAGED" where its record, its memory or its disk is not what was saved; HostError where
+ * this host can't tell.
+ */
+export async function getSnapshot(
+  state: StatePaths,
+  name: string,
+  signal?: AbortSignal,
+): Promise<SavedMachine> {
   const paths = savedMachinePaths(snapshotFolder(state, name), "snapshot");
-  const text = await readFile(paths.record, "utf8").catch(async () => {
-    if (await exists(paths.folder)) throw damaged(name, new Error("its record is missing"));
-    throw notFound(name);
-  });
   try {
+    const text = await readFile(paths.record, "utf8").catch(unlessMissing);
+    if (text === undefined && !(await isThere(paths.folder))) throw notFound(name);
+    if (text === undefined) throw new DamageError("its record is missing");
     const record = decodeSnapshotRecord(text);
-    if (record.name !== name) throw new Error("its record is another one's");
-    await requireUntouched(paths.memory, record.memory);
+    if (record.name !== name) throw new DamageError("its record is another one's");
+    await requireUnchanged(paths.memory, record.memory, signal);
     const layers = await listLayers(paths.folder);
     if (layers.length !== record.layers.length)
-      throw new Error(`its disk has ${layers.length} layers instead of ${record.layers.length}`);
-    for (const [index, stamp] of record.layers.entries()) await requireSameLayer(layers[index] ?? "", stamp);
+      throw new DamageError(`its disk has ${layers.length} layers instead of ${record.layers.length}`);
+    for (const [index, stamp] of record.layers.entries())
+      await requireSameLayer(layers[index] ?? "", stamp, signal);
     return { paths, facts: record.facts, record };
   } catch (error) {
-    throw damaged(name, error);
+    signal?.throwIfAborted();
+    throw named(name, error);
   }
 }
 
 /** For QEMU to read from. Closing it is the caller's. */
 export async function openSavedState({ record, paths }: SavedMachine): Promise<FileHandle> {
   return open(paths.state, "r").catch((error) =>
-    explain(record, paths, new Error(`its state can't be read: ${error.message}`)),
+    explain(record, paths, isMissing(error) ? new DamageError("its state is missing") : error),
   );
 }
 
 /** The same for its memory, once it is in use: what was put in its place meanwhile would be found out by nobody else. */
-export async function requireSavedMemory({ record, paths }: SavedMachine): Promise<void> {
+export async function requireSavedMemory(
+  { record, paths }: SavedMachine,
+  signal?: AbortSignal,
+): Promise<void> {
   if (record === null) return;
-  await requireUntouched(paths.memory, record.memory).catch((error) => explain(record, paths, error));
+  await requireUnchanged(paths.memory, record.memory, signal).catch((error) => {
+    signal?.throwIfAborted();
+    return explain(record, paths, error);
+  });
 }
 
 /** SmolVMError "SNAPSHOT_DAMAGED" where the state is not what was saved. */
@@ -133,13 +148,13 @@ export function requireSavedState({ record }: SavedMachine, content: Uint8Array)
   try {
     requireContent("state", content, record.state);
   } catch (error) {
-    throw damaged(record.name, error);
+    throw named(record.name, error);
   }
 }
 
-/** Every snapshot whose record can be read, the newest first. */
+/** Every snapshot whose record is whole, the newest first. Throws where the host can't tell: that is no proof that there is none. */
 export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRecord[]> {
-  const names = await readdir(state.snapshots).catch(() => []);
+  const names = await namesIn(state.snapshots);
   const records = await Promise.all(
     names
       .filter((name) => !name.startsWith("."))
@@ -147,8 +162,9 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
         const { record } = savedMachinePaths(snapshotFolder(state, name), "snapshot");
         try {
           return decodeSnapshotRecord(await readFile(record, "utf8"));
-        } catch {
-          return undefined;
+        } catch (error) {
+          if (error instanceof DamageError || isMissing(error)) return undefined;
+          throw error;
         }
       }),
   );
@@ -159,33 +175,27 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
-  const doomed = await mkdir(state.snapshots, { recursive: true, mode: 0o700 }).then(() =>
-    makeDraftFolder(state.snapshots),
-  );
-  try {
-    await rename(snapshotFolder(state, name), doomed);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    throw notFound(name);
-  } finally {
-    await rm(doomed, { recursive: true, force: true });
-  }
+  const wasThere = await discardFolder(snapshotFolder(state, name), discardedFolder(state.snapshots));
+  if (!wasThere) throw notFound(name);
+}
+
+/** Nobody wants it any more. What can't be removed now is left for the collection of drafts. Never rejects. */
+export async function discardDraft({ folder }: Pick<SavedMachinePaths, "folder">): Promise<void> {
+  await discardFolder(folder, discardedFolder(dirname(folder))).catch(() => {});
 }
 
 /** Removes what makers left that died. */
 export async function collectDrafts(state: StatePaths): Promise<void> {
-  for (const folder of await listLeftDrafts(state)) {
+  for (const { path, verdict } of await listLeftDrafts(state)) {
     // Another one may be at it too: what is left then is for the next.
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+    if (verdict.life === "dead")
+      await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
   }
 }
 
-/** The folders of what makers left that died. */
-export async function listLeftDrafts(state: StatePaths): Promise<string[]> {
-  const names = await readdir(state.snapshots).catch(() => []);
-  const drafts = names.filter(isDraftFolder).map((name) => join(state.snapshots, name));
-  const left = await Promise.all(drafts.map(isDraftAbandoned));
-  return drafts.filter((_, index) => left[index]);
+/** The folders of what makers left that died, or may have. */
+export async function listLeftDrafts(state: StatePaths): Promise<readonly Judged[]> {
+  return listLeftIn(state.snapshots);
 }
 
 /** Files go with their snapshot when it is deleted: that is no damage. */
@@ -194,8 +204,31 @@ async function explain(
   { folder }: SavedMachinePaths,
   error: unknown,
 ): Promise<never> {
-  if (record === null) throw error;
-  throw (await exists(folder)) ? damaged(record.name, error) : notFound(record.name);
+  if (record === null) throw error instanceof DamageError ? copyGone(error) : error;
+  throw (await isThere(folder)) ? named(record.name, error) : notFound(record.name);
+}
+
+/** A copy without a name goes with the program that asked for it. */
+function copyGone(cause: DamageError): SmolVMError {
+  return new SmolVMError(
+    "SNAPSHOT_UNUSABLE",
+    `The copy that a machine was to go on with is gone: ${cause.message}.`,
+    {
+      remediation: "Fork the machine again.",
+      cause,
+    },
+  );
+}
+
+/** What stands in the way of a snapshot, by its name. What does not prove it damaged is no reason to throw it away. */
+function named(name: string, error: unknown): unknown {
+  if (error instanceof SmolVMError) return error;
+  if (error instanceof DamageError) return damaged(name, error);
+  return new HostError(`The snapshot "${name}" can't be read: ${(error as Error).message}.`, {
+    remediation: `The snapshot is left as it is. ${remedyForHost(codeOf(error))}`,
+    cause: error,
+    details: { name },
+  });
 }
 
 function notFound(name: string): SnapshotNotFoundError {
@@ -205,16 +238,12 @@ function notFound(name: string): SnapshotNotFoundError {
   });
 }
 
-function damaged(name: string, cause: unknown): SmolVMError {
-  return new SmolVMError(
-    "SNAPSHOT_DAMAGED",
-    `The snapshot "${name}" is damaged: ${(cause as Error).message}.`,
-    {
-      remediation: `Remove it: smolvm snapshot rm ${name}`,
-      cause,
-      details: { name },
-    },
-  );
+function damaged(name: string, cause: DamageError): SmolVMError {
+  return new SmolVMError("SNAPSHOT_DAMAGED", `The snapshot "${name}" is damaged: ${cause.message}.`, {
+    remediation: `Remove it: smolvm snapshot rm ${name}`,
+    cause,
+    details: { name },
+  });
 }
 
 function snapshotExists(name: string): SnapshotAlreadyExistsError {
@@ -231,13 +260,4 @@ function isTaken(error: unknown): boolean {
 async function bytesOf(paths: readonly string[]): Promise<number> {
   const found = await Promise.all(paths.map((path) => stat(path)));
   return found.reduce((sum, { blocks }) => sum + blocks * 512, 0);
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r");
-  await file.sync().finally(() => file.close());
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { DamageError } from "./damage.ts";
 import { ContentStampSchema, FileStampSchema } from "./file-stamp.ts";
 
 const TemplateRecordSchema = v.strictObject({
@@ -28,18 +29,18 @@ const TemplateRecordSchema = v.strictObject({
 /** What a template is: kept beside its files as `template.json`. */
 export type TemplateRecord = v.InferOutput<typeof TemplateRecordSchema>;
 
-/** Throws an error that says what is wrong with it, to go after "it". */
+/** DamageError. */
 export function decodeTemplateRecord(text: string): TemplateRecord {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new Error("its record is no JSON", { cause });
+    throw new DamageError("its record is no JSON", { cause });
   }
   const decoded = v.safeParse(TemplateRecordSchema, value);
   if (decoded.success) return decoded.output;
   const [issue] = decoded.issues;
-  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new DamageError(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
 }
 
 export function encodeTemplateRecord(record: TemplateRecord): string {

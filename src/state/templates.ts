@@ -1,26 +1,22 @@
-import {
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { isLocked } from "../host/lock.ts";
+import { judgeLock } from "../host/lock.ts";
+import { makeFolders } from "../host/make-folders.ts";
+import { type Judged, listLeft, namesIn } from "../host/names-in.ts";
+import { ALIVE } from "../host/process-identity.ts";
+import { isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { DamageError } from "./damage.ts";
 import {
   requireContent,
   requireSameDigest,
-  requireUntouched,
+  requireUnchanged,
   stampContent,
   stampFile,
 } from "./file-stamp.ts";
 import {
   DISCARDED_PREFIX,
+  discardedFolder,
   keyOfDraft,
   type SavedMachinePaths,
   type StatePaths,
@@ -44,18 +40,63 @@ export interface StoredTemplate extends Template {
 /** What is known of a template when its files are made. */
 type NewRecord = Omit<TemplateRecord, "formatVersion" | "createdAt" | "memory" | "state" | "disk">;
 
-/** The template with that key; undefined where there is none. Throws where it is damaged, saying what is wrong, to go after "it". */
-export async function findTemplate(state: StatePaths, key: string): Promise<Template | undefined> {
+/** The template with that key; undefined where there is none. DamageError; any other error says that the host could not tell. */
+export async function findTemplate(
+  state: StatePaths,
+  key: string,
+  signal?: AbortSignal,
+): Promise<Template | undefined> {
   const { template } = templatePaths(state, key);
-  const text = await readFile(template.record, "utf8").catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" && !(await exists(template.folder))) return undefined;
-    throw new Error(`its record can't be read: ${error.message}`);
-  });
-  if (text === undefined) return undefined;
+  const text = await readFile(template.record, "utf8").catch(unlessMissing);
+  if (text === undefined) {
+    if (await isThere(template.folder)) throw new DamageError("its record is missing");
+    return undefined;
+  }
   const record = decodeTemplateRecord(text);
-  if (record.key !== key) throw new Error("its record is another one's");
-  await requireUntouched(template.memory, record.memory);
-  return { paths: template, record };
+  if (record.key !== key) throw new DamageError("its record is another one's");
+  const found = { paths: template, record };
+  await requireSavedMemory(found, signal);
+  return found;
+}
+
+/** DamageError where its memory is not what was saved. */
+export async function requireSavedMemory({ paths, record }: Template, signal?: AbortSignal): Promise<void> {
+  await requireUnchanged(paths.memory, record.memory, signal);
+}
+
+/** For QEMU to read from; closing it is the caller's. DamageError where it is missing. */
+export async function openTemplateState({ paths }: Template): Promise<FileHandle> {
+  return open(paths.state, "r").catch(sayMissing("state"));
+}
+
+/** What its machine had written on its disk. DamageError. */
+export async function readTemplateDisk({ paths, record }: Template): Promise<Buffer | null> {
+  if (record.disk === null) return null;
+  const content = await readFile(paths.disk).catch(sayMissing("disk"));
+  requireContent("disk", content, record.disk);
+  return content;
+}
+
+function sayMissing(name: string): (error: unknown) => never {
+  return (error) => {
+    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : error;
+  };
+}
+
+/**
+ * A clone of it, begun at that time, did not come up, and nothing says whose fault that is. True where the one before it did not
+ * either: then it is not worth another try.
+ */
+export async function doubtTemplate({ paths }: Template, begunAtMs: number): Promise<boolean> {
+  const earlier = await stat(paths.doubt).catch(() => undefined);
+  if (earlier && earlier.mtimeMs < begunAtMs) return true;
+  await writeWhole(paths.doubt, "", { durable: false }).catch(() => {});
+  return false;
+}
+
+/** A clone of it has come up. */
+export async function trustTemplate({ paths }: Template): Promise<void> {
+  await rm(paths.doubt, { force: true });
 }
 
 /** Notes that it is wanted, so that it is not the next to be pruned. */
@@ -82,7 +123,7 @@ export async function publishTemplate(
   draft: SavedMachinePaths,
   known: NewRecord,
 ): Promise<Template> {
-  const hasDisk = await exists(draft.disk);
+  const hasDisk = await isThere(draft.disk);
   for (const path of [draft.memory, draft.state, ...(hasDisk ? [draft.disk] : [])]) await syncFile(path);
   const record: TemplateRecord = {
     formatVersion: 1,
@@ -93,15 +134,14 @@ export async function publishTemplate(
     disk: hasDisk ? stampContent(await readFile(draft.disk)) : null,
   };
   await rm(draft.initramfs, { force: true });
-  await writeFile(draft.record, encodeTemplateRecord(record), { mode: 0o600 });
-  await syncFile(draft.record);
+  await writeWhole(draft.record, encodeTemplateRecord(record), { durable: true });
   const { template } = templatePaths(state, known.key);
   await discardTemplate(state, known.key);
-  await rename(draft.folder, template.folder);
+  await renameFolder(draft.folder, template.folder, { durable: true });
   return { paths: template, record };
 }
 
-/** The same, unless another one has taken its place meanwhile. */
+/** The same, unless another one has taken its place meanwhile, or that can't be told. */
 export async function discardThisTemplate(state: StatePaths, { record }: Template): Promise<void> {
   const found = await readStored(state, record.key);
   if (found && found.record.createdAt !== record.createdAt) return;
@@ -111,17 +151,16 @@ export async function discardThisTemplate(state: StatePaths, { record }: Templat
 /** Nobody finds it from now on. A clone that runs keeps what it has of it; one that is missing is fine. */
 export async function discardTemplate(state: StatePaths, key: string): Promise<void> {
   const { folder } = templatePaths(state, key).template;
-  if (!(await exists(folder))) return;
-  const target = await mkdtemp(join(state.templates, DISCARDED_PREFIX));
-  await rename(folder, target).catch(() => {}); // another process was first
-  await rm(target, { recursive: true, force: true });
+  await discardFolder(folder, discardedFolder(state.templates));
 }
 
-/** Every template whose record can be read, the one that was used last first. */
+/** Every template whose record can be read, the one that was used last first. Throws where their folder can't be. */
 export async function listStoredTemplates(state: StatePaths): Promise<StoredTemplate[]> {
-  const names = await readdir(state.templates).catch(() => []);
+  const names = await namesIn(state.templates);
   const found = await Promise.all(
-    names.filter((name) => !name.startsWith(".")).map((name) => readStored(state, name)),
+    names
+      .filter((name) => !name.startsWith("."))
+      .map((name) => readStored(state, name).catch(() => undefined)),
   );
   return found.filter((each) => each !== undefined).sort((a, b) => b.lastUsedMs - a.lastUsedMs);
 }
@@ -159,24 +198,21 @@ export async function listWornTemplates(state: StatePaths, limits: PruneLimits):
 }
 
 export async function ensureTemplatesFolder(state: StatePaths): Promise<void> {
-  await mkdir(state.templates, { recursive: true, mode: 0o700 });
+  await makeFolders(state.templates);
 }
 
 async function removeLeftovers(state: StatePaths): Promise<void> {
-  for (const folder of await listLeftTemplates(state)) await rm(folder, { recursive: true, force: true });
+  for (const { path, verdict } of await listLeftTemplates(state))
+    if (verdict.life === "dead") await rm(path, { recursive: true, force: true });
 }
 
-/** The folders of what makers and removers left that died. */
-export async function listLeftTemplates(state: StatePaths): Promise<string[]> {
-  const names = await readdir(state.templates).catch(() => []);
-  const left = await Promise.all(
-    names.map(async (name) => {
-      const key = keyOfDraft(name);
-      if (key === undefined) return name.startsWith(DISCARDED_PREFIX);
-      return !(await isLocked(templatePaths(state, key).lock));
-    }),
-  );
-  return names.filter((_, index) => left[index]).map((name) => join(state.templates, name));
+/** The folders of what makers and removers left that died, or may have. A draft belongs to the holder of the lock. */
+export async function listLeftTemplates(state: StatePaths): Promise<readonly Judged[]> {
+  const judge = (name: string) => {
+    const key = keyOfDraft(name);
+    return key === undefined ? ALIVE : judgeLock(templatePaths(state, key).lock);
+  };
+  return listLeft(state.templates, { judge, discardedPrefix: DISCARDED_PREFIX });
 }
 
 async function readStored(state: StatePaths, name: string): Promise<StoredTemplate | undefined> {
@@ -192,16 +228,8 @@ async function readStored(state: StatePaths, name: string): Promise<StoredTempla
       bytes: found.reduce((sum, each) => sum + (each?.blocks ?? 0) * 512, 0),
       lastUsedMs: found[0]?.mtimeMs ?? 0,
     };
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof DamageError || isMissing(error)) return undefined;
+    throw error;
   }
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r");
-  await file.sync().finally(() => file.close());
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

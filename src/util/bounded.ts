@@ -1,4 +1,5 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import { watchAbort } from "./watch-abort.ts";
 
 export interface Bounds {
   /** What the error calls it, for example "Starting QEMU". */
@@ -16,13 +17,15 @@ export async function bounded<T>(work: Promise<T>, bounds: Bounds): Promise<T> {
   const { operation, timeoutMs, signal } = bounds;
   let stopWaiting = () => {};
   const limit = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new OperationTimeoutError(operation, timeoutMs / 1000)), timeoutMs);
+    const fail = () => reject(new OperationTimeoutError(operation, timeoutMs / 1000));
+    // A program that was busy itself, or stopped, finds its clock run out before it has read what came meanwhile.
+    const timer = setTimeout(() => setImmediate(() => setImmediate(fail)), timeoutMs);
     const onAbort = () => reject(new OperationAbortedError(operation, undefined, { cause: signal?.reason }));
     if (signal?.aborted) onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stopWatching = signal && watchAbort(signal, onAbort);
     stopWaiting = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      stopWatching?.();
     };
   });
   try {

@@ -3,7 +3,7 @@ import { ValidationError } from "../errors.ts";
 /** A number is seconds; a string carries its unit: "500ms", "30s", "5m", "2h". */
 export type Duration = number | string;
 
-const MAX_SECONDS = 86_400;
+export const MAX_SECONDS = 86_400;
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Milliseconds of `value`, the option called `name`; ValidationError for anything but a positive, finite duration of at most a day. */

@@ -31,6 +31,7 @@ function describe(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}…` : value);
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
   if (typeof value === "object" && value !== null) return "an object";
   return String(value);
 }

@@ -5,7 +5,7 @@ import { UsageError } from "../command.ts";
 const SHELLS = ["bash", "zsh", "fish"];
 
 export const completion: CommandSpec = {
-  summary: "print what makes a shell complete smolvm's commands and names",
+  summary: "print a script with which a shell completes smolvm's commands and names",
   operands: [["<shell>", "bash, zsh or fish", SHELLS]],
   examples: [
     [

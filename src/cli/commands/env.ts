@@ -9,7 +9,7 @@ const ls: CommandSpec = {
   summary: "list the variables of a machine",
   operands: [machine],
   examples: [
-    ["smolvm env web", "a NAME=VALUE to a line, quoted so that a shell reads it back"],
+    ["smolvm env web", "lines of NAME=VALUE, quoted so that a shell can read them"],
     ["smolvm env web --json | jq -r .env.TOKEN", "one value as it is"],
   ],
   async act([name = ""], _flags, context) {
@@ -22,10 +22,13 @@ const ls: CommandSpec = {
 const set: CommandSpec<{ readonly replace?: boolean }> = {
   summary: "set variables for every login shell from now on",
   operands: [machine, ["<NAME[=VALUE]...>", "the variables; NAME alone takes its value from here"]],
-  flags: [{ flags: "--replace", description: "they replace all others" }],
+  flags: [{ flags: "--replace", description: "unset all other variables" }],
   examples: [
     ["smolvm env set web CI=1 'GREETING=hello there'", "two variables; prints the names of all that are set"],
-    ["smolvm env set web API_TOKEN", "the value it has here, which no list of processes shows"],
+    [
+      "smolvm env set web API_TOKEN",
+      "takes the value that it has here, so that no list of processes shows it",
+    ],
   ],
   async act([name = "", ...texts], { replace = false }, context) {
     const variables = texts.reduce<Record<string, string>>(

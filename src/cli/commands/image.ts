@@ -9,7 +9,7 @@ const build: CommandSpec<{ readonly rebuild?: boolean }> = {
   flags: [{ flags: "--rebuild", description: "build it again, from the packages the mirror has now" }],
   examples: [
     ["smolvm image build", "the image that machines start from by default"],
-    ["smolvm image build tiny", "busybox and an SSH server only"],
+    ["smolvm image build tiny", "busybox alone, in memory, without a disk"],
   ],
   async act([name = "debian"], { rebuild = false }, { api, signal, progress }) {
     const image = await api.buildImage(name, {
@@ -23,16 +23,25 @@ const build: CommandSpec<{ readonly rebuild?: boolean }> = {
 
 const ls: CommandSpec = {
   summary: "list the images on this host",
-  examples: [["smolvm image ls --json | jq -r '.images[].name'", "their names"]],
+  examples: [
+    ["smolvm image ls", "the newest first"],
+    [
+      "smolvm image ls --json | jq -r '.images[] | select(.current) | .digest'",
+      "for programs: what new machines start from",
+    ],
+  ],
+  notes: `New machines start from the image that is CURRENT. Machines and snapshots that were made from another
+one keep what they need. If no image of a name is current, the next machine builds one.`,
   async act(_operands, _flags, { api }) {
     const images = await api.listImages();
     const rows = images.map((image) => [
       image.name,
       image.arch,
+      image.current ? "yes" : "no",
       image.createdAt,
       formatBytes(image.sizeBytes),
     ]);
-    return { document: { images }, text: formatTable(["NAME", "ARCH", "CREATED", "SIZE"], rows) };
+    return { document: { images }, text: formatTable(["NAME", "ARCH", "CURRENT", "CREATED", "SIZE"], rows) };
   },
 };
 
@@ -49,7 +58,7 @@ const inspect: CommandSpec = {
 };
 
 const rm: CommandSpec = {
-  summary: "remove images",
+  summary: "remove images, of each name the older ones too",
   operands: [["<names...>", "the images", "image"]],
   examples: [["smolvm image rm debian", "it is built again when it is next needed"]],
   act: (names, _flags, context) => doEach(names, context, "removed", (name) => context.api.deleteImage(name)),

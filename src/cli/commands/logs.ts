@@ -1,7 +1,7 @@
 import { type CommandSpec, UsageError } from "../command.ts";
 import { write } from "../io.ts";
 import { withMachine } from "../open-machine.ts";
-import { tameLine } from "../text.ts";
+import { tameLogLine } from "../text.ts";
 import { parseCount } from "../values.ts";
 
 interface LogsFlags {
@@ -36,7 +36,7 @@ export const logs: CommandSpec<LogsFlags> = {
     const { io, json, signal } = context;
     if (json && flags.follow)
       throw new UsageError("--json is one document at the end, which --follow does not have. Leave one out.");
-    const format = io.stdout.isTTY ? tameLine : (line: string) => line;
+    const format = io.stdout.isTTY ? tameLogLine : (line: string) => line;
     const lines: string[] = [];
     await withMachine(name, context, async (vm) => {
       for await (const line of vm.logs({ ...flags, signal })) {

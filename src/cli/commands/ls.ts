@@ -12,7 +12,7 @@ interface LsFlags {
 export const ls: CommandSpec<LsFlags> = {
   summary: "list machines",
   flags: [
-    { flags: "-a, --all", description: "those too that are stopped" },
+    { flags: "-a, --all", description: "also machines that are stopped" },
     { flags: "-q, --quiet", description: "names only" },
     {
       flags: "--filter <what>",
@@ -21,12 +21,12 @@ export const ls: CommandSpec<LsFlags> = {
     },
   ],
   examples: [
-    ["smolvm ls", "what is there now"],
+    ["smolvm ls", "the machines that run, or are in error"],
     ["smolvm ls -a --filter label=job=42 --filter 'name=ci-*'", "by label and name, stopped ones too"],
     ["smolvm ls -q --filter status=stopped", "names only, for other commands"],
     ["smolvm ls --json | jq -r '.machines[].sshPort'", "for programs"],
   ],
-  notes: `Several labels must all be there; of several statuses or names one is enough. A status that is asked for is shown without -a.`,
+  notes: `A machine must have all labels that are given, and one of the statuses or names. With status=STATUS, -a is not needed.`,
   async act(_operands, { all = false, quiet = false, filter = [] }, { api }) {
     const asksForStatus = filter.some(({ kind }) => kind === "status");
     const machines = (await api.SmolVM.list()).filter(

@@ -40,7 +40,7 @@ export const stop: CommandSpec<TimeoutFlags> = {
   flags: [timeoutFlag("how long a guest may take before it is ended: 30s, or seconds (default: 10s)")],
   examples: [
     ["smolvm stop web", "its disk is there at the next start"],
-    ["smolvm stop --timeout 1m $(smolvm ls -q)", "all that run, with time to finish"],
+    ["smolvm stop --timeout 1m $(smolvm ls -q)", "all machines that run; they get a minute to finish"],
   ],
   notes: SEVERAL,
   act: (names, flags, context) =>
@@ -68,18 +68,18 @@ export const resume: CommandSpec = {
 export const rm: CommandSpec<{ readonly force?: boolean }> = {
   summary: "remove machines, and their disks with them",
   operands,
-  flags: [{ flags: "-f, --force", description: "those too that run: they are ended" }],
+  flags: [{ flags: "-f, --force", description: "also remove machines that run; they are ended first" }],
   examples: [
-    ["smolvm stop web && smolvm rm web", "what is stopped is removed without a question"],
-    ["smolvm rm -f $(smolvm ls -aq --filter label=job=42)", "all of a kind, running or not"],
+    ["smolvm stop web && smolvm rm web", "a machine that is stopped needs no -f"],
+    ["smolvm rm -f $(smolvm ls -aq --filter label=job=42)", "all machines with a label, running or not"],
   ],
   notes: SEVERAL,
   act: (names, { force = false }, context) =>
     doEach(names, context, "removed", (name) =>
       withMachine(name, context, async (vm) => {
         if (!force && isUp(vm.status)) {
-          throw new context.api.VMStateError(`Machine ${vm.name} is ${vm.status}, and was not removed.`, {
-            remediation: `smolvm rm -f ${vm.name}`,
+          throw new context.api.VMStateError(`Machine "${name}" is ${vm.status}, and was not removed.`, {
+            remediation: `smolvm rm -f ${name}`,
           });
         }
         await vm.delete();

@@ -5,12 +5,13 @@ import { formatBytes, formatTable } from "../text.ts";
 
 export const prune: CommandSpec<{ readonly dryRun?: boolean }> = {
   summary: "remove what nobody needs any more",
-  description: `Remove what nobody needs any more: machines, processes and half-made files that killed programs left behind, and worn templates.
-Nothing that runs or that was made to stay is touched.`,
+  description: `Remove what nobody needs any more: machines, processes and half-made files that killed programs left behind, and templates that nobody has used for long.
+
+Nothing that runs or that was made to stay is touched. What may belong to a program of another container or host is left, and named.`,
   flags: [{ flags: "--dry-run", description: "only show what would be removed" }],
   examples: [
     ["smolvm prune --dry-run", "what is left behind, how big it is, and why nobody needs it"],
-    ["smolvm prune --json | jq .freedBytes", "remove it; for programs: what that came to"],
+    ["smolvm prune --json | jq .freedBytes", "removes it; for programs: how many bytes that freed"],
   ],
   notes: "Exit status: 0 where all of it is removed, 125 where something could not be.",
   async act(_operands, { dryRun = false }, { api, signal }) {
@@ -32,7 +33,8 @@ function formatReport(items: readonly Item[], dryRun: boolean): string {
     ...[kind, name, formatBytes(sizeBytes)],
     error === null ? reason : `could not be removed: ${error}`,
   ]);
-  const bytes = items.reduce((sum, { sizeBytes, error }) => sum + (error === null ? sizeBytes : 0), 0);
+  const gone = items.filter(({ error, left }) => error === null && !left);
+  const bytes = gone.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const total = `${formatBytes(bytes)} ${dryRun ? "would be freed" : "freed"}.`;
   return `${formatTable(["KIND", "NAME", "SIZE", "REASON"], rows)}\n\n${total}`;
 }

@@ -7,7 +7,7 @@ const create: CommandSpec = {
   summary: "save a running machine, memory and disk, while it goes on",
   operands: [
     ["<name>", "the machine", "machine"],
-    ["[snapshot]", "what the snapshot is called (default: a readable name nobody has)"],
+    ["[snapshot]", "what the snapshot is called (default: a readable name that is free)"],
   ],
   examples: [
     ["smolvm snapshot web before-upgrade", "then: smolvm restore before-upgrade"],

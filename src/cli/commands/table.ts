@@ -83,7 +83,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./prune.ts")).prune,
   },
   completion: {
-    summary: "print what makes a shell complete smolvm's commands and names",
+    summary: "print a script with which a shell completes smolvm's commands and names",
     load: async () => (await import("./completion.ts")).completion,
   },
 };

@@ -1,14 +1,15 @@
 import type { Duplex } from "node:stream";
 import { bounded } from "../../util/bounded.ts";
 import { lineSplitter } from "../../util/line-splitter.ts";
+import { paceStream } from "../../util/pace.ts";
 import { Listeners } from "../listeners.ts";
 import { QmpError } from "./error.ts";
 import { parseQmpMessage, type QmpEvent, type QmpMessage } from "./messages.ts";
 
 export interface QmpCallOptions {
-  /** Default 30 s: OperationTimeoutError. QEMU may still do it; a late answer is dropped. */
+  /** Default 30 s: OperationTimeoutError. The outcome is unknown then: QEMU may still do it. */
   readonly timeoutMs?: number;
-  /** OperationAbortedError; QEMU may still do it. */
+  /** OperationAbortedError; the outcome is unknown then. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -20,10 +21,15 @@ interface PendingCall {
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const LONGEST_MESSAGE_BYTES = 8 * 1024 * 1024;
+/** A guest can have QEMU tell of events without end. To look at one costs as much as so many bytes. */
+const BYTES_EACH_SECOND = 16 * 1024 * 1024;
+const MESSAGE_BYTES = 8 * 1024;
 
 /**
  * The conversation with one QEMU. When it breaks, every pending call fails with a QmpError, and so does
- * every later one. The stream itself does not keep the event loop alive, pending calls do.
+ * every later one. The stream itself does not keep the event loop alive, calls with a deadline do.
+ *
+ * QEMU does one command after the other: its answer to a question says that all that was asked before has been done or refused.
  */
 export class QmpClient {
   /** QEMU's own version, from its greeting. */
@@ -59,21 +65,26 @@ export class QmpClient {
     }
   }
 
-  /** What QEMU answers to a command; QmpError where it refuses. The caller decodes the answer. */
-  async execute(command: string, args: object = {}, options: QmpCallOptions = {}): Promise<unknown> {
-    if (this.#broken) throw this.#broken;
+  /**
+   * What QEMU answers to a command, however late; QmpError where it refuses, or the conversation ends. For what has to be known for
+   * sure: a caller that must not wait for ever bounds its own wait, and the answer is still heard. It does not keep the event loop alive.
+   */
+  send(command: string, args: object = {}): Promise<unknown> {
+    if (this.#broken) return Promise.reject(this.#broken);
     const id = ++this.#lastId;
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#pending.set(id, { command, resolve, reject });
       this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     });
+    answer.catch(() => {}); // it may come when nobody waits any more
+    return answer;
+  }
+
+  /** The same, but not past a deadline or an abort. The caller decodes the answer. */
+  async execute(command: string, args: object = {}, options: QmpCallOptions = {}): Promise<unknown> {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const bounds = { operation: `QEMU's command ${command}`, timeoutMs, signal: options.signal };
-    try {
-      return await bounded(answer, bounds);
-    } finally {
-      this.#pending.delete(id);
-    }
+    return await bounded(this.send(command, args), bounds);
   }
 
   /** Hears every event from now on; gives back how to stop listening. */
@@ -117,7 +128,9 @@ export class QmpClient {
             new QmpError("greeting", `QEMU ended the conversation before its greeting: ${why}.`, { cause }),
           );
       };
+      const spend = paceStream(stream, BYTES_EACH_SECOND);
       const onLine = (line: Buffer, cut: boolean) => {
+        spend(line.length + MESSAGE_BYTES);
         if (cut) {
           onEnd(`a message of more than ${LONGEST_MESSAGE_BYTES} bytes`);
         } else if (client) {
@@ -155,13 +168,15 @@ export class QmpClient {
     if (message?.kind === "event") {
       this.#events.emit(message.event);
     } else if (message && "id" in message && typeof message.id === "number") {
-      this.#settle(this.#pending.get(message.id), message);
+      const call = this.#pending.get(message.id);
+      this.#pending.delete(message.id);
+      this.#settle(call, message);
     } else {
       this.#break(new QmpError("connection", `QEMU sent what is no answer: ${excerpt(line)}`));
     }
   }
 
-  /** The call is absent where nobody waits for it any more. */
+  /** The call is absent where QEMU answers twice. */
   #settle(call: PendingCall | undefined, message: QmpMessage): void {
     if (message.kind === "return") call?.resolve(message.value);
     if (message.kind === "error") call?.reject(refusal(call.command, message));

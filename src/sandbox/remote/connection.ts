@@ -14,9 +14,11 @@ interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly onProgress: ((progress: unknown) => void) | undefined;
+  isTaken: boolean;
 }
 
-export type News = Exclude<Reply, { kind: "result" | "error" | "progress" | "alive" }>;
+type Answer = Extract<Reply, { kind: "taken" | "result" | "error" | "progress" }>;
+export type News = Exclude<Reply, { kind: Answer["kind"] | "alive" }>;
 
 /** How many signs of life of the holder may be missing. Counted, not timed: this process may have been stopped meanwhile. */
 const MOST_MISSING = 6;
@@ -40,7 +42,7 @@ export class HolderConnection {
     onReply(socket, (reply) => {
       this.#missing = 0;
       if (reply.kind === "alive") return;
-      if (reply.kind === "result" || reply.kind === "error" || reply.kind === "progress") this.#answer(reply);
+      if (isAnswer(reply)) this.#answer(reply);
       else this.#tell(reply, onNews);
       if (reply.kind === "shared") send(socket, { kind: "heard", id: reply.id });
     });
@@ -65,10 +67,10 @@ export class HolderConnection {
     args: object = {},
     { signal, onProgress }: CallOptions = {},
   ): Promise<unknown> {
-    if (!this.isOpen) throw new HolderGoneError();
+    if (!this.isOpen) throw new HolderGoneError(false);
     const id = ++this.#lastId;
     const answer = new Promise<unknown>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject, onProgress });
+      this.#pending.set(id, { resolve, reject, onProgress, isTaken: false });
     });
     this.#socket.ref();
     send(this.#socket, { kind: "call", id, operation, args });
@@ -97,8 +99,10 @@ export class HolderConnection {
     }
   }
 
-  #answer(reply: Extract<Reply, { kind: "result" | "error" | "progress" }>): void {
+  #answer(reply: Answer): void {
     const pending = this.#pending.get(reply.id);
+    if (pending) pending.isTaken = true;
+    if (reply.kind === "taken") return;
     if (reply.kind === "progress") pending?.onProgress?.(reply.progress);
     else this.#pending.delete(reply.id);
     if (reply.kind === "result") pending?.resolve(reply.value);
@@ -120,18 +124,26 @@ export class HolderConnection {
     this.close();
   }
 
-  #refuseAll(why: () => Error = () => new HolderGoneError()): void {
-    for (const { reject } of this.#pending.values()) reject(why());
+  #refuseAll(why: (isTaken: boolean) => Error = (isTaken) => new HolderGoneError(isTaken)): void {
+    for (const { reject, isTaken } of this.#pending.values()) reject(why(isTaken));
     this.#pending.clear();
   }
 }
 
+function isAnswer(reply: Reply): reply is Answer {
+  return ["taken", "result", "error", "progress"].includes(reply.kind);
+}
+
 /** The holder ended while it was asked. */
 export class HolderGoneError extends SmolVMError {
-  constructor() {
+  /** False: it has never begun what was asked, and somebody else can be asked the same. */
+  readonly wasTaken: boolean;
+
+  constructor(wasTaken: boolean) {
     super("VM_STATE", "The process that holds the machine ended while it was asked.", {
       remediation: "Look at the machine's status: smolvm ls -a",
     });
+    this.wasTaken = wasTaken;
   }
 }
 

@@ -1,8 +1,9 @@
-import { ensureClientKey, parseHostKey, readClientKey } from "../../ssh/keys.ts";
+import { obtainClientKey, parseHostKey } from "../../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner } from "../../ssh/runner.ts";
 import type { MachineRecord } from "../../state/machine-record.ts";
 import type { StatePaths } from "../../state/paths.ts";
 import type { Reached } from "../handle.ts";
+import { throwHostTrouble } from "../host-trouble.ts";
 import type { MachineSpec } from "../spec.ts";
 
 type Boot = NonNullable<MachineRecord["boot"]>;
@@ -77,15 +78,14 @@ export class GuestAccess {
 
   #createRunner({ sshPort, hostKey, report }: Boot, died: Promise<string>): CommandRunner | null {
     if (sshPort === null || hostKey === null) return null;
-    const { id, sshUser, sshKeyPath } = this.#spec;
+    const { sshUser, sshKeyPath } = this.#spec;
     return createCommandRunner({
-      vmId: id,
+      vm: this.#spec,
       died,
       isPaused: this.#isPaused,
       early: null,
       target: async () => {
-        const key =
-          sshKeyPath === null ? await ensureClientKey(this.#state) : await readClientKey(sshKeyPath);
+        const key = await obtainClientKey(this.#state, sshKeyPath).catch(throwHostTrouble);
         return {
           host: "127.0.0.1",
           port: sshPort,

@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
 import type { MachineSpec } from "../spec.ts";
-import type { HolderConnection, News } from "./connection.ts";
+import { type CallOptions, type HolderConnection, HolderGoneError, type News } from "./connection.ts";
 import { connectHolder, obtainHolder } from "./holder.ts";
 import type { Operation } from "./protocol.ts";
 
@@ -12,6 +13,15 @@ export interface HolderLinkOptions {
   /** The holder has hung up, or ended. */
   readonly onLost: () => void;
 }
+
+export interface AskOptions extends CallOptions {
+  /** Null: for as long as it takes. */
+  readonly timeoutMs: number | null;
+}
+
+/** A holder that is about to end is gone within these, and the next one asked. */
+const ATTEMPTS = 10;
+const PAUSE_MS = 10;
 
 /** The one connection of a handle to whoever holds its machine: made when it is needed, made anew when it is lost. */
 export class HolderLink {
@@ -46,16 +56,29 @@ export class HolderLink {
     return found ?? this.#keep(await obtainHolder(state, spec, paths, onNews));
   }
 
-  /** What the holder answers, or throws; OperationTimeoutError where it does neither. */
-  async call(
-    holder: HolderConnection,
+  /**
+   * What the holder answers, or throws; null where `way` finds none. A call that no holder has taken, because the connection had
+   * ended unseen or the holder was about to end, is made again by a new way. OperationTimeoutError where none answers.
+   */
+  async ask(
+    way: () => Promise<HolderConnection | null>,
     operation: Operation,
     args: object,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
-    const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
-    return bounded(holder.call(operation, args, { signal }), { operation: what, timeoutMs });
+    { timeoutMs, ...options }: AskOptions,
+  ): Promise<{ readonly value: unknown } | null> {
+    for (let attempt = 1; ; attempt++) {
+      const holder = await way();
+      if (holder === null) return null;
+      const call = holder.call(operation, args, options);
+      const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
+      try {
+        return { value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs })) };
+      } catch (error) {
+        const isUntaken = error instanceof HolderGoneError && !error.wasTaken;
+        if (!isUntaken || options.signal?.aborted || attempt === ATTEMPTS) throw error;
+        await sleep(attempt * PAUSE_MS);
+      }
+    }
   }
 
   close(): void {

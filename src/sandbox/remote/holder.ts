@@ -9,9 +9,10 @@ import { findMachine, isBad } from "../../state/machine-folder.ts";
 import { type MachineRecord, type MachineSpec, parseMachineRecord } from "../../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
-import { hostTrouble } from "../host-trouble.ts";
+import { hostTrouble, throwHostTrouble } from "../host-trouble.ts";
 import { HolderConnection, type News, silentError } from "./connection.ts";
 import { decodeError } from "./errors.ts";
+import { otherVersionError } from "./other-version.ts";
 import { PROTOCOL } from "./protocol.ts";
 import { spawnSupervisor } from "./spawn-supervisor.ts";
 
@@ -23,7 +24,7 @@ const RETRY_MS = 50;
 
 /**
  * A connection to whoever holds the machine with that id (null: whichever has the name), after its first record has been heard; null where nobody does, or
- * another machine has the name by now. SmolVMError "UNRESPONSIVE" where somebody does who says nothing.
+ * another machine has the name by now. HostError; SmolVMError "UNRESPONSIVE" where somebody does who says nothing.
  */
 export async function connectHolder(
   paths: MachinePaths,
@@ -32,9 +33,9 @@ export async function connectHolder(
 ): Promise<HolderConnection | null> {
   const socket = await connectTo(paths.control).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return null;
-    throw error;
+    throw hostTrouble(error);
   });
-  return socket && greeted((hear) => new HolderConnection(socket, hear), id, onNews);
+  return socket && greeted((hear) => new HolderConnection(socket, hear), { paths, id }, onNews);
 }
 
 /** The machine as its holder knows it; null where nobody holds it, or says nothing. */
@@ -58,10 +59,8 @@ export async function obtainHolder(
     const found = await connectHolder(paths, id, onNews);
     if (found) return found;
     await requireThis(state, { name, id });
-    const { channel, pid } = await spawnSupervisor(state, name, paths).catch((error) => {
-      throw hostTrouble(error);
-    });
-    const greeting = greeted((hear) => new HolderConnection(channel, hear), id, onNews);
+    const { channel, pid } = await spawnSupervisor(state, name, paths).catch(throwHostTrouble);
+    const greeting = greeted((hear) => new HolderConnection(channel, hear), { paths, id }, onNews);
     const started = await greeting.catch(async (error) => {
       await endUnlessHolder(pid, paths);
       throw error;
@@ -93,23 +92,25 @@ async function requireThis(state: StatePaths, { name, id }: Pick<MachineSpec, "n
 /** Null where the other end hangs up, holds another machine, or says that another one holds this. */
 async function greeted(
   open: (onNews: (news: News) => void) => HolderConnection,
-  id: string | null,
+  { paths, id }: { readonly paths: MachinePaths; readonly id: string | null },
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
-  let greet = (_isHolder: boolean) => {};
+  let greet = (_isHolder: boolean | Promise<never>) => {};
   const greeting = new Promise<boolean>((resolve) => {
     greet = resolve;
   });
-  let fail = (_error: Error) => {};
-  const failure = new Promise<never>((_, reject) => {
-    fail = reject;
-  });
+  /** The first word counts: that the other end hangs up while its error is being put together makes no difference. */
+  const fail = (error: Error | Promise<Error>) => {
+    const failure = Promise.resolve(error).then((it) => Promise.reject(it));
+    failure.catch(() => {}); // one that comes later is told to nobody
+    greet(failure);
+  };
   const connection = open((news) => {
     if (news.kind === "elsewhere") return greet(false);
     if (news.kind === "refused") return fail(decodeError(news.error));
     if (news.kind !== "record") return onNews(news);
     if (news.protocol !== PROTOCOL)
-      return fail(otherVersion(`it speaks protocol ${news.protocol}, this one ${PROTOCOL}`));
+      return fail(otherVersionError(`it speaks protocol ${news.protocol}, this one ${PROTOCOL}`, paths));
     if (id !== null && idIn(news.record) !== id) {
       greet(false);
       throw new Error("it holds another machine");
@@ -117,7 +118,7 @@ async function greeted(
     try {
       onNews(news);
     } catch (error) {
-      fail(otherVersion((error as Error).message));
+      fail(otherVersionError((error as Error).message, paths));
       throw error;
     }
     greet(true);
@@ -125,7 +126,7 @@ async function greeted(
   void connection.closed.then(() => greet(false));
   const bounds = { operation: "Asking the process that holds the machine", timeoutMs: GREETING_MS };
   try {
-    if (await bounded(Promise.race([greeting, failure]), bounds)) return connection;
+    if (await bounded(greeting, bounds)) return connection;
   } catch (cause) {
     connection.close();
     if (!(cause instanceof OperationTimeoutError)) throw cause;
@@ -137,10 +138,4 @@ async function greeted(
 
 function idIn(record: unknown): unknown {
   return Object(Object(record).spec).id;
-}
-
-function otherVersion(how: string): SmolVMError {
-  return new SmolVMError("OTHER_VERSION", `The machine is held by another version of smolvm: ${how}.`, {
-    remediation: "Stop the machine with that version; then this one can start it.",
-  });
 }

@@ -1,24 +1,25 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { claimMachineFolder, findMachine, isBad } from "../../state/machine-folder.ts";
+import { findSelf } from "../../host/process-identity.ts";
+import { claimMachineFolder, findMachine, isBad, judgeOwner } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
+import { guardLogger, ProgressGuard } from "../callbacks.ts";
 import type { CopyOptions } from "../copy.ts";
 import { traceBoot, traceStatus } from "../diagnostics.ts";
 import type { Handle, Reached } from "../handle.ts";
 import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
-import { isHeld } from "../leftovers.ts";
 import type { Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
-import { findSelf } from "../setup.ts";
 import { type CopyCallOptions, parseSnapshotCall, type SnapshotInfo } from "../snapshots.ts";
 import type { MachineSpec } from "../spec.ts";
+import { isStopped } from "../standstill.ts";
 import { parseStart } from "../start.ts";
 import { type Phase, StatusCell } from "../status.ts";
 import { parseStop } from "../stop.ts";
-import { type HolderConnection, HolderGoneError, type News } from "./connection.ts";
+import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
-import { END_MS, isStopped, unlessSilent, waitForEnd } from "./silence.ts";
+import { END_MS, unlessSilent, waitForEnd } from "./silence.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
@@ -55,7 +56,7 @@ export class RemoteMachine implements Handle {
     this.state = statePaths();
     this.status = new StatusCell(record.spec.name);
     traceStatus(this.spec, this.status);
-    this.logger = surroundings.logger ?? {};
+    this.logger = guardLogger(surroundings.logger);
     this.#surroundings = surroundings;
     this.#guest = new GuestAccess(this.spec, this.state, () => this.status.phase === "paused");
     this.#link = new HolderLink({
@@ -99,9 +100,10 @@ export class RemoteMachine implements Handle {
     if (this.#isGone) throw this.status.refusal("stop");
     if (paths === null) return;
     // Where nobody holds it, there is nothing to stop but a mishap to be noted as over.
-    const holder =
-      this.status.phase === "error" ? await this.#link.obtain(paths) : await this.#link.connect(paths);
-    if (holder) await this.#link.call(holder, "stop", { timeoutMs }, timeoutMs + GRACE_MS);
+    const way = () => (this.status.phase === "error" ? this.#link.obtain(paths) : this.#link.connect(paths));
+    const patienceMs = 2 * timeoutMs + GRACE_MS; // a copy is waited for first
+    const answer = await this.#link.ask(way, "stop", { timeoutMs }, { timeoutMs: patienceMs });
+    if (answer === null) await this.#lookAtFiles();
   }
 
   async pause(): Promise<void> {
@@ -115,11 +117,12 @@ export class RemoteMachine implements Handle {
   async remove(): Promise<void> {
     if (this.#isGone) return;
     const { spec, state } = this;
-    if (this.#paths !== null) {
+    const paths = this.#paths;
+    if (paths !== null) {
       const isDeaf = await isStopped(this.#record.owner);
-      const holder = isDeaf ? null : await this.#link.connect(this.#paths).catch(() => null);
-      if (holder) await this.#link.call(holder, "remove", {}, GRACE_MS).catch(unlessSilent);
-      holder?.close();
+      const way = async () => (isDeaf ? null : this.#link.connect(paths).catch(() => null));
+      await this.#link.ask(way, "remove", {}, { timeoutMs: GRACE_MS }).catch(unlessSilent);
+      this.#link.close();
       await removeUnheld(state, spec.name, spec.id);
       if (spec.persistent) await waitForEnd(this.#record.owner);
     }
@@ -127,9 +130,9 @@ export class RemoteMachine implements Handle {
   }
 
   async describe(): Promise<VMInfo> {
-    const holder = this.#paths && (await this.#link.connect(this.#paths).catch(() => null));
-    const said = holder && (await this.#link.call(holder, "describe", {}, DESCRIBE_MS).catch(() => null));
-    if (said) return said as VMInfo;
+    const way = async () => this.#paths && this.#link.connect(this.#paths).catch(() => null);
+    const said = await this.#link.ask(way, "describe", {}, { timeoutMs: DESCRIBE_MS }).catch(() => null);
+    if (said) return said.value as VMInfo;
     if (this.#paths !== null) await this.#lookAtFiles();
     if (this.#paths !== null)
       return describeStored({ name: this.spec.name, paths: this.#paths, record: this.#record });
@@ -183,23 +186,18 @@ export class RemoteMachine implements Handle {
   async #start(options: StartOptions): Promise<void> {
     const { timeoutMs, signals } = parseStart(options, this.#surroundings);
     if (this.#isGone) throw this.status.refusal("start");
-    const signal = AbortSignal.any(signals);
-    const onProgress = options.onProgress ?? this.#surroundings.onProgress;
+    const progress = new ProgressGuard(options.onProgress ?? this.#surroundings.onProgress);
+    const signal = AbortSignal.any([progress.signal, ...signals]);
     const paths = this.#paths ?? (await this.#claim());
     const origin = this.#origin;
     try {
       const args = { timeoutMs, ...(origin && { origin }) };
-      const start = async () =>
-        (await this.#obtain(paths)).call("start", args, { signal, onProgress: onProgress as never });
-      await start().catch((error) => {
-        // A supervisor may be just about to end, with the machine at rest; the next one starts it.
-        if (error instanceof HolderGoneError && this.#record.wasBooted && !signal.aborted) return start();
-        throw error;
-      });
+      const asked = { timeoutMs: null, signal, onProgress: progress.report as never };
+      await this.#link.ask(() => this.#obtain(paths), "start", args, asked);
       if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);
     } catch (error) {
       if (!this.#record.wasBooted) await this.#unclaim();
-      throw error;
+      throw progress.explain(error);
     }
   }
 
@@ -236,9 +234,10 @@ export class RemoteMachine implements Handle {
     signal?: AbortSignal,
   ): Promise<unknown> {
     await this.settled();
-    const holder = this.#paths && !this.#isGone ? await this.#link.connect(this.#paths) : null;
-    if (!holder) throw this.status.refusal(operation === "copy" ? "fork" : operation);
-    return await this.#link.call(holder, operation, args, timeoutMs, signal);
+    const way = async () => (this.#paths && !this.#isGone ? this.#link.connect(this.#paths) : null);
+    const answer = await this.#link.ask(way, operation, args, { timeoutMs, signal });
+    if (answer === null) throw this.status.refusal(operation === "copy" ? "fork" : operation);
+    return answer.value;
   }
 
   #hear(news: News): void {
@@ -264,7 +263,7 @@ export class RemoteMachine implements Handle {
       await sleep(LOOK_AGAIN_MS)
     ) {
       await this.#lookAtFiles();
-      if (performance.now() > endMs || !(await isHeld(this.#record))) return;
+      if (performance.now() > endMs || (await this.#isOwnerDead())) return;
     }
   }
 
@@ -277,9 +276,14 @@ export class RemoteMachine implements Handle {
     if (isBad(found.record)) return this.#follow("error", found.record.problem);
     if (found.record.spec.id !== this.spec.id) return this.#follow("deleted", "");
     this.#record = found.record;
-    const { status, reason } = await observe(found.record);
-    const isOver = !found.record.spec.persistent && status === "error" && !(await isHeld(found.record));
+    const held = await judgeOwner(found.record, found.paths);
+    const { status, reason } = await observe(found.record, held);
+    const isOver = !found.record.spec.persistent && status === "error" && held.life === "dead";
     this.#follow(isOver ? "deleted" : status, reason);
+  }
+
+  async #isOwnerDead(): Promise<boolean> {
+    return this.#paths === null || (await judgeOwner(this.#record, this.#paths)).life === "dead";
   }
 
   #follow(phase: Phase, reason: string, since = new Date().toISOString()): void {

@@ -6,7 +6,7 @@ import { lineSplitter } from "../../util/line-splitter.ts";
  * What is said between the process that holds a machine and those that use it: JSON, a message per line. To be raised when a
  * message changes its meaning; whoever hears another number says so and does nothing.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 const OPERATIONS = ["start", "stop", "pause", "resume", "remove", "describe", "snapshot", "copy"] as const;
 export type Operation = (typeof OPERATIONS)[number];
@@ -30,6 +30,8 @@ const ReplySchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("deleted"), reason: v.string() }),
   /** Whether another process may run commands too. Comes before the first record; to be answered by "heard". */
   v.strictObject({ kind: v.literal("shared"), id, others: v.boolean() }),
+  /** The call has been read and is begun: from now on it may be carried out. What is hung up on before that never is. */
+  v.strictObject({ kind: v.literal("taken"), id }),
   v.strictObject({ kind: v.literal("result"), id, value: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("error"), id, error: v.optional(v.unknown()) }),
   v.strictObject({ kind: v.literal("progress"), id, progress: v.optional(v.unknown()) }),

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import type { Server, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { listenAt } from "../../host/local-socket.ts";
+import { identifySocket, listDeadDrafts, listenAt } from "../../host/local-socket.ts";
+import { discardDraft } from "../../state/snapshots.ts";
 import { bounded } from "../../util/bounded.ts";
 import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
@@ -10,8 +11,13 @@ import { encodeError } from "./errors.ts";
 import { operations } from "./operations.ts";
 import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
 
-/** How long another user of the machine may take to hear of a new one. Who does not hear it is not listening any more. */
+/**
+ * How long another user of the machine may take to hear of a new one. Who does not hear it is busy, or stopped: it hears of it first
+ * when it listens again, and is not waited for until then.
+ */
 const HEARD_MS = 1_000;
+/** What waits for one who does not listen. More is not kept. */
+const UNHEARD_BYTES = 8 * 1024 * 1024;
 /** How long the last answers may take once the machine is gone. */
 const FAREWELL_MS = 2_000;
 
@@ -23,6 +29,8 @@ interface Client {
   readonly waitsFor: Map<number, () => void>;
   /** It has its first record; until then it hears of no other. */
   isGreeted: boolean;
+  /** It did not hear the last time. */
+  isDeaf: boolean;
 }
 
 /** Lets other processes use a machine that this one holds. */
@@ -58,14 +66,19 @@ export class MachineServer {
   async listen(): Promise<void> {
     const { folder } = this.#machine;
     if (folder === null) return;
+    await clearDrafts(folder.control).catch(() => {}); // a machine can be used all the same
     this.#server = await listenAt(folder.control, (socket) => void this.admit(socket));
+    // In another container no process id tells of this one, but the socket does.
+    const socket = await identifySocket(folder.control).catch(() => undefined);
+    if (this.#machine.owner) this.#machine.owner = { ...this.#machine.owner, socket };
+    this.#machine.records.note(this.#machine);
   }
 
   /** Whoever uses the machine already hears of it before the newcomer can run anything. */
   async admit(socket: Socket): Promise<void> {
     if (this.#isClosed) return void socket.destroy(); // he finds whoever holds it next
     const [calls, copies, waitsFor] = [new Map(), new Set<string>(), new Map()];
-    const client: Client = { socket, calls, copies, waitsFor, isGreeted: false };
+    const client: Client = { socket, calls, copies, waitsFor, isGreeted: false, isDeaf: false };
     const others = [...this.#clients];
     this.#clients.add(client);
     socket.unref();
@@ -121,12 +134,20 @@ export class MachineServer {
     if (!client.socket.writable) return;
     const id = ++this.#lastId;
     const heard = new Promise<void>((resolve) => client.waitsFor.set(id, resolve));
-    send(client.socket, { kind: "shared", id, others });
-    await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => client.socket.destroy());
+    this.#send(client, { kind: "shared", id, others });
+    if (!client.isDeaf)
+      await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => {
+        client.isDeaf = true;
+      });
   }
 
   #tellAll(reply: Reply, isMeant: (client: Client) => boolean = () => true): void {
-    for (const client of this.#clients) if (isMeant(client)) send(client.socket, reply);
+    for (const client of this.#clients) if (isMeant(client)) this.#send(client, reply);
+  }
+
+  #send({ socket }: Client, reply: Reply): void {
+    send(socket, reply);
+    if (socket.writableLength > UNHEARD_BYTES) socket.destroy();
   }
 
   async #hear(client: Client, request: Request): Promise<void> {
@@ -134,6 +155,7 @@ export class MachineServer {
     if (request.kind === "heard") {
       client.waitsFor.get(request.id)?.();
       client.waitsFor.delete(request.id);
+      client.isDeaf = client.waitsFor.size > 0;
       return;
     }
     if (this.#isClosed) return; // this process is about to end, and what it began would end with it
@@ -141,6 +163,7 @@ export class MachineServer {
     const abort = new AbortController();
     client.calls.set(id, abort);
     const { socket } = client;
+    send(socket, { kind: "taken", id });
     socket.ref(); // whoever holds the machine is not to end amid this
     const alive = setInterval(() => send(socket, { kind: "alive" }), ALIVE_MS);
     try {
@@ -166,10 +189,15 @@ export class MachineServer {
     for (const abort of client.calls.values()) abort.abort();
     for (const heard of client.waitsFor.values()) heard();
     while (client.calls.size > 0) await sleep(10);
-    for (const folder of client.copies) await rm(folder, { recursive: true, force: true }).catch(() => {});
+    for (const folder of client.copies) await discardDraft({ folder });
     this.#clients.delete(client);
     this.#share();
     for (const other of this.#clients) void this.#tellShared(other, this.#isShared(other));
     this.#onLeave();
   }
+}
+
+/** What those left who held the machine before, and were killed as they began to listen. */
+async function clearDrafts(control: string): Promise<void> {
+  for (const draft of await listDeadDrafts(control)) await rm(draft, { force: true });
 }

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationTimeoutError } from "../../errors.ts";
-import { readProcessFigures } from "../../host/process-figures.ts";
 import { isAlive, type ProcessIdentity } from "../../host/process-identity.ts";
 import { HolderGoneError } from "./connection.ts";
 
@@ -11,12 +10,6 @@ export const END_MS = 5_000;
 export function unlessSilent(error: unknown): void {
   const isSilence = error instanceof HolderGoneError || error instanceof OperationTimeoutError;
   if (!isSilence && Object(error).code !== "UNRESPONSIVE") throw error;
-}
-
-/** Whether a signal keeps the process from doing anything: there is no use in asking it. */
-export async function isStopped(process: ProcessIdentity | null): Promise<boolean> {
-  if (process === null || !(await isAlive(process))) return false;
-  return (await readProcessFigures(process.pid))?.isStopped ?? false;
 }
 
 /** Not for ever. */

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { type DetachedProcess, spawnDetached } from "../../host/detached-process.ts";
-import { neededVariables } from "../../host/environment.ts";
+import { backgroundVariables } from "../../host/environment.ts";
 import { turnOver } from "../../state/bounded-log.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 
@@ -17,7 +17,7 @@ export async function spawnSupervisor(
 ): Promise<DetachedProcess> {
   turnOver(logs.supervisor);
   return spawnDetached([process.execPath, MAIN, name], {
-    env: { ...neededVariables(process.env, /^SMOLVM_/), SMOLVM_HOME: state.home },
+    env: { ...backgroundVariables(process.env, "SMOLVM_"), SMOLVM_HOME: state.home },
     outputPath: logs.supervisor.now,
   });
 }

@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { tryLock } from "../../host/lock.ts";
+import { findSelf } from "../../host/process-identity.ts";
 import { findMachine, isBad } from "../../state/machine-folder.ts";
 import { endProcessesOf } from "../../state/machine-processes.ts";
 import type { MachineRecord } from "../../state/machine-record.ts";
@@ -7,7 +8,6 @@ import { type MachinePaths, machinePaths, type StatePaths, statePaths } from "..
 import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
 import { recordedMachine } from "../new-machine.ts";
-import { findSelf } from "../setup.ts";
 import { stopMachine } from "../stop.ts";
 import { badRecordError } from "./bad-record.ts";
 import { encodeError } from "./errors.ts";
@@ -92,8 +92,10 @@ async function serveUntilUnused(machine: Machine, first: Socket): Promise<void> 
   clearInterval(keepAlive);
 }
 
-function isAtRest({ status, starting }: Machine): boolean {
-  return starting === null && ["created", "stopped", "error", "deleted"].includes(status.phase);
+function isAtRest({ status, starting, booted }: Machine): boolean {
+  return (
+    starting === null && booted === null && ["created", "stopped", "error", "deleted"].includes(status.phase)
+  );
 }
 
 /** The host shuts down, or somebody wants this process gone: the disk is left whole. */

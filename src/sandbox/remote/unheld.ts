@@ -2,17 +2,18 @@ import { SmolVMError, VMStateError } from "../../errors.ts";
 import { findHolder } from "../../host/lock.ts";
 import { endProcess } from "../../host/owned-processes.ts";
 import type { ProcessIdentity } from "../../host/process-identity.ts";
+import { quoteWord } from "../../ssh/quote.ts";
 import {
   findMachine,
   isBad,
   isFree,
+  judgeOwner,
   removeMachineFolder,
   type StoredMachine,
   withTakeover,
 } from "../../state/machine-folder.ts";
 import { endProcessesOf } from "../../state/machine-processes.ts";
 import type { StatePaths } from "../../state/paths.ts";
-import { isHeld } from "../leftovers.ts";
 import { badRecordError } from "./bad-record.ts";
 
 /**
@@ -43,18 +44,24 @@ async function findThis(state: StatePaths, name: string, id: string): Promise<St
 async function endHolder({ name, paths, record }: StoredMachine): Promise<void> {
   // By the lock: until a supervisor has written down that it is there, the record names the program that makes the machine.
   if (isBad(record) || record.spec.persistent) return endIfAny(await findHolder(paths.lock));
-  if (record.owner !== null && (await isHeld(record))) {
-    const { pid } = record.owner;
-    const isStarting = record.status.phase === "starting";
-    throw new SmolVMError(
-      "UNRESPONSIVE",
-      `Machine "${name}" belongs to process ${pid}, which ${isStarting ? "is still starting it" : "does not answer"}.`,
-      {
-        remediation: `End that process, and the machine goes with it: kill ${pid}`,
-        details: { pid },
-      },
-    );
-  }
+  const { life, why } = await judgeOwner(record, paths);
+  if (record.owner === null || life === "dead") return;
+  const { pid } = record.owner;
+  const isStarting = record.status.phase === "starting";
+  const how = isStarting ? "is still starting it" : "does not answer";
+  throw new SmolVMError(
+    "UNRESPONSIVE",
+    life === "alive"
+      ? `Machine "${name}" belongs to process ${pid}, which ${how}.`
+      : `Machine "${name}" may belong to a process that lives, because ${why}.`,
+    {
+      remediation:
+        life === "alive"
+          ? `End that process, and the machine goes with it: kill ${pid}`
+          : `Delete it where its program runs; where you know that this has ended: rm -r ${quoteWord(paths.folder)}`,
+      details: { pid },
+    },
+  );
 }
 
 async function endIfAny(holder: ProcessIdentity | undefined): Promise<void> {

@@ -1,0 +1,41 @@
+import { rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isMissing, syncFolder } from "./whole-file.ts";
+
+/**
+ * Gives a folder its name, at once and whole; durable: the name outlives a crash of the host. Where that can't be had the name is taken back,
+ * so that what is told as failed is not there; and what can't be taken back is done.
+ */
+export async function renameFolder(
+  from: string,
+  to: string,
+  { durable }: { readonly durable: boolean },
+): Promise<void> {
+  await rename(from, to);
+  if (!durable) return;
+  try {
+    await syncFolder(dirname(to));
+  } catch (error) {
+    const isBack = await rename(to, from).then(
+      () => true,
+      () => false,
+    );
+    if (isBack) throw error;
+  }
+}
+
+/**
+ * Removes a folder, at once and whole: by another name beside it, under which nobody finds it, and which is not there yet. False where it is
+ * gone already. What of it can't be removed then is left for `prune`, which says why: the folder itself is gone, and its name may be another one's.
+ */
+export async function discardFolder(folder: string, doomed: string): Promise<boolean> {
+  // Nothing is made for it beforehand, which a full disk would refuse, and others would take for left.
+  try {
+    await rename(folder, doomed);
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+  await rm(doomed, { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
+  return true;
+}

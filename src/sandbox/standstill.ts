@@ -1,0 +1,43 @@
+import { SmolVMError } from "../errors.ts";
+import { readProcessFigures } from "../host/process-figures.ts";
+import { isAlive, type ProcessIdentity } from "../host/process-identity.ts";
+import { findMachine, isBad } from "../state/machine-folder.ts";
+import type { Handle } from "./handle.ts";
+
+/** What a call to a machine ends with of which somebody keeps silent. */
+const SILENCES: ReadonlySet<string> = new Set(["OPERATION_TIMEOUT", "UNRESPONSIVE", "SAVE"]);
+
+/**
+ * The same error. Where one that the machine needs does nothing because a signal has stopped it, the error says so, and what lets that
+ * one go on.
+ */
+export async function tellStandstill(
+  error: unknown,
+  handle: Pick<Handle, "state" | "spec">,
+): Promise<unknown> {
+  if (!(error instanceof SmolVMError) || !SILENCES.has(error.code)) return error;
+  const stopped = await findStopped(handle).catch(() => null);
+  if (stopped === null) return error;
+  const { who, pid } = stopped;
+  const [, said = "", end = ""] = /^(.*?)(\.?)$/s.exec(error.message) ?? [];
+  return Object.assign(error, {
+    message: `${said}: ${who} (pid ${pid}) stands still by a signal${end}`,
+    remediation: `kill -CONT ${pid}`,
+  });
+}
+
+/** Whether a signal keeps the process from doing anything: there is no use in asking it. */
+export async function isStopped(process: ProcessIdentity | null): Promise<boolean> {
+  if (process === null || !(await isAlive(process))) return false;
+  return (await readProcessFigures(process.pid).catch(() => undefined))?.isStopped ?? false;
+}
+
+async function findStopped({ state, spec }: Pick<Handle, "state" | "spec">) {
+  const record = (await findMachine(state, spec.name))?.record;
+  if (!record || isBad(record) || record.spec.id !== spec.id) return null;
+  const { owner, boot } = record;
+  const holder = spec.persistent ? "its supervisor" : "the process that made it";
+  if (owner && (await isStopped(owner))) return { who: holder, pid: owner.pid };
+  if (boot && (await isStopped(boot.qemu))) return { who: "its QEMU", pid: boot.qemu.pid };
+  return null;
+}

@@ -1,0 +1,25 @@
+import { parseForeignNumber } from "../util/foreign-number.ts";
+import type { ExitStatus } from "./channel.ts";
+import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
+
+/** Linux, include/linux/threads.h: PID_MAX_LIMIT. */
+const MOST_PID = 2 ** 22;
+const MOST_EXIT_CODE = 255;
+const MOST_KIB = 2 ** 40;
+
+/** What the guest's scripts say in numbers. Null where it can't be: root there can say anything in their place. */
+export function parsePid(word: string | undefined): number | null {
+  return parseForeignNumber(word, 1, MOST_PID);
+}
+
+/** `wasKilled`: the code is 128 and the number of the signal that ended it. */
+export function parseStatus(word: string | undefined, wasKilled: boolean): ExitStatus | null {
+  const code = parseForeignNumber(word, wasKilled ? exitCodeOfSignal("SIGHUP") : 0, MOST_EXIT_CODE);
+  if (code === null) return null;
+  return wasKilled ? { signal: signalOfExitCode(code) } : { code };
+}
+
+/** Memory that the guest does not tell in a way that can be understood is none. */
+export function parseKib(word: string | undefined): number {
+  return parseForeignNumber(word, 0, MOST_KIB) ?? 0;
+}
