@@ -34,7 +34,7 @@ describe("the smolvm process", () => {
     [["rnu"], "Did you mean run?"],
     [["run", "--memry", "1G", "x"], "Did you mean --memory?"],
     [["run", "--timeout", "soon", "x"], '"500ms"'],
-    [["run", "--memory", "1", "x"], "64 to 65536"],
+    [["run", "--memory", "1", "x"], "128 to 65536"],
     [["run", "--timeout", "0", "x"], "above 0"],
     [["run", "--", " "], "The command is empty"],
     [["run", "--image", "No Such", "x"], "image must be"],
@@ -50,7 +50,11 @@ describe("the smolvm process", () => {
   it("wrong usage is a JSON document where one was asked for", async () => {
     const { status, stdout, stderr } = await runCli(["run", "--json", "--memory", "1", "x"]);
     expect(JSON.parse(stdout)).toEqual({
-      error: { code: "VALIDATION", message: expect.stringContaining("memSizeMib"), remediation: null },
+      error: {
+        code: "VALIDATION",
+        message: expect.stringContaining("memSizeMib"),
+        remediation: "Usage: smolvm run [options] [command...]\nMore about it: smolvm run --help",
+      },
     });
     expect({ status, stderr }).toEqual({ status: 2, stderr: "" });
   });

@@ -23,6 +23,7 @@ export function fakeIo(
   const listeners = new Set<(name: InterruptName) => void>();
   return {
     stdin: Object.assign(options.staysOpen ? new Readable({ read() {} }) : Readable.from(given), { isTTY }),
+    isStdinFolder: () => false,
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: {},

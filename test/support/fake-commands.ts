@@ -68,6 +68,7 @@ export function machineWithShell() {
     input,
     () => {},
     () => {},
+    (error) => fail(error),
   );
   exited.finally(attachment.end).catch(() => {});
   const asked: Record<string, unknown>[] = [];

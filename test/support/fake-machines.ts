@@ -57,7 +57,7 @@ export function fakeMachines(
   const make = ({ name = "swift-otter-3f9a1c" }: { name?: string }) => openFake(fakeInfo({ name }), fake);
   const SmolVM = {
     get: async (name: string) => {
-      const info = infos.find((each) => each.name === name);
+      const info = infos.find((each) => each.name === name || each.id === name);
       if (info) return openFake(info, fake);
       throw new VMNotFoundError(`There is no machine ${name}.`, { remediation: "Did you mean web?" });
     },

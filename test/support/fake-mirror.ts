@@ -121,6 +121,7 @@ const PACKAGES: readonly (readonly [name: string, fields: string, files: Record<
   ["ca-certificates", "", {}],
   ["iproute2", "", {}],
   ["netbase", "", {}],
-  ["openssh-sftp-server", "", {}],
+  ["inotify-tools", "Depends: libc6\n", { "usr/bin/inotifywait": tool() }],
+  ["openssh-sftp-server", "Depends: libc6\n", { "usr/lib/openssh/sftp-server": tool() }],
   ["procps", "", {}],
 ];

@@ -3,6 +3,9 @@
 import { createInterface } from "node:readline";
 import { prune, SmolVM } from "../../dist/index.js";
 
+// What holds a machine is started in the same way: see fault-shim.mjs.
+process.execPath = process.env.SMOLVM_FAULT_NODE ?? process.execPath;
+
 /** Those that were made here, and what was asked for by name: as a program would keep them. */
 const kept = new Map();
 const snapshots = { list: () => SmolVM.listSnapshots(), delete: (name) => SmolVM.deleteSnapshot(name) };

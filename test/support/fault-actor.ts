@@ -33,7 +33,7 @@ export class Actor {
   #words = "";
 
   constructor(env: NodeJS.ProcessEnv, wrap: readonly string[] = []) {
-    const [file = "", ...args] = [...wrap, process.execPath, PROGRAM];
+    const [file = "", ...args] = [...wrap, env.SMOLVM_FAULT_NODE ?? process.execPath, PROGRAM];
     this.#child = spawn(file, args, { env, stdio: ["pipe", "pipe", "pipe"] });
     this.pid = this.#child.pid ?? 0;
     this.#child.stdin?.on("error", () => {});

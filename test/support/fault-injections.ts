@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { recordFile } from "../../src/state/paths.ts";
+import { injectIntoHost } from "./fault-host.ts";
 import { KILLS, type Plan, type RecordFault, STANDSTILLS } from "./fault-plan.ts";
 import type { World } from "./fault-world.ts";
 
@@ -27,6 +28,8 @@ export async function inject(
   name: string,
   isOver: () => boolean,
 ): Promise<Injection> {
+  const ofHost = await injectIntoHost(world, plan, name);
+  if (ofHost) return ofHost;
   for (;;) {
     const injection = await tryToInject(world, plan, name);
     if (injection.didHit || isOver()) return injection;

@@ -35,11 +35,24 @@ export const STANDSTILLS = {
 const RECORDS = ["record damaged", "record truncated", "record missing", "record newer"] as const;
 const OTHERS = ["port taken", "clock jumps"] as const;
 
+/** What befalls the host, and what those do who share its state folder. */
+const HOST_FAULTS = [
+  "slow QMP",
+  "failing calls",
+  "failing removals",
+  "out of descriptors",
+  "second image",
+  "other PID namespace",
+] as const;
+/** A neighbour's own business, or a pause that every caller has the patience for: the call is to work all the same. */
+const HARMLESS_MS = 5_000;
+
 type Step = keyof typeof STEPS;
 type Kill = keyof typeof KILLS;
 type Standstill = keyof typeof STANDSTILLS;
 export type RecordFault = (typeof RECORDS)[number];
-type Fault = Kill | Standstill | RecordFault | (typeof OTHERS)[number] | "disk full";
+type HostFault = (typeof HOST_FAULTS)[number];
+type Fault = Kill | Standstill | RecordFault | (typeof OTHERS)[number] | HostFault | "disk full";
 
 /** All that is chosen of a round. */
 export interface Plan {
@@ -55,7 +68,15 @@ export interface Plan {
   /** How long what stands still does. */
   readonly pauseMs: number;
   readonly days: number;
+  /** Of commands to QEMU, or calls of the file system: how many go well before, and how many then fail in which way. */
+  readonly skip: number;
+  readonly times: number;
+  readonly code: (typeof CODES)[number];
+  /** For how long QEMU stands still at a command. */
+  readonly slowMs: number;
 }
+
+const CODES = ["EMFILE", "ENOSPC", "EIO", "EDQUOT"] as const;
 
 /** A start takes as long as several others: it comes half as often. */
 const OTHER_STEPS = Object.keys(STEPS).filter((step) => step !== "start") as Step[];
@@ -78,6 +99,7 @@ export function planRound(random: Random, round: number): Plan {
     percent: random(120),
     pauseMs: 50 + random(1500),
     days: (random(2) === 0 ? -1 : 1) * (1 + random(30)),
+    ...{ skip: random(12), times: 1 + random(4), code: pick(CODES), slowMs: 500 + random(2500) },
   };
 }
 
@@ -95,4 +117,36 @@ function faultsFor(step: Step, persistent: boolean): Fault[] {
 /** The same for a host whose disk is full: of processes that end there are enough rounds. */
 export function planFullDisk(random: Random, round: number): Plan {
   return { ...planRound(random, round), fault: "disk full", by: "creator" };
+}
+
+const STEPS_BY_FAULT: Partial<Record<HostFault, readonly Step[]>> = {
+  "slow QMP": OTHER_STEPS.filter((step) => step !== "run"),
+  "second image": ["start", "restore"],
+};
+
+/** One of each in turn. `longestMs`: for how long QEMU stands still at most. */
+export function planHostFault(random: Random, round: number, longestMs: number): Plan {
+  const plan = planRound(random, round);
+  const fault = HOST_FAULTS[round % HOST_FAULTS.length] as HostFault;
+  const steps = STEPS_BY_FAULT[fault] ?? [plan.step];
+  const step = steps[random(steps.length)] as Step;
+  const isOfDisk = fault === "second image";
+  return {
+    ...plan,
+    ...{ fault, step, slowMs: 500 + random(longestMs - 500) },
+    ...(isOfDisk && { image: "debian", persistent: true }),
+    by: step === "create" ? "creator" : plan.by,
+  };
+}
+
+/** Whether the call must work though this happens. */
+export function isHarmless({ fault, slowMs }: Plan): boolean {
+  if (fault === "slow QMP") return slowMs <= HARMLESS_MS;
+  const harmless: readonly Fault[] = ["clock jumps", "second image", "other PID namespace"];
+  return harmless.includes(fault) || fault.endsWith("for a while");
+}
+
+/** What has to be there as the step begins. */
+export function comesBefore({ fault }: Plan): boolean {
+  return ["slow QMP", "failing calls", "failing removals", "second image"].includes(fault);
 }

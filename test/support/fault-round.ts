@@ -5,7 +5,7 @@ import { recordFile } from "../../src/state/paths.ts";
 import type { Actor, Outcome } from "./fault-actor.ts";
 import { type Injection, inject, takePort } from "./fault-injections.ts";
 import { checkGoneWithCreator, checkNothingLeft, checkStatus, isListed } from "./fault-invariants.ts";
-import { type Plan, STEPS } from "./fault-plan.ts";
+import { comesBefore, isHarmless, type Plan, STEPS } from "./fault-plan.ts";
 import type { World } from "./fault-world.ts";
 
 export interface RoundResult {
@@ -102,14 +102,18 @@ class Round {
     const { step, percent, fault } = this.#plan;
     const isDeleting = fault.endsWith("then delete");
     let isOver = this.#port !== null;
+    const before = comesBefore(this.#plan)
+      ? await inject(this.#world, this.#plan, this.#victim, () => true)
+      : null;
     const stepping = this.#step(this.#actor).finally(() => {
       isOver = true;
     });
-    await sleep((STEPS[step].ms * percent) / 100);
-    const injection = await inject(this.#world, this.#plan, this.#victim, () => isOver);
+    if (!before) await sleep((STEPS[step].ms * percent) / 100);
+    const injection = before ?? (await inject(this.#world, this.#plan, this.#victim, () => isOver));
     this.didHit = injection.didHit || this.#port !== null;
     if (isDeleting && this.didHit) await this.#deleteVictim();
     const outcome = await stepping;
+    this.didHit ||= injection.didHit;
     this.outcome =
       outcome.kind === "error" ? `${outcome.error.code}: ${outcome.error.message}` : outcome.kind;
     this.#judge(outcome);
@@ -137,7 +141,7 @@ class Round {
     if (outcome.kind === "silent") throw new Error("the call never came back");
     if (outcome.kind === "died" && !(isFatal && by === "creator"))
       throw new Error(`the program died: ${this.#actor.words}`);
-    const mustWork = !this.didHit || fault === "clock jumps" || fault.endsWith("for a while");
+    const mustWork = !this.didHit || isHarmless(this.#plan);
     if (outcome.kind !== "error") {
       if (this.#port) throw new Error("it came up without its port");
       return;

@@ -1,4 +1,4 @@
-import { planFullDisk, planRound } from "./fault-plan.ts";
+import { planFullDisk, planHostFault, planRound } from "./fault-plan.ts";
 import { type RoundResult, runRound } from "./fault-round.ts";
 import { World } from "./fault-world.ts";
 import { seededRandom } from "./random.ts";
@@ -11,10 +11,18 @@ const CHOSEN = chosenOf(process.env.SMOLVM_FAULT_PLAN);
 const LANES = 2;
 const LEAST_ROUNDS_EACH = 50;
 
-/** Rounds of all kinds. */
-export async function runRounds(rounds: number, seed: number): Promise<RoundResult[]> {
+/** From so many rounds on, somebody has the time for QEMU to stand still for long. */
+const MANY_ROUNDS = 100;
+const LONG_MS = 60_000;
+const SHORT_MS = 3_000;
+
+/** Rounds of all kinds, and then some of what befalls the host. */
+export async function runRounds(rounds: number, hostRounds: number, seed: number): Promise<RoundResult[]> {
   const random = seededRandom(seed);
-  const plans = Array.from({ length: rounds }, (_, round) => ({ ...planRound(random, round), ...CHOSEN }));
+  const longestMs = rounds >= MANY_ROUNDS ? LONG_MS : SHORT_MS;
+  const plan = (_: unknown, round: number) =>
+    round < rounds ? planRound(random, round) : planHostFault(random, round, longestMs);
+  const plans = Array.from({ length: rounds + hostRounds }, plan).map((each) => ({ ...each, ...CHOSEN }));
   const lanes = rounds >= LANES * LEAST_ROUNDS_EACH ? LANES : 1;
   const results = await Promise.all(
     Array.from({ length: lanes }, async (_, lane) =>

@@ -1,10 +1,28 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { buildImage } from "../../src/index.ts";
 import { machinePaths, type StatePaths, statePaths } from "../../src/state/paths.ts";
 import { Actor } from "./fault-actor.ts";
 import { listPorts, listProcesses, listSocketPaths, type WorldProcess } from "./fault-processes.ts";
+
+const SHIM = fileURLToPath(new URL("fault-shim.mjs", import.meta.url));
+/** A user who is not root may make a PID namespace only together with a user namespace, where the kernel lets him. */
+const OTHER_NAMESPACE = [
+  ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"],
+  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
+];
 
 /** A state folder of its own, on a disk of its own where one is asked for, and the programs that use it. */
 export class World {
@@ -18,7 +36,8 @@ export class World {
   private constructor(home: string, wrap: readonly string[]) {
     this.state = statePaths({ SMOLVM_HOME: home });
     this.temporary = join(home, "tmp");
-    this.#env = { ...process.env, SMOLVM_HOME: home, TMPDIR: this.temporary };
+    const ordinary = { ...process.env, SMOLVM_HOME: home, TMPDIR: this.temporary };
+    this.#env = wrap.length > 0 ? ordinary : { ...ordinary, ...makeShim(home) };
     this.#wrap = wrap;
     this.#creator = new Actor(this.#env, wrap);
     this.#observer = this.isSmall ? this.#creator : new Actor(this.#env);
@@ -60,6 +79,39 @@ export class World {
   /** One more program; it ends with this one. */
   newActor(): Actor {
     return new Actor(this.#env);
+  }
+
+  /** One more in another PID namespace, as in a container that shares the state folder. */
+  newStranger(): Actor {
+    return new Actor(this.#env, OTHER_NAMESPACE);
+  }
+
+  /** Has the world's programs do themselves a fault: see fault-shim.mjs. */
+  order(order: object): void {
+    rmSync(this.#hits, { force: true });
+    writeFileSync(this.#order, JSON.stringify({ ...order, at: performance.now() }));
+  }
+
+  unorder(): void {
+    rmSync(this.#order, { force: true });
+  }
+
+  get isOrdered(): boolean {
+    return existsSync(this.#order);
+  }
+
+  /** What was done since the last order. */
+  orderHits(): string[] {
+    if (!existsSync(this.#hits)) return [];
+    return readFileSync(this.#hits, "utf8").trim().split("\n");
+  }
+
+  get #order(): string {
+    return orderFile(this.state.home);
+  }
+
+  get #hits(): string {
+    return `${this.#order}.hit`;
   }
 
   /** Where this process sees a file of the world. */
@@ -113,10 +165,13 @@ export class World {
 
   /** After a round that went wrong: the next one is to find nothing of it. */
   async reset(): Promise<void> {
+    this.unorder();
     for (const { pid } of this.processes()) kill(pid);
     await Promise.all([this.#creator.kill(), this.#observer.kill()]);
     for (const folder of [this.state.machines, this.state.snapshots])
       rmSync(folder, { recursive: true, force: true });
+    for (const name of list(this.state.images).filter((each) => isAdded(each)))
+      rmSync(join(this.state.images, name), { recursive: true, force: true });
     for (const name of list(this.temporary))
       rmSync(join(this.temporary, name), { recursive: true, force: true });
     this.revive();
@@ -144,6 +199,19 @@ function kill(pid: number): void {
   } catch {
     // It has ended meanwhile.
   }
+}
+
+/** An image's folder that a fault has put there: no digest looks like this. */
+export const ADDED_DIGEST = "f".repeat(16);
+const isAdded = (folder: string) => folder.endsWith(ADDED_DIGEST);
+
+const orderFile = (home: string) => join(home, "fault-order");
+
+/** The node of the world's programs, which loads what can do them a fault. */
+function makeShim(home: string): NodeJS.ProcessEnv {
+  const node = join(home, "node");
+  writeFileSync(node, `#!/bin/sh\nexec ${process.execPath} --import ${SHIM} "$@"\n`, { mode: 0o700 });
+  return { SMOLVM_FAULT_NODE: node, SMOLVM_FAULT_ORDER: orderFile(home) };
 }
 
 /** With the images of the ordinary one. */

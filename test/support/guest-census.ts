@@ -28,7 +28,7 @@ const SCRIPT = [
   "ps -eo pid=,ppid=,sid=,stat=,args= -ww",
   "find /sys/fs/cgroup/smolvm -type d",
   "cat /sys/fs/cgroup/smolvm/background/cgroup.procs",
-  "find /run /tmp /var/tmp /dev/shm /root -path /run/smolvm -prune -o -type f -print",
+  "find /run /tmp /var/tmp /dev/shm /root -type f -print",
   "grep MemAvailable: /proc/meminfo",
 ].join(`; echo ${MARK}; `);
 
@@ -37,7 +37,7 @@ async function takeCensus(vm: SmolVM): Promise<Census> {
   const [, ps, folders, background, files, memory] = stdout
     .split(`${MARK}\n`)
     .map((part) => part.split("\n").filter((line) => line !== ""));
-  const isNote = (path: string) => /^\/run\/smolvm\.[0-9a-f]{8}\.\d+$/.test(path);
+  const isNote = (path: string) => /^\/run\/smolvm\.[0-9a-f]{8}\.\d+(\.mark)?$/.test(path);
   return {
     ...sortProcesses((ps ?? []).map(parseProcess)),
     cgroups: numberConnections(folders ?? []),
@@ -91,7 +91,7 @@ function sortProcesses(all: readonly GuestProcess[]) {
   const sessions = alive.filter(({ args }) => /^\S*\/dropbear .* -2 /.test(args));
   const sessionPids = sessions.map(({ pid }) => pid);
   const channels = alive.filter(({ parent }) => sessionPids.includes(parent));
-  const ours = channels.filter(({ args }) => /^\S*sh -c eval "\$__script"/.test(args));
+  const ours = channels.filter(({ args }) => /^(smolvm\/busybox )?sh -c eval "\$__script"/.test(args));
   const ourPids = ours.map(({ pid }) => pid);
   const waiting = alive.filter(({ parent }) => ourPids.includes(parent));
   const standing = [...sessions, ...ours, ...waiting, ...alive.filter(isOfInit), ...ofCensus(alive)];
@@ -103,9 +103,9 @@ function sortProcesses(all: readonly GuestProcess[]) {
   };
 }
 
-/** PID 1 and what it started are in the kernel's session; every command is in one of its worker's or its own. */
-function isOfInit({ session }: GuestProcess): boolean {
-  return session === 0;
+/** PID 1 and what it started are in the kernel's session, but for the server; every command is in one of its worker's or its own. */
+function isOfInit({ session, parent, args }: GuestProcess): boolean {
+  return session === 0 || (parent === 1 && args.startsWith("/usr/sbin/dropbear -s -D /smolvm/ssh "));
 }
 
 function ofCensus(processes: readonly GuestProcess[]): GuestProcess[] {

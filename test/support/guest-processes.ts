@@ -1,29 +1,44 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerChannel } from "ssh2";
+import { readGuestScript } from "../../src/ssh/guest-scripts.ts";
 import { MARK } from "../setup/marked-processes.ts";
 
 const HELD_MS = 300;
 const GRACE_MS = 3000;
 
-/** The processes that a server starts for its clients, as dropbear does it. */
+/** Stands in for src/guest/account.sh: the account is who runs the test, in a home of its own. */
+const ACCOUNT = `find_account() { account_id=0; }
+go_home() { cd 2>/dev/null || cd /; unset OLDPWD; }
+as_account() { exec $session "$@"; }
+`;
+
+/** The processes that a server starts for its clients, as dropbear does it. One folder of the home stands for the guest's own root. */
 export class GuestProcesses {
   readonly #home: string;
   readonly #shell: string;
+  readonly #ownRoot: string;
   readonly #children = new Set<ChildProcess>();
   /** How much they have written to their stdout. */
   bytesWritten = 0;
 
+  /** `shell` is what the server has run requests. */
   constructor(home: string, shell: string) {
     this.#home = home;
     this.#shell = shell;
+    this.#ownRoot = join(home, ".own");
+    for (const folder of ["smolvm", "run"]) mkdirSync(join(this.#ownRoot, folder), { recursive: true });
+    for (const folder of ["dev", "proc"]) symlinkSync(`/${folder}`, join(this.#ownRoot, folder));
+    writeFileSync(join(this.#ownRoot, "smolvm/account.sh"), ACCOUNT);
+    writeFileSync(join(this.#ownRoot, "smolvm/start.sh"), readGuestScript("start"));
   }
 
   run(command: string, channel: ServerChannel, forgetsExitStatus: () => boolean): void {
-    const child = spawn(this.#shell, ["-c", this.#tamed(command)], { cwd: this.#home, env: this.#env });
+    const child = spawn(this.#shell, ["-c", this.#tamed(command)], { cwd: this.#ownRoot, env: this.#env });
     this.#children.add(child);
     child.stdout.on("data", (bytes: Buffer) => {
       this.bytesWritten += bytes.length;
@@ -77,12 +92,16 @@ export class GuestProcesses {
 
   /** What a guest has, and what of this host should not be touched. */
   #tamed(command: string): string {
-    return command.replaceAll("/sys/fs/cgroup", `${this.#home}/none`).replaceAll("/run/$", `${this.#home}/$`);
+    return command
+      .replaceAll("nsenter -r/image smolvm/busybox sh", "bash")
+      .replaceAll("exec sh ", "exec bash ")
+      .replaceAll("/sys/fs/cgroup", `${this.#home}/none`)
+      .replaceAll("/run/$", `${this.#ownRoot}/run/$`);
   }
 
   get #env(): NodeJS.ProcessEnv {
     const { PATH, [MARK]: mark } = process.env;
-    return { HOME: this.#home, SHELL: this.#shell, USER: "root", LOGNAME: "root", PATH, [MARK]: mark };
+    return { HOME: this.#home, SHELL: "/bin/bash", USER: "root", LOGNAME: "root", PATH, [MARK]: mark };
   }
 }
 

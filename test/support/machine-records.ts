@@ -15,6 +15,7 @@ export function recordOf(
     machineId: "0123456789abcdef0123456789abcdef",
     hostKey: null,
     wasBooted: false,
+    held: null,
     status: { phase: "created", reason: "", since: "2026-01-02T03:04:05.678Z" },
     owner: null,
     boot: null,

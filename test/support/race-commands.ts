@@ -32,7 +32,7 @@ export async function race(vm: SmolVM, random: Random, n: number): Promise<strin
   const pty = random(10) === 0;
   const stdin = !pty && random(5) === 0 ? "unread\n".repeat(random(300)) : "";
   const controller = new AbortController();
-  const inMs = random(3) === 0 ? random(12) : random(160);
+  const inMs = random(3) === 0 ? random(12) : random(600); // also on a slow computer some end by themselves
   const deed = (["timeout", "abort", "kill", "kill", "leave"] as const)[random(5)] ?? "kill";
   const timeout = deed === "timeout" ? `${inMs + 1}ms` : LONG_SECONDS;
   const run = vm.run(scriptOf(random, n), {

@@ -48,7 +48,7 @@ export async function useStateFolder(): Promise<StateFolder> {
       for (const child of children) child.kill("SIGKILL");
       if (ordinary === undefined) delete process.env.SMOLVM_HOME;
       else process.env.SMOLVM_HOME = ordinary;
-      await rm(state.home, { recursive: true, force: true });
+      await rm(state.home, { recursive: true, force: true, maxRetries: 5 }); // a record may still be under way
     },
   };
 }

@@ -119,6 +119,7 @@ describe("smolvm image", () => {
     digest: "d".repeat(64),
     kernelVersion: "6.12",
     createdAt: "2025-01-01T00:00:00.000Z",
+    current: true,
     kernelPath: "/i/k",
     initramfsPath: "/i/r",
     rootfsPath: null,
@@ -127,15 +128,23 @@ describe("smolvm image", () => {
   };
 
   it("ls is a table, or a document", async () => {
-    const api = { listImages: async () => [image] };
+    const older = { ...image, createdAt: "2024-01-01T00:00:00.000Z", current: false };
+    const api = { listImages: async () => [image, older] };
     const io = fakeIo(api);
     expect(await runCli(["image", "ls"], io)).toBe(0);
     expect(io.out()).toBe(
-      "NAME    ARCH    CREATED                   SIZE\ndebian  x86_64  2025-01-01T00:00:00.000Z  40 MiB\n",
+      [
+        "NAME    ARCH    CURRENT  CREATED                   SIZE",
+        "debian  x86_64  yes      2025-01-01T00:00:00.000Z  40 MiB",
+        "debian  x86_64  no       2024-01-01T00:00:00.000Z  40 MiB\n",
+      ].join("\n"),
     );
     const json = fakeIo(api);
     await runCli(["image", "ls", "--json"], json);
-    expect(JSON.parse(json.out()).images[0].name).toBe("debian");
+    expect(JSON.parse(json.out()).images).toMatchObject([
+      { name: "debian", current: true },
+      { name: "debian", current: false },
+    ]);
   });
 
   it("build builds debian unless told otherwise, and shows what came of it", async () => {

@@ -172,6 +172,20 @@ describe("wrong usage", () => {
     expect((await misuse(...argv)).message).toMatch(message);
   });
 
+  const usages: readonly (readonly [argv: string[], usage: string, command: string])[] = [
+    [["rnu"], "smolvm [options] [command]", "smolvm"],
+    [["create", "--name", "web"], "smolvm create [options] [name]", "smolvm create"],
+    [["create", "--memory"], "smolvm create [options] [name]", "smolvm create"],
+    [["create", "a", "b"], "smolvm create [options] [name]", "smolvm create"],
+    [["run", "--name"], "smolvm run [options] [command...]", "smolvm run"],
+    [["image", "rm"], "smolvm image rm [options] <names...>", "smolvm image rm"],
+    [["image", "lss"], "smolvm image [options] [command]", "smolvm image"],
+    [["--json", "env"], "smolvm env ls [options] <name>", "smolvm env ls"],
+  ];
+  it.each(usages)("%j shows how it is written, and where there is more", async (argv, usage, command) => {
+    expect((await misuse(...argv)).help).toBe(`Usage: ${usage}\nMore about it: ${command} --help`);
+  });
+
   it("a command line without a command shows what there is", async () => {
     expect((await misuse()).help).toContain("Commands:");
     expect((await misuse("image")).help).toContain("inspect");

@@ -7,7 +7,7 @@ import {
   formatFields,
   formatTable,
   quoteForShell,
-  tameLine,
+  tameLogLine,
 } from "../../src/cli/text.ts";
 import { parseCount, parseDuration, parseEnv, parseMib } from "../../src/cli/values.ts";
 
@@ -46,6 +46,7 @@ describe("text for people", () => {
     ["$HOME`x`\n", "'$HOME`x`\n'"],
     ["é", "'é'"],
     ["~", "'~'"],
+    ["it's \u001b[2J\\\n\u009b\u202e", "$'it\\'s \\x1b[2J\\\\\n\\xc2\\x9b\\xe2\\x80\\xae'"],
   ])("a shell is given %j as %s", (text, quoted) => {
     expect(quoteForShell(text)).toBe(quoted);
   });
@@ -54,10 +55,11 @@ describe("text for people", () => {
     ["plain\ttext é", "plain\ttext é"],
     ["\u001b[31mred", "\u001b[31mred\u001b[0m"],
     ["\u001b[1;32mOK\u001b[0m", "\u001b[1;32mOK\u001b[0m\u001b[0m"],
-    ["\u001b[2J\u001b]0;title\u0007x\r\u009b1m", "[2J]0;titlex1m"],
+    ["\u001b[2J\u001b]0;title\u0007x\r\u009b1m", "\\x1b[2J\\x1b]0;title\\x07x\\x0d\\x9b1m"],
+    ["\u202etxt.exe", "\\u202etxt.exe"],
     ["", ""],
   ])("a guest's line %j is shown as %j", (line, tamed) => {
-    expect(tameLine(line)).toBe(tamed);
+    expect(tameLogLine(line)).toBe(tamed);
   });
 
   it("a table's columns are as wide as their widest cell", () => {

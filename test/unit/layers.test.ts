@@ -32,7 +32,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "util",
     "errors.ts",
   ],
-  cli: ["index.ts"],
+  cli: ["index.ts", "util"],
   mcp: ["index.ts"],
   server: ["index.ts"],
 };
@@ -82,8 +82,9 @@ describe("layers", () => {
     expect(broken).toEqual([]);
   });
 
-  it("the table of file names imports nothing of the project", () => {
-    expect(imports.filter(({ from, target }) => from === NAMES && target.startsWith("src/"))).toEqual([]);
+  it("the table of file names imports nothing of the project but its errors", () => {
+    const targets = imports.filter(({ from }) => from === NAMES).map(({ target }) => target);
+    expect(targets.filter((target) => target.startsWith("src/"))).toEqual(["src/errors.ts"]);
   });
 
   it("nothing in src imports what lies outside of it", () => {

@@ -130,7 +130,7 @@ it("logs -f shows what the console says from now on, until Ctrl-C", async () => 
   await untilPrinted("marker");
   child.kill("SIGINT");
   expect(await ended).toMatchObject({ status: 130, stderr: "" });
-  expect((await json("logs", "--tail", "1", web)).lines).toEqual([expect.stringContaining("marker")]);
+  expect((await json("logs", "--tail", "5", web)).lines).toContainEqual(expect.stringContaining("marker"));
 });
 
 it("pause lets it stand still, and who wants it to do something is told of resume", async () => {

@@ -15,7 +15,7 @@ const WAY = "case $(readlink /proc/$PPID/fd/0) in *vport*) echo port ;; *) echo 
 /** All by which a shell could tell how it was started; what changes by itself is left out. */
 const LOOK = [
   "env | sort",
-  "set | grep -v -E '^(BASH_EXECUTION_STRING|BASHPID|PPID|RANDOM|SRANDOM|SECONDS|EPOCH[A-Z]*|_|__.*|PIPESTATUS|BASH_ARG[CV])='",
+  "set | grep -v -E '^(BASH_EXECUTION_STRING|BASHPID|LINENO|PPID|RANDOM|SRANDOM|SECONDS|EPOCH[A-Z]*|_|__.*|PIPESTATUS|BASH_ARG[CV])='",
   'echo "$-" "$#" "$0" "$SHLVL"; umask; ulimit -a; trap; alias; pwd; shopt -p 2>/dev/null',
   "grep -E '^(Sig|Shd|Cap|NoNewPrivs|Seccomp|Uid|Gid|Groups|Umask|Threads)' /proc/self/status",
   "echo out >/dev/stdout; echo err >/dev/stderr; echo tee | tee /dev/stderr; [ -p /dev/stdout ] && [ -p /dev/stderr ] && echo pipes",
@@ -125,6 +125,14 @@ describe("the first command of a clone", () => {
       await way(vm);
       await eventually(() => isOver(vm), "the whole tree is dead");
     }
+  });
+
+  it("ends whole at its timeout where it is a flood of processes, of which each wants the processor", async () => {
+    await using vm = await clone();
+    const flood = "f() { f | f & }; trap '' TERM; f; while :; do sleep 4848 & done";
+    await expect(vm.run(flood, { timeout: 2 })).rejects.toThrow(OperationTimeoutError);
+    expect((await vm.run("echo next")).output).toBe("next");
+    await eventually(async () => (await vm.run("pgrep -c sleep || true")).output === "0", "nothing is left");
   });
 
   it("leaves running what it started on purpose, and its output is its own", async () => {

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
 import { chooseSeed, seededRandom } from "../support/random.ts";
@@ -105,6 +106,18 @@ describe("a long script", () => {
       const script = `printf end; : ${"x".repeat(length - 14)}`;
       const { stdout, exitCode } = await vm.run(`${script}\nexit 3`, { shell: "raw", timeout: 60 });
       expect([length, stdout, exitCode]).toEqual([length, "end", 3]);
+    }
+  });
+
+  it("as long as is taken is run by a fresh shell and by one that has waited, as any user", async () => {
+    const env = { A: "y".repeat(100_000) };
+    const script = `printf $#\${#A}; : ${"x".repeat(1_966_080 - 100_200)}`;
+    for (const options of [{}, { shell: "raw" }, { user: "daemon" }, { pty: true }] as const) {
+      for (const pauseMs of [0, 500]) {
+        await sleep(pauseMs);
+        const { stdout } = await vm.run(script, { ...options, env, timeout: 120 });
+        expect([options, stdout]).toEqual([options, "0100000"]);
+      }
     }
   });
 });

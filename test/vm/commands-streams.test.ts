@@ -161,6 +161,28 @@ describe("listeners", () => {
   );
 });
 
+describe("eight listeners whose promises never settle", () => {
+  it("hold back what floods them, cost the host little, and end with the timeout", async () => {
+    const memory = () => process.memoryUsage().heapUsed + process.memoryUsage().external;
+    const before = memory();
+    let most = before;
+    const runs = Array.from({ length: 8 }, () =>
+      vm.run("yes", {
+        timeout: 4,
+        maxOutputBytes: 1024,
+        onStdout: () => {
+          most = Math.max(most, memory());
+          return new Promise(() => {});
+        },
+      }),
+    );
+    const ends = await Promise.allSettled(runs);
+    for (const end of ends) expect(end).toMatchObject({ reason: { code: "OPERATION_TIMEOUT" } });
+    expect(most - before).toBeLessThan(64 * MIB);
+    expect(await countProcesses(vm, "yes")).toBe(0);
+  });
+});
+
 describe("kill()", () => {
   it("lets the command answer SIGTERM as it likes, and its result is an ordinary one", async () => {
     const run = vm.run("trap 'echo bye; exit 3' TERM; echo begun; while :; do sleep 0.1; done");
@@ -174,6 +196,8 @@ describe("kill()", () => {
     async (signal) => {
       const run = vm.run("echo begun; exec sleep 4804");
       await untilPrinted(run, "begun");
+      // Bash itself ignores SIGQUIT: the signal counts from when `sleep` has taken its place.
+      await eventually(async () => (await countProcesses(vm, "sleep 4804")) === 1, "it sleeps");
       run.kill(signal);
       expect(await run).toMatchObject({ signal, ok: false, stdout: "begun\n" });
       expect(await countProcesses(vm, "sleep 4804")).toBe(0);

@@ -1,4 +1,5 @@
 import { PassThrough } from "node:stream";
+import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CommandOutcomeUnknownError, OperationAbortedError, type Shell, SmolVM } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
@@ -170,6 +171,7 @@ describe("shell()", () => {
   it("is a login shell in a terminal, for a pair of streams", async () => {
     await vm.setEnvVars({ FROM_PROFILE: "yes" });
     await using shell = await vm.shell({ columns: 90, rows: 30, env: { MINE: "1 2" }, cwd: "/var" });
+    expect(inspect(shell)).toBe(`Shell { vmId: "${vm.id}", status: "running" }`);
     const person = attachPerson(shell);
     person.type('echo "$FROM_PROFILE|$MINE|$PWD|$(stty size)|$-"\n');
     await person.sees("yes|1 2|/var|30 90|");

@@ -138,6 +138,7 @@ describe("a machine with its own kernel and disk", () => {
     const refused = vm.run("true");
     await expect(refused).rejects.toThrow(CommandExecutionUnavailableError);
     await expect(refused).rejects.toMatchObject({
+      message: expect.stringContaining(`machine "${vm.name}"`),
       vmId: vm.id,
       reason: expect.stringContaining("init=/init"),
       remediation: expect.stringContaining("SSH_BOOT_ARGS"),

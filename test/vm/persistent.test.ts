@@ -219,10 +219,8 @@ describe("a machine that is looked at while QEMU stands still by a signal", () =
     useLasting(lasting(), async (vm) => {
       const { pid } = await vm.info();
       process.kill(pid ?? 0, "SIGSTOP");
-      expect(await seen(vm.name)).toMatchObject({
-        status: "error",
-        statusReason: expect.stringContaining("kill -CONT"),
-      });
+      await eventually(async () => (await seen(vm.name))?.status === "error", "the signal has stopped it");
+      expect((await seen(vm.name))?.statusReason).toContain("kill -CONT");
       expect(await vm.info()).toMatchObject({ status: "error" });
       process.kill(pid ?? 0, "SIGCONT");
       expect((await vm.run("echo on")).output).toBe("on");
@@ -230,5 +228,26 @@ describe("a machine that is looked at while QEMU stands still by a signal", () =
       process.kill(pid ?? 0, "SIGSTOP");
       await vm.delete();
       expect(isAlive(pid ?? 0)).toBe(false);
+    }));
+
+  it("is what each call says that ends without an answer, with what lets it go on", () =>
+    useLasting(lasting(), async (vm) => {
+      const pid = (await vm.info()).pid ?? 0;
+      process.kill(pid, "SIGSTOP");
+      const calls: Record<string, () => PromiseLike<unknown>> = {
+        run: () => vm.run("true", { timeout: 1 }),
+        resume: () => vm.resume(),
+        snapshot: () => vm.snapshot("late", { timeout: 2 }),
+        pause: () => vm.pause(),
+      };
+      for (const [name, call] of Object.entries(calls))
+        await expect(Promise.resolve(call()), name).rejects.toMatchObject({
+          message: expect.stringContaining(`its QEMU (pid ${pid}) stands still by a signal`),
+          remediation: `kill -CONT ${pid}`,
+        });
+      process.kill(pid, "SIGCONT");
+      await eventually(() => vm.status === "paused", "QEMU does what it was asked", 20_000);
+      await vm.resume();
+      expect((await vm.run("echo on")).output).toBe("on");
     }));
 });

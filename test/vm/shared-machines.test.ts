@@ -1,6 +1,10 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
+import { machinePaths } from "../../src/state/paths.ts";
+import { generateName } from "../../src/util/names.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, startProgram } from "../support/machines.ts";
 import { elsewhere, lasting, useLasting, withDisk } from "../support/persistent.ts";
@@ -15,6 +19,25 @@ afterAll(async () => {
   await home[Symbol.asyncDispose]();
   expect(left).toEqual([]);
 });
+
+/** All that its console has shown. */
+const consoleLog = ({ name }: SmolVM) =>
+  readFileSync(machinePaths(home.state, name).logs.console.now, "utf8");
+
+/** It has stood still for so long that it is told the time, and says that it has it. */
+async function hearTheTime(vm: SmolVM): Promise<void> {
+  await vm.pause();
+  await sleep(1_500);
+  await vm.resume();
+  await vm.run("echo marker >/dev/console", { check: true });
+  await eventually(() => consoleLog(vm).includes("marker"), "its console shows what is written there");
+  const shown: string[] = [];
+  for await (const line of vm.logs()) shown.push(line);
+  expect(shown).toContain("marker");
+  expect(shown.filter((line) => line.startsWith("smolvm"))).toEqual([]);
+  expect(consoleLog(vm)).toMatch(/smolvm: identity 1\d{3}/);
+  expect(consoleLog(vm)).not.toMatch(/smolvm [a-z]/);
+}
 
 describe("a machine that several programs use", () => {
   it.each([
@@ -170,6 +193,20 @@ describe("what is told of a machine", () => {
       expect(tail).toEqual(["said 3"]);
       await vm.delete();
       await following;
+    }));
+
+  it("have nothing of what the host and the guest tell each other, which the console does not repeat: in a copy as well", () =>
+    useLasting(lasting(), async (vm) => {
+      const saved = (await vm.snapshot(generateName())).name;
+      try {
+        await using copy = await SmolVM.restore(saved);
+        await hearTheTime(copy);
+      } finally {
+        await SmolVM.deleteSnapshot(saved);
+      }
+      await hearTheTime(vm);
+      await vm.stop();
+      expect(consoleLog(vm)).not.toContain("smolvm grace");
     }));
 
   it("is bounded, whatever the guest prints", () =>

@@ -6,7 +6,10 @@ const [guardian, folder, ...argv] = process.argv.slice(2);
 const child = spawn("/bin/sh", [guardian, folder, ...argv], {
   detached: true,
   cwd: "/",
-  stdio: ["ignore", "inherit", "inherit", "pipe", "pipe", "pipe"],
+  stdio: ["pipe", "inherit", "inherit", "pipe", "pipe", "pipe"],
 });
-child.stdio[5].on("data", (line) => process.stdout.write(line));
+child.stdio[5].on("data", (line) => {
+  child.stdin.end("go\n");
+  process.stdout.write(line);
+});
 setInterval(() => {}, 1000);

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { inheritedFd, spawnGuarded } from "../../../src/host/guarded-process.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
@@ -143,8 +144,7 @@ describe("a guarded command", () => {
   it("leaves its folder to a creator that has lost the reader and lives", async () => {
     const guarded = await spawnGuarded(["sleep", "60"], { ephemeralFolder: ephemeral });
     const guardian = await parentOf(guarded.pid);
-    const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
-    process.kill(Number(stdout), "SIGKILL");
+    process.kill(await readerOf(guardian, guarded.pid), "SIGKILL");
     process.kill(guarded.pid, "SIGKILL");
     await guarded.exited;
     await eventually(async () => (await processes("-s", guardian)).length === 0, "the session is empty");
@@ -186,8 +186,7 @@ describe("a creator that dies", () => {
   it("together with the reader does so too: the guardian is left, and does both", async () => {
     const { creator, pid } = await startCreator(ephemeral, ["sleep", "60"]);
     const guardian = await parentOf(pid);
-    const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
-    process.kill(Number(stdout), "SIGKILL");
+    process.kill(await readerOf(guardian, pid), "SIGKILL");
     creator.kill("SIGKILL");
     process.kill(pid, "SIGKILL");
     await eventually(() => !existsSync(ephemeral), "the folder is removed");
@@ -273,18 +272,25 @@ async function startCreator(
   return { creator, pid: Number.parseInt(String(line), 10) };
 }
 
-async function text(stream: Readable): Promise<string> {
-  let all = "";
-  for await (const chunk of stream) all += chunk;
-  return all;
-}
-
 async function parentOf(pid: number): Promise<number> {
-  return Number((await runTool("ps", ["-o", "ppid=", "-p", `${pid}`])).stdout);
+  const parent = Number((await runTool("ps", ["-o", "ppid=", "-p", `${pid}`])).stdout);
+  if (parent < 1) throw new Error(`process ${pid} has ended`); // a signal to 0 would go to this test's own group
+  return parent;
 }
 
 /** The command lines of the living processes that ps selects. */
 async function processes(selector: string, id: number): Promise<string[]> {
   const { stdout } = await runTool("ps", ["-o", "stat=,args=", selector, `${id}`]);
   return stdout.split("\n").filter((line) => line !== "" && !line.startsWith("Z"));
+}
+
+/** The guardian's other child: the command itself looks like it until its program has started. */
+async function readerOf(guardian: number, command: number): Promise<number> {
+  const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
+  const [reader = Number.NaN] = stdout
+    .trim()
+    .split("\n")
+    .map(Number)
+    .filter((child) => child !== command);
+  return reader;
 }

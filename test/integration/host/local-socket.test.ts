@@ -86,6 +86,14 @@ describe("a socket of this computer", () => {
     expect(await readdir(old)).toEqual([]);
   });
 
+  it("leaves the one that took its place at the same path", async () => {
+    const path = join(folder, "control.sock");
+    const first = await serve(path, "first");
+    await serve(path, "second");
+    await closed(first);
+    expect(await ask(path)).toBe("second");
+  });
+
   it("of a folder that nobody has, or of a file that is no socket, is the system's error", async () => {
     await expect(connectTo(join(folder, "none", "control.sock"))).rejects.toMatchObject({ code: "ENOENT" });
     await writeFile(join(folder, "file"), "");

@@ -68,7 +68,7 @@ describe("a lock that several processes want at once", () => {
     const dead = JSON.stringify({ ...(await findProcess(process.pid)), startedAt: "long ago" });
     for (let round = 0; round < ROUNDS; round++) {
       const path = join(folder, `lock-${round}`);
-      const left = [undefined, "", "garbage", dead][random(4)];
+      const left = [undefined, "", "\0".repeat(200), dead][random(4)];
       if (left !== undefined) await writeFile(path, left);
       if (left !== undefined && random(2) === 0) await writeFile(claimOn(path, left), dead);
       const won = (await askAll(path)).reduce((sum, count) => sum + Number(count), 0);

@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
-import { acquireLock as acquire, type LockOptions } from "../../../src/host/lock.ts";
+import { acquireLock as acquire, judgeLock, type LockOptions, tryLock } from "../../../src/host/lock.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
 
 let folder = "";
@@ -61,11 +61,26 @@ describe("a lock", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it.each(["", "garbage", '{"pid":1}'])("whose file says %j is nobody's", async (content) => {
+  it.each(["", "\0\0\0\0"])("whose file says %j, as after a power failure, is nobody's", async (content) => {
     await writeFile(path, content);
     await (await acquireLock(path))();
     expect(await readdir(folder)).toEqual([]);
   });
+
+  it.each(["garbage", '{"pid":', "7 of another program", "{}"])(
+    "whose file says %j may be somebody's: it is not taken",
+    async (content) => {
+      await writeFile(path, content);
+      expect(await judgeLock(path)).toMatchObject({
+        life: "unknown",
+        why: "its file can't be understood",
+        holder: undefined,
+      });
+      await expect(tryLock(path)).rejects.toMatchObject({ code: "LOCK_UNCLEAR" });
+      expect(await readFile(path, "utf8")).toBe(content);
+      expect(await readdir(folder)).toEqual([basename(path)]);
+    },
+  );
 
   it("removes, when it is let go of, what takers left that died amid trying", async () => {
     const [old, young, foreign] = ["x.old", "x.young", "y.old"].map((name) => join(folder, `.lock-${name}`));

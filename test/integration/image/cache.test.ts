@@ -48,7 +48,7 @@ describe("the image cache", () => {
       (folder: string) => writeFile(join(folder, "image.json"), "{}"),
       "has a bad formatVersion",
     ],
-    ["no manifest", (folder: string) => rm(join(folder, "image.json")), "has a bad ENOENT"],
+    ["no manifest", (folder: string) => rm(join(folder, "image.json")), "image.json: it is missing"],
   ])("names an image with %s, puts it aside and makes it again", async (_, damage, reason) => {
     const image = await ensureImage("tiny", builds.options());
     const folder = dirname(image.kernel);

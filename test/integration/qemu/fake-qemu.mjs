@@ -170,7 +170,9 @@ const notice = () => show("[    8.3] random: crng reseeded due to virtual machin
 let asked = 0;
 serial.on("data", (chunk) => {
   for (const line of String(chunk).trim().split("\n")) {
-    if (line === "smolvm poweroff" && obeys("guest")) process.exit(0);
+    const grace = /^smolvm grace (\d+) smolvm poweroff$/.exec(line)?.[1];
+    if (grace !== undefined) show(`told to end within ${grace} ms`);
+    if (grace !== undefined && obeys("guest")) process.exit(0);
     if (line === "smolvm ready?" && name === "torn ready") show("smolvm: ready");
     if (line === "smolvm quiet? 0" && name !== "restless")
       (asked++ === 0 && name === "torn quiet") || show("smolvm: quiet");

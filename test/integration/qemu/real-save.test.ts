@@ -70,7 +70,7 @@ describe("a machine that was saved by a real QEMU", () => {
     }
     expect(clones[0]?.sshPort).not.toBe(clones[1]?.sshPort);
     for (const clone of clones) {
-      clone.console.requestPoweroff(); // which the kernel waits for where it was saved
+      clone.console.requestPoweroff(1_000); // which the kernel waits for where it was saved
       expect(await clone.exited).toMatchObject({ exitCode: 0 });
     }
     expect(readFileSync(saved.memoryPath).equals(memory)).toBe(true);

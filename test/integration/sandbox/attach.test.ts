@@ -1,31 +1,10 @@
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { PassThrough, Readable, Writable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Attachment, attachStreams } from "../../../src/sandbox/attach.ts";
 import { eventually } from "../../support/eventually.ts";
-
-/** A writing end that takes what it is given, and says "wait" after each piece until it is let go on. */
-class Slow extends Writable {
-  written = "";
-  #proceed: (() => void)[] = [];
-  isSlow = false;
-
-  constructor() {
-    super({ highWaterMark: 1 });
-  }
-
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.written += chunk.toString("latin1");
-    if (this.isSlow) this.#proceed.push(done);
-    else done();
-  }
-
-  letGo(): void {
-    this.isSlow = false;
-    for (const done of this.#proceed.splice(0)) done();
-  }
-}
+import { Slow } from "../../support/slow-stream.ts";
 
 let input: Slow;
 let asked: number;
@@ -40,6 +19,7 @@ beforeEach(() => {
     input,
     () => asked++,
     ({ columns, rows }) => sizes.push(`${columns}x${rows}`),
+    () => {},
   );
 });
 

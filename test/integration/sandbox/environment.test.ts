@@ -19,7 +19,7 @@ vi.mock("../../../src/sandbox/run.ts", () => ({
     readonly result: Promise<object>;
     constructor(_context: unknown, script: string, { stdin }: { stdin: string }) {
       this.result = sleep(guest.takesMs()).then(async () => {
-        const stdout = script.startsWith("[ ! -e") ? guest.file : "";
+        const stdout = script.startsWith("[ -e") ? guest.file : "";
         if (script.includes("cat >")) guest.file = stdin;
         if (script.startsWith("rm -f")) guest.file = "";
         await sleep(guest.takesMs());
@@ -43,7 +43,7 @@ afterEach(() => rm(folder, { recursive: true }));
 /** What a process of its own would have. */
 const process = (lock: string | null = join(folder, "environment.lock")): EnvironmentContext => ({
   runner: {} as never,
-  vmId: "vm-1",
+  vm: { id: "vm-1", name: "box" },
   environmentLock: lock,
 });
 

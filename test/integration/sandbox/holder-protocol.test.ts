@@ -48,9 +48,10 @@ const REQUESTS: readonly Request[] = [
   { kind: "heard", id: 3 },
 ];
 const REPLIES: readonly Reply[] = [
-  { kind: "record", protocol: 1, record: { any: "thing" } },
+  { kind: "record", protocol: 2, record: { any: "thing" } },
   { kind: "deleted", reason: "" },
   { kind: "shared", id: 1, others: true },
+  { kind: "taken", id: 1 },
   { kind: "result", id: 1, value: [null] },
   { kind: "result", id: 2 },
   { kind: "error", id: 3, error: { name: "x" } },

@@ -8,6 +8,7 @@ import { type ListFilter, listInfos } from "../../../src/sandbox/find.ts";
 import { prune } from "../../../src/sandbox/prune.ts";
 import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import { encodeMachineRecord } from "../../../src/state/machine-record.ts";
+import { leaveDraft } from "../../support/drafts.ts";
 import { ended } from "../../support/machine-records.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
@@ -28,7 +29,7 @@ async function putNeeded(): Promise<string[]> {
     await folder.put("newer", { owner: dead() }),
   ];
   await writeFile(damaged.record, "{");
-  await writeFile(newer.record, encodeMachineRecord({ ...record, formatVersion: 2 } as never));
+  await writeFile(newer.record, encodeMachineRecord({ ...record, formatVersion: 3 } as never));
   await folder.put("mine", { owner: folder.me, ...running() });
   await folder.put("first-start", { persistent: true, owner: folder.me });
   await folder.put("at-rest", { persistent: true, wasBooted: true });
@@ -37,15 +38,14 @@ async function putNeeded(): Promise<string[]> {
   return ["at-rest", "crashed", "damaged", "first-start", "mine", "newer", "no-record"];
 }
 
-/** Process 1 did not start then. */
-const DRAFT_OF_THE_DEAD = ".draft-1-0123456789ab-dead";
+let draftOfTheDead = "";
 
 /** What nobody needs. */
 async function putLeft(): Promise<void> {
   await folder.put("orphan", { owner: dead(), ...running() });
   await folder.put("never-up", { persistent: true, owner: dead() });
   await mkdir(join(folder.state.machines, ".discarded-abc"));
-  await mkdir(join(folder.state.machines, DRAFT_OF_THE_DEAD));
+  draftOfTheDead = basename(await leaveDraft(folder.state.machines));
   for (const name of [".lock-gone", ".lock-gone.abc"]) {
     const lock = join(folder.state.machines, name);
     await writeFile(lock, JSON.stringify(dead()));
@@ -53,7 +53,7 @@ async function putLeft(): Promise<void> {
   }
 }
 
-const LEFT = [".discarded-abc", DRAFT_OF_THE_DEAD, ".lock-gone", "never-up", "orphan"];
+const left = () => [".discarded-abc", draftOfTheDead, ".lock-gone", "never-up", "orphan"];
 const names = () => readdir(folder.state.machines).then((all) => all.sort());
 
 describe("prune", () => {
@@ -61,7 +61,7 @@ describe("prune", () => {
     const needed = [...(await putNeeded()), basename(await makeDraftFolder(folder.state.machines))];
     await putLeft();
     const report = await prune();
-    expect(report.items.map(({ name }) => name).sort()).toEqual(LEFT);
+    expect(report.items.map(({ name }) => name).sort()).toEqual(left());
     for (const item of report.items)
       expect(item).toMatchObject({ removed: true, reason: expect.stringMatching(/\w/) });
     expect(report.freedBytes).toBeGreaterThan(0);
@@ -74,7 +74,7 @@ describe("prune", () => {
     await putLeft();
     const before = await names();
     const { items, freedBytes } = await prune({ dryRun: true });
-    expect(items.map(({ name }) => name).sort()).toEqual(LEFT);
+    expect(items.map(({ name }) => name).sort()).toEqual(left());
     expect(items.every(({ removed }) => !removed)).toBe(true);
     expect(freedBytes).toBe(0);
     expect(await names()).toEqual(before);
@@ -121,7 +121,7 @@ describe("the list of machines", () => {
     const byName = Object.fromEntries(infos.map((info) => [info.name, info]));
     expect(byName.damaged).toMatchObject({ status: "error", statusReason: "its record is no JSON", id: "" });
     expect(byName["no-record"]).toMatchObject({ status: "error", statusReason: "its record is missing" });
-    expect(byName.newer?.statusReason).toContain("its record has format 2");
+    expect(byName.newer?.statusReason).toContain("its record has format 3");
     expect(byName.crashed).toMatchObject({ status: "error", persistent: true });
   });
 

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { watchLifetime } from "../../../src/sandbox/limits.ts";
 import type { Booted, Machine } from "../../../src/sandbox/machine.ts";
-import { recordedMachine } from "../../../src/sandbox/new-machine.ts";
 import type { MachineSpec } from "../../../src/sandbox/spec.ts";
 import { eventually } from "../../support/eventually.ts";
+import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
 let folder: StateFolder;
@@ -22,32 +22,26 @@ afterEach(async () => {
 });
 
 async function run(spec: Partial<MachineSpec>): Promise<Machine> {
-  const { paths, record } = await folder.put("box", { persistent: true, wasBooted: true });
-  const machine = recordedMachine(folder.state, paths, { ...record, spec: { ...record.spec, ...spec } }, {});
   const exited = new Promise<void>((resolve) => {
     exit = resolve;
   });
   const end = async () => exit();
-  const booted = {
-    qemu: {
-      pid: process.pid,
-      exited,
-      countConnections: async () => seen.connections,
-      shutdown: end,
-      kill: end,
+  const qemu = {
+    pid: process.pid,
+    exited,
+    countConnections: async () => seen.connections,
+    shutdown: end,
+    kill: end,
+  };
+  const runner = {
+    get idleMs() {
+      return seen.idleMs;
     },
-    runner: {
-      get idleMs() {
-        return seen.idleMs;
-      },
-      rest: async () => void seen.rests++,
-      close: async () => {},
-    },
-  } as unknown as Booted;
-  machine.booted = booted;
-  machine.status.change("starting", "start");
-  machine.status.change("running", "start");
-  watchLifetime(machine, booted);
+    rest: async () => void seen.rests++,
+    close: async () => {},
+  };
+  const machine = await runMachine(folder, { qemu, runner }, spec);
+  watchLifetime(machine, machine.booted as Booted);
   return machine;
 }
 

@@ -66,6 +66,24 @@ describe("a log that is read", () => {
     expect(await read({ source: "qemu" })).toEqual(["qemu: warning"]);
   });
 
+  it("has nothing of what the host and our part of the guest tell each other there", async () => {
+    print("one\r\nsmolvm: ready\r\nsmolvm clock 1700000000 3 1001\r\ntwo\r\nsmolvm: identity 1001\r\n");
+    expect(await read()).toEqual(["one", "two"]);
+    expect(await read({ tail: 1 })).toEqual(["two"]);
+    const { lines, over } = follow({ tail: 1 });
+    await eventually(() => lines.length === 1, "what is there");
+    print("smolvm grace 8000 smolvm poweroff\r\nthree\r\n");
+    await eventually(() => lines.length === 2, "what comes");
+    deleted();
+    await over;
+    expect(lines).toEqual(["two", "three"]);
+  });
+
+  it("has what QEMU says as it says it", async () => {
+    await appendFile(handle.paths?.logs.qemu.now ?? "", "smolvm: ready\n");
+    expect(await read({ source: "qemu" })).toEqual(["smolvm: ready"]);
+  });
+
   it.each([
     [0, []],
     [1, ["three"]],

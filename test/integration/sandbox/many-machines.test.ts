@@ -50,7 +50,7 @@ const problems = {
   "bad-damaged": /its record is bad: spec\.memoryMib/,
   "bad-truncated": /its record is no JSON/,
   "bad-missing": /its record is missing/,
-  "bad-newer": /its record has format 2, and this version of smolvm knows 1/,
+  "bad-newer": /its record has format 3, and this version of smolvm knows 2/,
 };
 
 describe("a hundred machines, and four whose records can't be read,", () => {
@@ -103,7 +103,7 @@ describe("a record of a later version", () => {
     const { folder } = machinePaths(statePaths(), "bad-newer");
     await expect(SmolVM.get("bad-newer")).rejects.toMatchObject({
       code: "NEWER_FORMAT",
-      message: expect.stringMatching(/"bad-newer" can't be used: its record has format 2/),
+      message: expect.stringMatching(/"bad-newer" can't be used: its record has format 3/),
       remediation: expect.stringContaining("later version"),
     });
     await expect(SmolVM.create({ name: "bad-newer", image: "tiny", persistent: true })).rejects.toThrow(

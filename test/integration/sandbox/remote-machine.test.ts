@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { VMNotFoundError, VMStateError } from "../../../src/errors.ts";
 import { listenAt } from "../../../src/host/local-socket.ts";
+import { acquireLock } from "../../../src/host/lock.ts";
 import { getMachine } from "../../../src/sandbox/find.ts";
 import { handleFor } from "../../../src/sandbox/handle-for.ts";
 import { recordOf as recordOfHeld } from "../../../src/sandbox/record-keeper.ts";
@@ -79,9 +80,9 @@ describe("the way to a holder", () => {
   });
 
   it.each([
-    ["another protocol", 2, {}, "it speaks protocol 2, this one 1"],
-    ["a later record", 1, { formatVersion: 9 }, "its record has format 9"],
-    ["a record that can't be read", 1, { wasBooted: "yes" }, "its record is bad: wasBooted"],
+    ["another protocol", 9, {}, "it speaks protocol 9, this one 2"],
+    ["a later record", 2, { formatVersion: 9 }, "its record has format 9"],
+    ["a record that can't be read", 2, { wasBooted: "yes" }, "its record is bad: wasBooted"],
   ])("to one who speaks %s is an error that says so", async (_, protocol, change, message) => {
     const put = await pretend("box", (socket) =>
       send(socket, { kind: "record", protocol, record: { ...put.record, ...change } }),
@@ -89,9 +90,22 @@ describe("the way to a holder", () => {
     const looking = new RemoteMachine(put.record, put.paths).look();
     await expect(looking).rejects.toMatchObject({
       code: "OTHER_VERSION",
-      message: expect.stringContaining(message),
-      remediation: expect.stringContaining("Stop the machine with that version"),
+      message: expect.stringContaining(`Machine "box" is held by another version of smolvm: ${message}`),
+      remediation: "Stop the machine with that version. Then this one can start it.",
     });
+  });
+
+  it("to a supervisor of another version tells how to shut the guest down without it", async () => {
+    const put = await pretend("box", (socket) => {
+      send(socket, { kind: "record", protocol: 1, record: {} });
+      socket.end(); // while the error is being put together
+    });
+    const release = await acquireLock(put.paths.lock, { operation: "Holding it" });
+    await expect(connectHolder(put.paths, put.record.spec.id, nobody)).rejects.toMatchObject({
+      code: "OTHER_VERSION",
+      remediation: `Stop the machine with that version, or end its supervisor, which shuts the guest down: kill ${process.pid}. Then this one can start it.`,
+    });
+    await release();
   });
 
   it("to one who says nothing is an error after ten seconds", { timeout: 20_000 }, async () => {
@@ -107,10 +121,10 @@ describe("the way to a holder", () => {
     let socket: Socket | undefined;
     const put = await pretend("box", (each) => {
       socket = each.resume();
-      send(each, { kind: "record", protocol: 1, record: put.record });
+      send(each, { kind: "record", protocol: 2, record: put.record });
     });
     const machine = await new RemoteMachine(put.record, put.paths).look();
-    send(socket as Socket, { kind: "record", protocol: 1, record: { formatVersion: 2 } });
+    send(socket as Socket, { kind: "record", protocol: 2, record: { formatVersion: 3 } });
     await once(socket as Socket, "close");
     await eventually(() => machine.status.phase === put.record.status.phase, "the files tell how it stands");
   });
@@ -205,7 +219,7 @@ describe("a machine of another process", () => {
   it("with a record of a later version is left alone", async () => {
     const { record, paths } = await folder.put("box", { persistent: true, wasBooted: true });
     const handle = new RemoteMachine(record, paths);
-    await writeFile(paths.record, encodeMachineRecord({ ...record, formatVersion: 2 } as never));
+    await writeFile(paths.record, encodeMachineRecord({ ...record, formatVersion: 3 } as never));
     await expect(getMachine("box")).rejects.toMatchObject({ code: "NEWER_FORMAT" });
     await expect(handle.remove()).rejects.toMatchObject({ code: "NEWER_FORMAT" });
     expect(await readdir(folder.state.machines)).toEqual(["box"]);
@@ -216,7 +230,7 @@ describe("starting a machine whose supervisor is about to end", () => {
   it("is done by the next one, as if it had not been asked", async () => {
     const calls: string[] = [];
     const put = await pretend("box", (socket) => {
-      send(socket, { kind: "record", protocol: 1, record: put.record });
+      send(socket, { kind: "record", protocol: 2, record: put.record });
       onRequest(socket, (request) => {
         if (request.kind !== "call") return;
         calls.push(request.operation);

@@ -14,7 +14,7 @@ let runner: CommandRunner;
 beforeEach(async () => {
   guest = await startSshGuest();
   runner = createCommandRunner({
-    vmId: "vm-test",
+    vm: { id: "vm-test", name: "test" },
     target: async () => guest.target,
     died: new Promise(() => {}),
   });
@@ -25,7 +25,10 @@ afterEach(async () => {
 });
 
 const run = (command: string | readonly string[], options?: RunOptions) =>
-  new Run(async () => ({ runner, vmId: "vm-test" }), command, { timeout: 60, ...options });
+  new Run(async () => ({ runner, vm: { id: "vm-test", name: "test" } }), command, {
+    timeout: 60,
+    ...options,
+  });
 
 const abortsOf = (error: unknown) => {
   if (error instanceof OperationAbortedError) return "aborted";

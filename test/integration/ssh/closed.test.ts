@@ -13,7 +13,7 @@ it("a runner that was closed knocks nowhere any more, whoever asks", async () =>
     server.once("listening", () => resolve(server.address() as { port: number })),
   );
   const runner = createCommandRunner({
-    vmId: "vm-1",
+    vm: { id: "vm-1", name: "box" },
     died: new Promise(() => {}),
     target: async () => ({
       host: "127.0.0.1",

@@ -37,7 +37,7 @@ describe("a name that a dead creator's machine has", () => {
       const wanted = Array.from({ length: 4 }, () => recordOf("box", { owner: folder.me }));
       const claims = wanted.map((each) => claimMachineFolder(folder.state, each));
       const removals = [
-        leftover?.remove(),
+        leftover?.remove?.(),
         removeUnheld(folder.state, "box", record.spec.id),
         removeAbandoned(folder.state, "box"),
       ];

@@ -1,14 +1,16 @@
 import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
-import { mkdir, mkdtemp, open, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { acquireLock } from "../../../src/host/lock.ts";
-import { type StatePaths, statePaths, templatePaths } from "../../../src/state/paths.ts";
+import { DamageError } from "../../../src/state/damage.ts";
+import { type StatePaths, stampsFile, statePaths, templatePaths } from "../../../src/state/paths.ts";
 import {
   checkTemplate,
   discardTemplate,
   discardThisTemplate,
+  doubtTemplate,
   ensureTemplatesFolder,
   findTemplate,
   listStoredTemplates,
@@ -17,6 +19,7 @@ import {
   publishTemplate,
   type Template,
   touchTemplate,
+  trustTemplate,
 } from "../../../src/state/templates.ts";
 import { flip } from "../../support/damage.ts";
 
@@ -87,7 +90,7 @@ describe("a template that was published", () => {
     ["memory is cut short", ({ paths }) => truncateSync(paths.memory, MIB), /its memory has 1048576 bytes/],
     ["memory is gone", ({ paths }) => rm(paths.memory), /its memory is missing/],
     ["memory was written to", ({ paths }) => flip(paths.memory, 7), /its memory was changed/],
-    ["record is gone", ({ paths }) => rm(paths.record), /its record can't be read/],
+    ["record is gone", ({ paths }) => rm(paths.record), /its record is missing/],
     ["record is cut short", ({ paths }) => truncateSync(paths.record, 100), /its record is no JSON/],
     [
       "record is another one's",
@@ -108,6 +111,50 @@ describe("a template that was published", () => {
     await flip(paths.memory, 5 * MIB + 3);
     await utimes(paths.memory, atime, mtime);
     await expect(findTemplate(state, keyOf(1))).rejects.toThrow(/changed or replaced/);
+  });
+
+  it("is found where its times and modes were set anew, and is not read a second time for it", async () => {
+    const { paths } = await make(keyOf(1));
+    const record = readFileSync(paths.record, "utf8");
+    await utimes(paths.memory, 1, 1);
+    expect((await findTemplate(state, keyOf(1)))?.paths).toEqual(paths);
+    expect(readFileSync(paths.record, "utf8")).toBe(record);
+    const stamps = stampsFile(paths.folder);
+    const noted = await stat(stamps);
+    await findTemplate(state, keyOf(1));
+    expect((await stat(stamps)).ino).toBe(noted.ino); // written whole, it would be another file
+  });
+
+  it.each(["record", "memory"] as const)(
+    "is neither found nor damaged where the host can't read its %s at the moment",
+    async (file) => {
+      const { paths } = await make(keyOf(1));
+      await rename(paths[file], `${paths[file]}.away`);
+      await symlink(basename(paths[file]), paths[file]); // it leads to itself: ELOOP
+      const error = await findTemplate(state, keyOf(1)).catch((failure) => failure);
+      expect(error).not.toBeInstanceOf(DamageError);
+      expect(error).toMatchObject({ code: "ELOOP" });
+      await rename(`${paths[file]}.away`, paths[file]);
+      expect(await findTemplate(state, keyOf(1))).toBeDefined();
+    },
+  );
+
+  it("is neither where the caller has no time to have it read", async () => {
+    const { paths } = await make(keyOf(1));
+    await utimes(paths.memory, 1, 1);
+    const reason = new Error("no time");
+    await expect(findTemplate(state, keyOf(1), AbortSignal.abort(reason))).rejects.toBe(reason);
+    expect(await findTemplate(state, keyOf(1))).toBeDefined();
+  });
+
+  it("is doubted once, and by those who began before that no further", async () => {
+    const made = await make(keyOf(1));
+    const before = Date.now() - 1_000;
+    expect(await doubtTemplate(made, before)).toBe(false);
+    expect(await doubtTemplate(made, before)).toBe(false);
+    expect(await doubtTemplate(made, Date.now() + 1_000)).toBe(true);
+    await trustTemplate(made);
+    expect(await doubtTemplate(made, Date.now() + 1_000)).toBe(false);
   });
 
   it.each(["memory", "state", "disk"] as const)(

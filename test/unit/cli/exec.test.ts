@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { VMStateError } from "../../../src/errors.ts";
+import { CommandExecutionUnavailableError, VMStateError } from "../../../src/errors.ts";
 import { machineWithShell, recordingRun } from "../../support/fake-commands.ts";
 import { fakeMachines, performWith } from "../../support/fake-machines.ts";
 
@@ -66,6 +66,19 @@ describe("smolvm exec", () => {
       status: 125,
       err: "smolvm: Machine web is stopped.\n  smolvm start web\n",
     });
+  });
+
+  it.each([
+    ["web", "smolvm start web"],
+    ["vm-web", "smolvm start vm-web"],
+  ])("calls the machine by its name where %s was typed, and advises with that", async (typed, remedy) => {
+    const run = () => {
+      throw new CommandExecutionUnavailableError("vm-web", "it is full.", "Call start() first.", {
+        vmName: "web",
+      });
+    };
+    const { err } = await performWith(fakeMachines([{}], { more: { run } }), ["exec", typed, "x"]);
+    expect(err).toBe(`smolvm: Commands can't be run in machine "web": it is full.\n  ${remedy}\n`);
   });
 
   it.each([

@@ -62,7 +62,9 @@ describe("smolvm logs", () => {
 
   it("prints the lines as they are, but on a terminal nothing that would steer it", async () => {
     expect((await perform(["logs", "web"])).out).toBe("one\n\u001b[31mtwo\u001b[2J\n");
-    expect((await perform(["logs", "web"], { isTTY: true })).out).toBe("one\n\u001b[31mtwo[2J\u001b[0m\n");
+    expect((await perform(["logs", "web"], { isTTY: true })).out).toBe(
+      "one\n\u001b[31mtwo\\x1b[2J\u001b[0m\n",
+    );
   });
 
   it("--json is one document, so it does not go with -f", async () => {

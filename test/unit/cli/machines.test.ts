@@ -120,7 +120,7 @@ describe("start, stop, pause, resume, rm", () => {
     async (phase) => {
       const { status, err, calls } = await performWith(fakeMachines([{ status: phase }]), ["rm", "web"]);
       expect({ status, calls }).toEqual({ status: 125, calls: [] });
-      expect(err).toBe(`smolvm: Machine web is ${phase}, and was not removed.\n  smolvm rm -f web\n`);
+      expect(err).toBe(`smolvm: Machine "web" is ${phase}, and was not removed.\n  smolvm rm -f web\n`);
     },
   );
 });
@@ -134,7 +134,7 @@ describe("several machines of which some fail", () => {
     expect(status).toBe(125);
     expect(out).toBe("db\n");
     expect(err).toBe(
-      "smolvm: There is no machine nope.\n  Did you mean web?\nsmolvm: Machine web is running, and was not removed.\n  smolvm rm -f web\n",
+      'smolvm: There is no machine nope.\n  Did you mean web?\nsmolvm: Machine "web" is running, and was not removed.\n  smolvm rm -f web\n',
     );
     expect(calls).toEqual([["delete", "db"]]);
   });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { HostError } from "../../../src/errors.ts";
 import { exitInfo, exitInfoFromShell } from "../../../src/host/exit-info.ts";
-import { hostArch, hostBootId } from "../../../src/host/platform.ts";
+import { here } from "../../../src/host/place.ts";
+import { hostArch } from "../../../src/host/platform.ts";
 
 describe("the host's architecture", () => {
   it.each([
@@ -19,8 +20,8 @@ describe("the host's architecture", () => {
 
 describe("the boot id", () => {
   it("is the same each time it is asked", () => {
-    expect(hostBootId()).toMatch(/^[0-9A-Fa-f-]{36}$/);
-    expect(hostBootId()).toBe(hostBootId());
+    expect(here().bootId).toMatch(/^[0-9A-Fa-f-]{36}$/);
+    expect(here()).toBe(here());
   });
 });
 

@@ -12,13 +12,16 @@ describe("the start time in /proc/<pid>/stat", () => {
     expect(parseProcStat(line)).toBe(expected);
   });
 
+  it("is absent for a zombie", () => {
+    expect(parseProcStat(`42 (sh) Z ${FIELDS} 123456 0 0`)).toBeUndefined();
+  });
+
   it.each([
-    ["a zombie", `42 (sh) Z ${FIELDS} 123456 0 0`],
     ["a cut line", "42 (sh) S 1 77"],
     ["nothing", ""],
     ["something else", "no such thing"],
-  ])("is absent for %s", (_, line) => {
-    expect(parseProcStat(line)).toBeUndefined();
+  ])("can't be told from %s, which is no proof that there is none", (_, line) => {
+    expect(() => parseProcStat(line)).toThrow("can't be understood");
   });
 });
 
@@ -27,7 +30,11 @@ describe("the start time that ps tells", () => {
     expect(parsePsLine("Ss   Mon Nov  3 10:11:12 2025\n")).toBe("Mon Nov 3 10:11:12 2025");
   });
 
-  it.each(["Z+   Mon Nov  3 10:11:12 2025", "", "Ss"])("is absent in %j", (line) => {
-    expect(parsePsLine(line)).toBeUndefined();
+  it("is absent for a zombie", () => {
+    expect(parsePsLine("Z+   Mon Nov  3 10:11:12 2025")).toBeUndefined();
+  });
+
+  it.each(["", "Ss"])("can't be told from %j, which is no proof that there is none", (line) => {
+    expect(() => parsePsLine(line)).toThrow("ps said");
   });
 });

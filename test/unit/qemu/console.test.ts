@@ -1,6 +1,7 @@
 import { Duplex, PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { GuestConsole, type GuestMessage, parseGuestMessage } from "../../../src/qemu/console.ts";
+import { GuestConsole } from "../../../src/qemu/console.ts";
+import { type GuestMessage, isBetweenUs, parseGuestMessage } from "../../../src/qemu/console-words.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
 
 describe("a line of the console", () => {
@@ -49,6 +50,47 @@ describe("a line of the console", () => {
   });
 });
 
+describe("a line that is shown to nobody", () => {
+  it.each([
+    ...[
+      "smolvm: ready",
+      "smolvm: quiet",
+      "smolvm: speaks",
+      "smolvm: done",
+      "smolvm: identity 7",
+      "smolvm: ahead 1001",
+    ],
+    ...["smolvm ready?", "smolvm speak", "smolvm quiet? 0", "smolvm time 1 2", "smolvm clock 1 2 3"],
+    ...["smolvm poweroff", "smolvm grace 0 smolvm poweroff"],
+  ])("is %j", (line) => expect(isBetweenUs(line)).toBe(true));
+
+  it.each([
+    ...[
+      "",
+      "ready",
+      "smolvm",
+      "smolvm: failed: no disk",
+      "smolvm: failed: smolvm: ready",
+      "smolvm: ready to begin",
+    ],
+    ...[
+      "I run smolvm: ready",
+      "smolvm clock",
+      "smolvm clock 1 2 3 4",
+      "smolvm clock one",
+      "smolvm run -- true",
+    ],
+    ...["random: crng reseeded due to virtual machine fork", "smolvm: progress 1 of 2", "smolvm grace 5"],
+  ])("is not %j", (line) => expect(isBetweenUs(line)).toBe(false));
+});
+
+/** Each line that is said to the guest: a PassThrough gives back what it got. */
+function echoOf(guest: GuestConsole): string[] {
+  const lines: string[] = [];
+  guest.onLine((line) => lines.push(line));
+  return lines;
+}
+
 describe("the console", () => {
   it("gives lines without carriage returns, and the unfinished one in its tail", () => {
     const stream = new PassThrough();
@@ -58,6 +100,15 @@ describe("the console", () => {
     stream.emit("data", Buffer.from("one\r\ntwo\r\nlogin: "));
     expect(lines).toEqual(["one", "two"]);
     expect(guest.tail).toBe("one\ntwo\nlogin: ");
+  });
+
+  it("shows in its tail nothing of what it and the guest tell each other, but for why the guest fails", () => {
+    const stream = new PassThrough();
+    const guest = new GuestConsole(stream, new PassThrough());
+    const ours = ["smolvm clock 1700000000 3 1001", "smolvm: identity 1001", "smolvm: ready"];
+    const shown = ["[ 0.1] up", "smolvm: failed: no disk", "smolvm: rea"];
+    stream.emit("data", Buffer.from([shown[0], ...ours, ...shown.slice(1)].join("\r\n")));
+    expect(guest.tail).toBe(shown.join("\n"));
   });
 
   it("says who the guest is at a port of its own, and understands what comes from there without showing it", () => {
@@ -120,20 +171,28 @@ describe("the console", () => {
   it("puts its requests into one line each", () => {
     const stream = new PassThrough();
     const guest = new GuestConsole(stream, new PassThrough());
+    const lines = echoOf(guest);
     guest.askReady();
     guest.askQuiet(2);
     guest.askToSpeak();
     guest.giveTime(1_700_000_000, 2);
-    expect(guest.tail).toBe("smolvm ready?\nsmolvm quiet? 2\nsmolvm speak\nsmolvm time 1700000000 2\n");
+    guest.tellTime(1_700_000_000_250, 3);
+    expect(lines).toEqual([
+      ...["smolvm ready?", "smolvm quiet? 2", "smolvm speak", "smolvm time 1700000000 2"],
+      "smolvm clock 1700000000 250 3",
+    ]);
+    expect(lines.filter((line) => !isBetweenUs(line))).toEqual([]);
   });
 
   it("asks the guest to power off, and does not mind when nobody is there any more", async () => {
     const stream = new PassThrough();
     const guest = new GuestConsole(stream, new PassThrough());
-    guest.requestPoweroff();
-    expect(guest.tail).toBe("smolvm poweroff\n"); // a PassThrough gives back what it got
+    const lines = echoOf(guest);
+    guest.requestPoweroff(7_999.6);
+    expect(lines).toEqual(["smolvm grace 8000 smolvm poweroff"]);
+    expect(lines.filter((line) => !isBetweenUs(line))).toEqual([]);
     guest.close();
     await guest.closed;
-    guest.requestPoweroff();
+    guest.requestPoweroff(1);
   });
 });

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { type Forward, parseConnections, parseUsernet } from "../../../src/qemu/usernet.ts";
+import { OperationTimeoutError } from "../../../src/errors.ts";
+import { addForward, type Forward, parseConnections, parseUsernet } from "../../../src/qemu/usernet.ts";
+import { eventually } from "../../support/eventually.ts";
+import { type Command, connected, type Peer } from "../../support/qmp-peer.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 const HEAD =
@@ -93,5 +96,53 @@ describe("the connections into the guest in what `info usernet` prints", () => {
     ["a message instead", "usernet not in use\r\n", 0],
   ])("%s", (_, text, expected) => {
     expect(parseConnections(text)).toBe(expected);
+  });
+});
+
+describe("a forward that QEMU adds", () => {
+  /** Adds what it is told, and answers the first time only after so long. */
+  async function slowQemu(firstAnswerMs: number) {
+    const forwards: Forward[] = [forward(40_022, 22)];
+    let delayMs = firstAnswerMs;
+    const answer = (command: Command, peer: Peer) => {
+      const line = String(command.arguments["command-line"]);
+      const added = /^hostfwd_add net0 tcp:127.0.0.1:(\d+)-:(\d+)$/.exec(line);
+      const removed = /^hostfwd_remove net0 tcp:127.0.0.1:(\d+)$/.exec(line);
+      if (added) forwards.push(forward(Number(added[1]) || 50_000 + forwards.length, Number(added[2])));
+      if (removed)
+        forwards.splice(
+          forwards.findIndex(({ hostPort }) => hostPort === Number(removed[1])),
+          1,
+        );
+      const text = forwards
+        .map(
+          ({ hostPort, guestPort }) =>
+            `  TCP[HOST_FORWARD]  3  127.0.0.1 ${hostPort}  10.0.2.15 ${guestPort}  0  0\r\n`,
+        )
+        .join("");
+      const words = added ? "" : removed ? `host forwarding rule for ${line} removed` : text;
+      setTimeout(() => peer.say({ return: words, id: command.id }), added ? delayMs : 1);
+      if (added) delayMs = 1;
+    };
+    const [qmp] = await connected(answer);
+    return { qmp, forwards };
+  }
+
+  it.each([0, 5_555])(
+    "when nobody waits for it any more is removed again (host port %i)",
+    async (hostPort) => {
+      const { qmp, forwards } = await slowQemu(150);
+      const adding = addForward(qmp, forward(hostPort, 80), 50);
+      await expect(adding).rejects.toBeInstanceOf(OperationTimeoutError);
+      expect(forwards).toHaveLength(2);
+      await eventually(() => forwards.length === 1, "it is removed");
+      expect(forwards).toEqual([forward(40_022, 22)]);
+    },
+  );
+
+  it("at the same time as another for the same port of the guest is told apart from it", async () => {
+    const { qmp } = await slowQemu(1);
+    const both = await Promise.all([addForward(qmp, forward(0, 80)), addForward(qmp, forward(0, 80))]);
+    expect(both[0].hostPort).not.toBe(both[1].hostPort);
   });
 });

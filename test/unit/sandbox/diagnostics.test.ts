@@ -60,7 +60,7 @@ describe("the channels for those who trace", () => {
     const result = new Promise<CommandResult>((resolve) => {
       end = resolve;
     });
-    traceCommand(COMMAND, Promise.resolve({ vmId: "vm-1" }), result);
+    traceCommand(COMMAND, Promise.resolve({ vm: { id: "vm-1", name: "box" } }), result);
     await settled();
     expect(starts).toEqual([{ vmId: "vm-1", ...COMMAND }]);
     expect(ends).toEqual([]);
@@ -75,7 +75,7 @@ describe("the channels for those who trace", () => {
     const ends = hear("smolvm:command:end");
     const error = new Error("the link broke");
     const result = Promise.reject(error);
-    traceCommand(COMMAND, Promise.resolve({ vmId: "vm-1" }), result);
+    traceCommand(COMMAND, Promise.resolve({ vm: { id: "vm-1", name: "box" } }), result);
     await settled();
     expect(ends).toMatchObject([{ exitCode: null, signal: null, error }]);
   });
@@ -90,7 +90,10 @@ describe("the channels for those who trace", () => {
   });
 
   it("cost nothing where nobody listens", () => {
-    const [begun, result] = [Promise.resolve({ vmId: "vm-1" }), Promise.resolve({} as CommandResult)];
+    const [begun, result] = [
+      Promise.resolve({ vm: { id: "vm-1", name: "box" } }),
+      Promise.resolve({} as CommandResult),
+    ];
     const looks = [vi.spyOn(begun, "then"), vi.spyOn(result, "then")];
     traceCommand(COMMAND, begun, result);
     const publish = vi.spyOn(channel("smolvm:boot"), "publish");

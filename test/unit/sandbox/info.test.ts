@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { findProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
+import { DEAD, findProcess, judgeProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
 import { describeRecord, observe } from "../../../src/sandbox/info.ts";
 import type { BootReport, MachineRecord } from "../../../src/state/machine-record.ts";
 import { ended, recordOf } from "../../support/machine-records.ts";
@@ -35,6 +35,11 @@ function record(
   });
 }
 
+/** As one who looks from here. */
+async function look(seen: MachineRecord) {
+  return observe(seen, seen.owner ? await judgeProcess(seen.owner) : DEAD);
+}
+
 describe("how a machine stands", () => {
   it.each<[Phase, Life, Life, string, string]>([
     // what the record says, its holder, its QEMU, what is true, why
@@ -60,24 +65,24 @@ describe("how a machine stands", () => {
   ])(
     "%s, held by one who is %s, with a QEMU that is %s: it is %s",
     async (phase, owner, qemu, status, reason) => {
-      const seen = await observe(record(phase, owner, qemu));
+      const seen = await look(record(phase, owner, qemu));
       expect([seen.status, seen.reason]).toEqual([status, reason]);
       expect(seen.figures !== null).toBe(qemu === "alive");
     },
   );
 
   it("of an ephemeral one tells of the process that made it", async () => {
-    const seen = await observe(record("running", "dead", "dead", { persistent: false }));
+    const seen = await look(record("running", "dead", "dead", { persistent: false }));
     expect(seen.reason).toBe("the process that made it ended while it was running");
   });
 
   it.each(["error", "stopped"] as const)("keeps the reason for which it is in %s", async (phase) => {
-    expect((await observe(record(phase, "none", "none", { reason: "QEMU died" }))).reason).toBe("QEMU died");
+    expect((await look(record(phase, "none", "none", { reason: "QEMU died" }))).reason).toBe("QEMU died");
   });
 
   it("is not what another boot of the host left", async () => {
     const stale = record("running", "alive", "alive");
-    const { status } = await observe({ ...stale, owner: { ...me, bootId: "another" } });
+    const { status } = await look({ ...stale, owner: { ...me, bootId: "another" } });
     expect(status).toBe("error");
   });
 });

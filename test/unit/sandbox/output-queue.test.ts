@@ -47,6 +47,18 @@ describe("the way of output to its reader", () => {
     expect(queue.take("stdout", chunk)).toBe(true);
   });
 
+  it("lets the writer go on once where more came while the reader caught up", async () => {
+    let resumed = 0;
+    const queue = new OutputQueue(() => resumed++);
+    queue.claim();
+    for (let piece = 0; piece < 4; piece++) queue.take("stdout", Buffer.alloc(64 * 1024));
+    await queue.next();
+    expect(queue.take("stdout", bytes("late"))).toBe(false);
+    queue.end();
+    await readAll(queue);
+    expect(resumed).toBe(1);
+  });
+
   it("holds nobody back and keeps nothing where the result alone is wanted", () => {
     const queue = new OutputQueue(() => {});
     queue.letFlow();
@@ -91,5 +103,92 @@ describe("the way of output to its reader", () => {
     queue.take("stdout", bytes("é"));
     expect(seen).toEqual([["out", "é", "é"]]);
     expect(() => queue.take("stderr", bytes("x"))).toThrow("mine");
+  });
+});
+
+describe("listeners that return promises", () => {
+  /** A listener whose calls are settled from outside. */
+  function slowListener() {
+    const calls: { readonly size: number; readonly done: () => void }[] = [];
+    const hear = (_: string, chunk: Uint8Array) =>
+      new Promise<void>((done) => {
+        calls.push({ size: chunk.length, done });
+      });
+    return { calls, hear };
+  }
+
+  it("hold the writer back, and what has come all the same waits for them", async () => {
+    let resumed = 0;
+    const { calls, hear } = slowListener();
+    const queue = new OutputQueue(() => resumed++);
+    queue.listen(hear, null);
+    queue.letFlow();
+    const flows = [1, 2, 3, 4].map(() => queue.take("stdout", Buffer.alloc(100 * 1024)));
+    expect(flows).toEqual([true, true, false, false]);
+    expect(calls.length).toBe(3);
+    const settled = queue.settled();
+    for (let call = 0; call < 4; call++) {
+      expect(resumed).toBe(call < 3 ? 0 : 1);
+      calls[call]?.done();
+      await new Promise(setImmediate);
+    }
+    await settled;
+    expect(calls.map(({ size }) => size)).toEqual(Array(4).fill(100 * 1024));
+  });
+
+  it("that never settle are called some hundred times, however small the pieces are", () => {
+    const { calls, hear } = slowListener();
+    const queue = new OutputQueue(() => {});
+    queue.listen(hear, hear);
+    queue.letFlow();
+    for (let piece = 0; piece < 100_000; piece++) queue.take(piece % 2 ? "stdout" : "stderr", bytes("x"));
+    expect(calls.length).toBeLessThan(300);
+  });
+
+  it("hear nothing more once the run is over, or one of them has failed", async () => {
+    const { calls, hear } = slowListener();
+    const queue = new OutputQueue(() => {});
+    queue.listen(hear, null);
+    for (let piece = 0; piece < 1000; piece++) queue.take("stdout", Buffer.alloc(1024));
+    const before = calls.length;
+    queue.close();
+    queue.take("stdout", bytes("late"));
+    for (const { done } of calls) done();
+    await new Promise(setImmediate);
+    expect(calls.length).toBe(before);
+
+    let heard = 0;
+    const failing = new OutputQueue(() => {});
+    failing.listen(async () => {
+      heard++;
+      throw new Error("mine");
+    }, null);
+    failing.take("stdout", bytes("a"));
+    await new Promise(setImmediate);
+    failing.take("stdout", bytes("b"));
+    await expect(failing.settled()).rejects.toThrow("mine");
+    expect(heard).toBe(1);
+  });
+
+  it("hear nothing more of a run that is closed, not even half a character", () => {
+    const texts: string[] = [];
+    const half = new OutputQueue(() => {});
+    half.listen((text) => {
+      if (text.includes("\ufffd")) throw new Error("mine"); // it would be told instead of what ended the run
+      texts.push(text);
+    }, null);
+    half.take("stdout", bytes("x€").subarray(0, 2));
+    expect(() => half.close()).not.toThrow();
+    expect(texts).toEqual(["x"]);
+  });
+
+  it("get half a character at the end after all that waited", async () => {
+    const texts: string[] = [];
+    const queue = new OutputQueue(() => {});
+    queue.listen(async (text) => void texts.push(text), null);
+    for (let piece = 0; piece < 3; piece++) queue.take("stdout", Buffer.alloc(200 * 1024, "x"));
+    queue.take("stdout", bytes("€").subarray(0, 2));
+    await queue.settled();
+    expect(texts.join("").replace(/x+/, "x")).toBe("x\ufffd");
   });
 });

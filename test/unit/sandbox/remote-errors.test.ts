@@ -28,7 +28,9 @@ const ERRORS: Readonly<Record<string, classes.SmolVMError>> = {
   ),
   NetworkError: new classes.NetworkError("It is refused.", MORE),
   PortInUseError: new classes.PortInUseError("It is taken."),
-  CommandExecutionUnavailableError: new classes.CommandExecutionUnavailableError("vm-1", "it is off.", "do"),
+  CommandExecutionUnavailableError: new classes.CommandExecutionUnavailableError("vm-1", "it is off.", "do", {
+    vmName: "box",
+  }),
   CommandOutcomeUnknownError: new classes.CommandOutcomeUnknownError("Who knows.", PRINTED, MORE),
   OperationTimeoutError: new classes.OperationTimeoutError("Starting", 0.5, PRINTED, MORE),
   OperationAbortedError: new classes.OperationAbortedError("Starting", PRINTED, { cause: new Error("why") }),

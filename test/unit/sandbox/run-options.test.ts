@@ -44,7 +44,7 @@ describe("a command and its options", () => {
       (async function* () {})(),
       "pipe",
     ].map((stdin) => parse("cat", { stdin }).spec.stdin.kind);
-    expect(kinds).toEqual(["bytes", "bytes", "bytes", "stream", "stream", "pipe"]);
+    expect(kinds).toEqual(["bytes", "bytes", "bytes", "held", "held", "held"]);
   });
 
   it("take a terminal as true, or with its measures", () => {

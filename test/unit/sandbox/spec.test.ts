@@ -54,7 +54,9 @@ describe("parseSpec", () => {
   });
 
   it.each([
-    [{ memSizeMib: 63 }, /memSizeMib must be a whole number from 64 to 65536; given 63/],
+    [{ memSizeMib: 127 }, /memSizeMib must be a whole number from 128 to 65536; given 127/],
+    [{ memSizeMib: 95, image: "tiny" }, /memSizeMib must be a whole number from 96 to 65536; given 95/],
+    [{ diskSizeMib: 1024 * 1024 + 1 }, /diskSizeMib must be a whole number from 1 to 1048576/],
     [{ memSizeMib: 65_537 }, /memSizeMib/],
     [{ memSizeMib: 512.5 }, /memSizeMib/],
     [{ memSizeMib: "512" }, /memSizeMib .* given "512"/],
@@ -76,6 +78,7 @@ describe("parseSpec", () => {
     [{ labels: { a: 1 } }, /labels must be an object whose values are strings/],
     [{ sshUser: "a b" }, /sshUser must be a user name/],
     [{ sshUser: "-oProxyCommand=x" }, /sshUser/],
+    [{ sshUser: "1000" }, /sshUser/],
     [{ sshKeyPath: "" }, /sshKeyPath must be a path/],
     [{ persistent: "yes" }, /persistent must be true or false; given "yes"/],
     [{ ttl: 0 }, /ttl must be a number of seconds above 0/],

@@ -15,7 +15,7 @@ const WAYS: Readonly<Record<Phase, readonly Phase[]>> = {
 
 function cellIn(phase: Phase): StatusCell {
   const cell = new StatusCell("box");
-  for (const step of WAYS[phase]) cell.change(step, "test", step === "error" ? "QEMU died" : "");
+  for (const step of WAYS[phase]) cell.change(step, "test", step === "error" ? "QEMU died." : "");
   return cell;
 }
 
@@ -25,7 +25,11 @@ describe("StatusCell", () => {
     expect(cell.phase).toBe(phase);
     const refusal = cell.refusal("run");
     expect(refusal).toBeInstanceOf(VMStateError);
-    expect(refusal.message).toContain(`Can't run machine "box": it is ${phase}`);
+    const words: Partial<Record<Phase, string>> = {
+      created: "has not been started yet",
+      error: "is in error (QEMU died)",
+    };
+    expect(refusal.message).toBe(`Can't run machine "box": it ${words[phase] ?? `is ${phase}`}.`);
     expect(refusal.remediation).toMatch(/\w/);
   });
 
@@ -44,7 +48,7 @@ describe("StatusCell", () => {
 
   it("keeps the reason of an error for as long as it lasts", () => {
     const cell = cellIn("error");
-    expect(cell.reason).toBe("QEMU died");
+    expect(cell.reason).toBe("QEMU died.");
     expect(cell.refusal("run").message).toContain("(QEMU died)");
     cell.change("starting", "start");
     expect(cell.reason).toBe("");

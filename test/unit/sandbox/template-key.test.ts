@@ -14,7 +14,7 @@ const FEATURES = {
 
 const SETUP: Setup = {
   files: {
-    image: { name: "debian", digest: "d1" },
+    image: { name: "debian", digest: "d1", kernelVersion: null },
     kernel: "/images/debian-d1/vmlinux",
     initramfs: "/images/debian-d1/initramfs.cpio",
     bootArgs: "console=ttyS0 root=/dev/vda rw init=/init",
@@ -53,7 +53,7 @@ describe("the key of a template", () => {
     ["disk size", [{ diskSizeMib: 5000 }]],
     ["network", [{ network: "off" }]],
     ["user", [{ sshUser: "me" }]],
-    ["image", [{}, { files: { ...files, image: { name: "debian", digest: "d2" } } }]],
+    ["image", [{}, { files: { ...files, image: { name: "debian", digest: "d2", kernelVersion: null } } }]],
     ["boot arguments", [{}, { files: { ...files, bootArgs: `${files.bootArgs} quiet` } }]],
     ["client key", [{}, { key: { ...SETUP.key, publicLine: "ssh-ed25519 BBBB me" } }]],
     ["accelerator", [{}, { choice: { ...SETUP.choice, accelerator: "kvm" } }]],

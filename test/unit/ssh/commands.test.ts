@@ -5,8 +5,8 @@ import { quoteWord } from "../../../src/ssh/quote.ts";
 
 const address = { port: 2222, user: "root", keyPath: "/home/a/keys/id", knownHosts: "/home/a/vms/x/hosts" };
 const options =
-  "-i /home/a/keys/id -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes " +
-  "-o UserKnownHostsFile=/home/a/vms/x/hosts -o GlobalKnownHostsFile=/dev/null";
+  "-F none -o IdentityFile=/home/a/keys/id -o UserKnownHostsFile=/home/a/vms/x/hosts -o IdentitiesOnly=yes -o IdentityAgent=none " +
+  "-o PreferredAuthentications=publickey -o StrictHostKeyChecking=yes -o GlobalKnownHostsFile=/dev/null";
 
 describe("the command lines for ordinary SSH tools", () => {
   it("name the port, the key and the pinned host key", () => {
@@ -21,18 +21,24 @@ describe("the command lines for ordinary SSH tools", () => {
 
   it("take another user and another key", () => {
     const { ssh } = formatSshCommands(address, { sshUser: "agent", keyPath: "/k" });
-    expect(ssh).toContain("-i /k ");
+    expect(ssh).toContain("-o IdentityFile=/k ");
     expect(ssh).toContain(" agent@127.0.0.1");
+  });
+
+  it.each(["Bob", "a.b", "_apt"])("take every user that the guest's server lets in: %s", (sshUser) => {
+    expect(formatSshCommands(address, { sshUser }).ssh).toContain(` ${sshUser}@127.0.0.1`);
   });
 
   it("quote paths for the shell, and for ssh's own reading of the option", () => {
     const { ssh } = formatSshCommands({ ...address, keyPath: "/my keys/it's", knownHosts: "/my vms/100%" });
-    expect(ssh).toContain(`-i '/my keys/it'\\''s' `);
+    expect(ssh).toContain(`-o 'IdentityFile="/my keys/it'\\''s"' `);
     expect(ssh).toContain(`'UserKnownHostsFile="/my vms/100%%"'`);
   });
 
   it.each([
     { sshUser: "a b" },
+    { sshUser: ".a" },
+    { sshUser: "a".repeat(33) },
     { sshUser: "-oProxyCommand=x" },
     { keyPath: "" },
     { keyPath: 1 },

@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -74,6 +74,30 @@ describe("the client's key", () => {
     await expect(readClientKey(join(folder, "none"))).rejects.toMatchObject({
       code: "HOST",
       remediation: expect.stringContaining("ssh-keygen"),
+    });
+  });
+});
+
+describe("a key of the caller's own", () => {
+  const locked = { passphrase: "secret", cipher: "aes256-cbc", rounds: 1 };
+  const { private: withPassphrase, public: publicHalf } = ssh2.utils.generateKeyPairSync("ed25519", locked);
+  const pem = { type: "pkcs8", format: "pem" } as const;
+  const pkcs8 = String(generateKeyPairSync("ed25519").privateKey.export(pem));
+
+  it.each([
+    ["has a passphrase", withPassphrase, /has a passphrase/],
+    ["is a public half", publicHalf, /no SSH private key/],
+    ["is of a form that no SSH client here reads", pkcs8, /no SSH private key/],
+    ["is no key", "not a key", /no SSH private key/],
+  ])("that %s is refused with a way out", async (_, text, message) => {
+    const path = join(folder, "my key");
+    writeFileSync(path, text);
+    writeFileSync(`${path}.pub`, publicHalf);
+    const refused = readClientKey(path);
+    await expect(refused).rejects.toThrow(message);
+    await expect(refused).rejects.toMatchObject({
+      code: "HOST",
+      remediation: expect.stringContaining(`ssh-keygen -t ed25519 -N "" -f '${path}-smolvm'`),
     });
   });
 });

@@ -36,16 +36,19 @@ class FakeGuest {
     const keeper = async () => ({ facts: facts() });
     const exec = async (request: string) => {
       await sleep(20);
-      const token = /smolvm-[0-9a-f]{16}/.exec(request)?.[0];
       const exited = { setSink() {}, exited: Promise.resolve({ code: 0 }), closed: NEVER };
-      if (token === undefined) return exited; // it only looks whether the shell waits
+      if (!request.includes(NAMES[0])) return exited; // it only looks whether the shell waits
       if (this.isTaken) this.clashes += 1;
       this.isTaken = true;
       this.opened += 1;
-      setTimeout(() => this.#main.write(`\u0001${token} ready 5\n`), 20);
+      this.#main.once("data", (line: Buffer) => {
+        const token = line.toString().trimEnd();
+        setTimeout(() => this.#main.write(`\u0001${token} ready 5\n`), 20);
+        setTimeout(() => this.#main.write(`\u0001${token} waits\n`), 40);
+      });
       return { ...exited, exited: NEVER };
     };
-    const standing = { keeper, connection: { exec } };
+    const standing = { keeper, connection: { account: "root", exec } };
     return { standing, activity: new Activity() } as unknown as Links;
   }
 }

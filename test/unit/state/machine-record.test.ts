@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import {
   decodeMachineRecord,
@@ -6,6 +7,7 @@ import {
   NewerFormatError,
   parseMachineRecord,
 } from "../../../src/state/machine-record.ts";
+import { canonicalJson } from "../../../src/util/canonical-json.ts";
 import { recordOf } from "../../support/machine-records.ts";
 import { chooseSeed, type Random, seededRandom } from "../../support/random.ts";
 
@@ -92,11 +94,31 @@ describe("the record of a machine", () => {
   });
 
   it("of a later version says so, whatever else is in it", () => {
-    const text = JSON.stringify({ formatVersion: 2, all: "new" });
+    const text = JSON.stringify({ formatVersion: 3, all: "new" });
     expect(() => decodeMachineRecord(text)).toThrow(NewerFormatError);
     expect(() => decodeMachineRecord(text)).toThrow(
-      "its record has format 2, and this version of smolvm knows 1",
+      "its record has format 3, and this version of smolvm knows 2",
     );
+  });
+
+  it("of format 1, which did not say what a machine stands on, is read as that of one that has yet to find out", () => {
+    const { held: _, ...rest } = AT_REST;
+    const first = { ...rest, formatVersion: 1 };
+    const checksum = createHash("sha256").update(canonicalJson(first)).digest("hex");
+    expect(decodeMachineRecord(JSON.stringify({ ...first, checksum }))).toEqual({ ...AT_REST, held: null });
+    const changed = JSON.stringify({ ...first, wasBooted: !first.wasBooted, checksum });
+    expect(() => decodeMachineRecord(changed)).toThrow(/checksum/);
+  });
+
+  it("says what the machine stands on", () => {
+    const held = {
+      image: { name: "debian", digest: "d", kernelVersion: "6.12" },
+      disk: { format: "raw", bytes: 4096, elsewhere: { path: "/a/disk", identity: "1 2" } },
+      kernel: null,
+      initramfs: null,
+      guestFormat: 2,
+    } as const;
+    expect(decodeMachineRecord(encodeMachineRecord({ ...AT_REST, held })).held).toEqual(held);
   });
 
   it("in which any piece was changed or lost is refused, or says what it said before", () => {

@@ -26,6 +26,7 @@ const RECORD: SnapshotRecord = {
     labels: { a: "b" },
     accelerator: "tcg",
     qemuVersion: "7.2.22",
+    guestFormat: 2,
     model: SHA,
     hostKey: "ssh-ed25519 AAAA",
     clientKey: "ssh-ed25519 AAAA me@here",
@@ -44,6 +45,12 @@ const RECORD: SnapshotRecord = {
 describe("the record of a snapshot", () => {
   it("is read as it was written", () => {
     expect(decodeSnapshotRecord(encodeSnapshotRecord(RECORD))).toEqual(RECORD);
+  });
+
+  it("of an earlier version is of a guest that is talked to in the first way", () => {
+    const { guestFormat: _, ...facts } = RECORD.facts;
+    const read = decodeSnapshotRecord(JSON.stringify({ ...RECORD, facts }));
+    expect(read.facts.guestFormat).toBe(1);
   });
 
   it.each([

@@ -50,7 +50,7 @@ describe("a template's record", () => {
       try {
         expect(decodeTemplateRecord(copy.toString()).formatVersion, `seed ${seed}`).toBe(1);
       } catch (error) {
-        expect(String(error), `seed ${seed}, round ${round}`).toMatch(/^Error: its record is /);
+        expect(String(error), `seed ${seed}, round ${round}`).toMatch(/^DamageError: its record is /);
         refused += 1;
       }
     }

@@ -38,8 +38,8 @@ describe.each([CLONE, DEBIAN])("two clones of one template ($image)", (kind) => 
     );
     expect(one).toHaveLength(7);
     for (let line = 0; line < 6; line++) expect(one?.[line]).not.toBe(two?.[line]);
-    expect([one?.[1], one?.[2], one?.[6]]).toEqual([first.name, first.name, "1"]);
-    expect([two?.[1], two?.[2], two?.[6]]).toEqual([second.name, second.name, "1"]);
+    expect([one?.[1], one?.[2], one?.[6]]).toEqual([first.name, first.name, "2"]);
+    expect([two?.[1], two?.[2], two?.[6]]).toEqual([second.name, second.name, "2"]);
     expect(one?.[3]).toMatch(/^[0-9a-f]{32}$/);
     expect((await first.info()).sshPort).not.toBe((await second.info()).sshPort);
     expect((await first.run("echo $MINE")).output).toBe("first");

@@ -99,15 +99,15 @@ describe("in the guest", () => {
   });
 
   it("what ends commands may be killed: it has a successor", async () => {
-    expect((await vm.run(["pkill", "-9", "-f", "sh /sys/fs/cgroup/smolvm/[0-9a-f]+ smolvm"])).exitCode).toBe(
-      0,
-    );
+    expect(
+      (await vm.run(["pkill", "-9", "-f", "sh root /sys/fs/cgroup/smolvm/[0-9a-f]+ smolvm"])).exitCode,
+    ).toBe(0);
     await expect(vm.run("(setsid sleep 4844 &); sleep 4844", { timeout: 1 })).rejects.toThrow(
       OperationTimeoutError,
     );
     await eventually(async () => (await countProcesses(vm, "sleep 4844")) === 0, "nothing is left");
     const running = await begin("(setsid sleep 4845 &); sleep 4845");
-    await vm.run(["pkill", "-9", "-f", "sh /sys/fs/cgroup/smolvm/[0-9a-f]+ smolvm"]);
+    await vm.run(["pkill", "-9", "-f", "sh root /sys/fs/cgroup/smolvm/[0-9a-f]+ smolvm"]);
     await sleep(500);
     await cutConnections(vm);
     expect(await running.outcome).toBeInstanceOf(CommandOutcomeUnknownError);

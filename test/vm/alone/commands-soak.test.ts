@@ -55,7 +55,7 @@ async function runMix(count: number, random: Random): Promise<string[]> {
  * A connection's own, one for its workers, and one for each command that can run or be waited for at once. A number is dealt out again
  * when its worker's end has been heard of: on a busy computer some of the crowd's last commands are still closing.
  */
-const STANDING_CGROUP = /^(\/background|\/#\d(\/(workers|\d+))?)?$/;
+const STANDING_CGROUP = /^(\/background|\/keepers|\/#\d(\/(workers|server|\d+))?)?$/;
 const MOST_COMMANDS = 4 * LARGEST_CROWD + MOST_HELD;
 const MOST_OTHER_CGROUPS = 8;
 

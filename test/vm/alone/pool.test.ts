@@ -1,4 +1,5 @@
 import { kill } from "node:process";
+import { inspect } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { SmolVM, SmolVMPool, ValidationError, VMStateError } from "../../../src/index.ts";
 import { isLeft, pidOf, TINY } from "../../support/machines.ts";
@@ -17,8 +18,10 @@ describe("a pool of machines", () => {
     );
     expect(new Set(draws.map(({ stdout }) => stdout)).size).toBe(3);
     await full(pool, 2);
+    expect(inspect(pool)).toMatch(/^SmolVMPool { size: \d, readyCount: \d, status: "open" }$/);
     await pool.close();
     await pool.close();
+    expect(inspect(pool)).toMatch(/readyCount: 0, status: "closed" }$/);
     expect(pool.readyCount).toBe(0);
     await expect(pool.acquire()).rejects.toThrow(VMStateError);
     for (const vm of vms) expect((await vm.run("echo still")).output).toBe("still");

@@ -1,0 +1,74 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { ConnectError } from "../../../src/ssh/connection.ts";
+import { Links } from "../../../src/ssh/links.ts";
+import { type SshGuest, startSshGuest } from "../../support/ssh-guest.ts";
+
+let guest: SshGuest;
+beforeEach(async () => {
+  guest = await startSshGuest();
+});
+afterEach(() => guest.close());
+
+const NEVER = new AbortController().signal;
+
+/** The connections to a guest whose server takes what comes and says nothing, as one that was stopped does. */
+async function silentLinks(isPaused: () => boolean) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => sockets.push(socket.on("error", () => {})));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  let answers = false;
+  const target = async () => (answers ? guest.target : { ...guest.target, port });
+  const links = new Links({ target, isPaused, onFacts: () => {}, firstName: null });
+  return {
+    links,
+    answer: () => {
+      answers = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    async close() {
+      await links.close();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+it("a server that does not answer is given up after a while, and asked again by who comes next", async () => {
+  const { links, answer, close } = await silentLinks(() => false);
+  const error = await links.get(NEVER, 300).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConnectError);
+  expect(String(error)).toContain("the SSH server has not answered for 0.3 s");
+  answer();
+  expect((await links.get(NEVER, 20_000)).isOpen).toBe(true);
+  await close();
+});
+
+it("a machine that was paused has all the time there is from when it goes on", async () => {
+  let isPaused = true;
+  const { links, close } = await silentLinks(() => isPaused);
+  const got = links.get(NEVER, 3_000).catch((thrown: unknown) => thrown);
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  isPaused = false;
+  const resumedMs = performance.now();
+  expect(await got).toBeInstanceOf(ConnectError);
+  expect(performance.now() - resumedMs).toBeGreaterThan(1_000);
+  await close();
+});
+
+it("a machine that is paused may be silent for as long as it likes", async () => {
+  let isPaused = true;
+  const { links, close } = await silentLinks(() => isPaused);
+  let isOver = false;
+  const got = links.get(NEVER, 50).catch((thrown: unknown) => {
+    isOver = true;
+    return thrown;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(isOver).toBe(false);
+  isPaused = false;
+  expect(await got).toBeInstanceOf(ConnectError);
+  await close();
+});

@@ -1,0 +1,110 @@
+import { readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  isThere,
+  readFromStart,
+  syncFile,
+  syncFolder,
+  writeCache,
+  writeWhole,
+} from "../../../src/host/whole-file.ts";
+import { keepVerdict, recallVerdict } from "../../../src/qemu/verdicts.ts";
+import { ensureClientKey } from "../../../src/ssh/keys.ts";
+import { writeMachineRecord } from "../../../src/state/machine-folder.ts";
+import { machinePaths, statePaths } from "../../../src/state/paths.ts";
+import { recordOf } from "../../support/machine-records.ts";
+
+let folder = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "smolvm-whole-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const twenty = Array.from({ length: 20 }, (_, index) => index);
+
+describe("a file that is written whole", () => {
+  it.each([true, false])(
+    "is one of those that came, where many come at once (durable: %s)",
+    async (durable) => {
+      const path = join(folder, "file");
+      const texts = twenty.map((index) => `${index} `.repeat(10_000 + index));
+      await Promise.all(texts.map((text) => writeWhole(path, text, { durable })));
+      expect(texts).toContain(readFileSync(path, "utf8"));
+      expect(readdirSync(folder)).toEqual(["file"]);
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+    },
+  );
+
+  it("leaves nothing where it can't be, and what was there stays", async () => {
+    await expect(writeWhole(join(folder, "none", "file"), "x", { durable: true })).rejects.toThrow(/ENOENT/);
+    const taken = join(folder, "taken");
+    await writeCache(join(taken, "inside"), "x"); // a folder has the name
+    await expect(writeWhole(taken, "y", { durable: true })).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual(["taken"]);
+    expect(readdirSync(taken)).toEqual(["inside"]);
+  });
+
+  it("is read from its start as far as it goes, wherever others read on", async () => {
+    const path = join(folder, "file");
+    await writeFile(path, "0123456789");
+    const file = await open(path, "r");
+    await file.read(Buffer.alloc(4), 0, 4, null);
+    expect((await readFromStart(file, 100)).toString()).toBe("0123456789");
+    expect((await readFromStart(file, 5)).toString()).toBe("01234");
+    const rest = await file.read(Buffer.alloc(10), 0, 10, null);
+    expect(rest.bytesRead).toBe(6);
+    await file.close();
+    await syncFile(path);
+    await syncFolder(folder);
+  });
+});
+
+describe("a file that can't be looked at", () => {
+  it("is not taken to be missing", async () => {
+    symlinkSync("loop", join(folder, "loop"));
+    expect(await isThere(join(folder, "none"))).toBe(false);
+    expect(await isThere(join(folder, "none", "below"))).toBe(false);
+    expect(await isThere(folder)).toBe(true);
+    await expect(isThere(join(folder, "loop"))).rejects.toThrow(/ELOOP/);
+  });
+});
+
+describe("many who write the same at once, in one process", () => {
+  it("get no error: verdicts, records, keys", async () => {
+    const state = statePaths({ SMOLVM_HOME: folder });
+    const key = { accelerator: "kvm", bootId: "b", qemu: "q" };
+    const verdict = { works: true, reason: "r" };
+    await Promise.all(
+      twenty.map((index) => keepVerdict(state.verdicts, { ...key, kernel: `${index}` }, verdict)),
+    );
+    const kept = await Promise.all(
+      twenty.map((index) => recallVerdict(state.verdicts, { ...key, kernel: `${index}` })),
+    );
+    expect(kept.filter((each) => each?.works)).not.toEqual([]);
+    expect(readdirSync(state.cache)).toEqual(["accelerators.json"]);
+
+    const paths = machinePaths(state, "box");
+    await writeCache(join(paths.folder, "any"), "");
+    await Promise.all(twenty.map(() => writeMachineRecord(paths, recordOf("box", { persistent: true }))));
+    expect(readdirSync(paths.folder).sort()).toEqual(["any", "machine.json"]);
+
+    const keys = await Promise.all(twenty.map(() => ensureClientKey(state)));
+    expect(new Set(keys.map(({ privateKey, publicLine }) => privateKey + publicLine)).size).toBe(1);
+    expect(readdirSync(state.keys).sort()).toEqual(["id_ed25519", "id_ed25519.pub"]);
+  });
+});
+
+describe("a client key in whose place another one was put", () => {
+  it("gets its own public half again, or names the two that don't belong together", async () => {
+    const state = statePaths({ SMOLVM_HOME: folder });
+    const other = statePaths({ SMOLVM_HOME: join(folder, "other") });
+    await ensureClientKey(state);
+    const { privateKey, publicLine } = await ensureClientKey(other);
+    await writeFile(state.clientKey, privateKey);
+    expect(await ensureClientKey(state)).toMatchObject({ privateKey, publicLine });
+    expect(readFileSync(state.clientKeyPublic, "utf8").trim()).toBe(publicLine);
+  });
+});
