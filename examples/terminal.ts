@@ -28,8 +28,10 @@ keyboard.write("stty size\r");
 await untilShown("40 120\r\n");
 console.log("and as it was told afterwards");
 
-keyboard.write("echo now; sleep 600\r");
-await untilShown("now\r\n");
+keyboard.write("echo ready; sed -u 's/^/heard: /'\r");
+await untilShown("ready\r\n");
+keyboard.write("hello\r");
+await untilShown("heard: hello\r\n"); // now it is sed that a key ends: one that comes while bash starts it may end nothing
 keyboard.write("\u0003"); // Control-C
 await untilShown("# ");
 keyboard.write("exit 3\r");
