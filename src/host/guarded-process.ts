@@ -10,6 +10,7 @@ import { lineSplitter } from "../util/line-splitter.ts";
 import { neededVariables } from "./environment.ts";
 import { type ExitInfo, exitInfo, exitInfoFromShell } from "./exit-info.ts";
 import { markOf } from "./owned-processes.ts";
+import { discardedName } from "./whole-folder.ts";
 
 export interface GuardOptions {
   /** An absolute folder that is removed where this process dies before the command has ended. */
@@ -56,7 +57,7 @@ export async function spawnGuarded(argv: readonly string[], options: GuardOption
   const folder = checkFolder(options.ephemeralFolder);
   const fds = COMMAND_FDS.slice(0, options.channels ?? 0);
   const files = new Map((options.files ?? []).map((file, index) => [inheritedFd(fds.length + index), file]));
-  const guardian = spawn("/bin/sh", [GUARDIAN, folder, ...argv], {
+  const guardian = spawn("/bin/sh", [GUARDIAN, folder, folder && discardedName(folder), ...argv], {
     cwd: "/", // so that no folder is kept busy
     detached: true,
     env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Keeps one command for a creator that may die at any moment.
 #
-#   guardian.sh EPHEMERAL_FOLDER COMMAND [ARGUMENT...]
+#   guardian.sh EPHEMERAL_FOLDER DISCARDED_NAME COMMAND [ARGUMENT...]
 #
 # EPHEMERAL_FOLDER is absolute and dies with the creator; "" means that no folder does.
+# DISCARDED_NAME is what it is called first, so that it is gone at once and whole: nobody finds half of it.
 # fd 0 is the gate: the command begins when "go" is read from it, and never where it ends before. By then all that protects it is there;
 #   where one of these can't be started, the guardian ends, and the command has not begun
 # fd 5 is a socket whose other end only the creator holds:
@@ -17,8 +18,8 @@
 set -u
 umask 077
 
-folder=$1
-shift
+folder=$1 discarded=$2
+shift 2
 
 case $folder in
   "") ;;
@@ -30,6 +31,11 @@ if [ -n "${bad:-}" ]; then
   echo "guardian: refuses to guard the folder '$folder'" >&2
   exit 125
 fi
+
+remove_folder() {
+  mv -- "$folder" "$discarded" || discarded=$folder # where there can be no other name
+  rm -rf -- "$discarded"
+}
 
 # It becomes the command by an exec, and so has its id already. What runs in the background has no stdin of the shell's: the gate is
 # its fd 5 meanwhile.
@@ -58,7 +64,7 @@ exec </dev/null 3>&- 4>&- 6>&- 7>&- 8>&- 9>&-
     kill -s 0 "$command" || break
     sleep 0.1
   done
-  [ -z "$folder" ] || rm -rf -- "$folder"
+  [ -z "$folder" ] || remove_folder
 ) <&5 5>&- >/dev/null 2>&1 &
 reader=$!
 
@@ -73,6 +79,6 @@ wait "$reader" 2>/dev/null
 if [ $? -gt 128 ] && [ -n "$folder" ]; then
   answer= # somebody killed the reader
   while [ "$answer" != KEEP ] && read -r answer; do :; done <&5
-  [ "$answer" = KEEP ] || rm -rf -- "$folder"
+  [ "$answer" = KEEP ] || remove_folder 2>/dev/null
 fi
 exit "$status"

@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { isMissing, syncFolder } from "./whole-file.ts";
 
 /**
@@ -24,11 +25,20 @@ export async function renameFolder(
   }
 }
 
+/** What nobody shall find any more has a name that begins with this, beside where it was. */
+export const DISCARDED_PREFIX = ".discarded-";
+
+/** A name for a folder on its way out. */
+export function discardedName(folder: string): string {
+  return join(dirname(folder), `${DISCARDED_PREFIX}${randomUUID()}`);
+}
+
 /**
  * Removes a folder, at once and whole: by another name beside it, under which nobody finds it, and which is not there yet. False where it is
  * gone already. What of it can't be removed then is left for `prune`, which says why: the folder itself is gone, and its name may be another one's.
  */
-export async function discardFolder(folder: string, doomed: string): Promise<boolean> {
+export async function discardFolder(folder: string): Promise<boolean> {
+  const doomed = discardedName(folder);
   // Nothing is made for it beforehand, which a full disk would refuse, and others would take for left.
   try {
     await rename(folder, doomed);

@@ -100,7 +100,7 @@ async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
     machine.folder = null;
     machine.held = null;
     await machine.records.settled();
-    await removeMachineFolder(machine.state, folder).catch((error) =>
+    await removeMachineFolder(folder).catch((error) =>
       machine.surroundings.logger.warn?.(
         `The folder of "${machine.spec.name}" could not be removed: ${error}`,
       ),

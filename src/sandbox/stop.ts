@@ -90,6 +90,6 @@ async function removeOnce(machine: Machine, reason: string): Promise<void> {
   await booted?.runner?.close();
   await machine.copying;
   await machine.records.close();
-  if (folder) await removeMachineFolder(machine.state, folder);
+  if (folder) await removeMachineFolder(folder);
   machine.folder = null;
 }

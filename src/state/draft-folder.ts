@@ -13,7 +13,6 @@ import {
   type Verdict,
 } from "../host/process-identity.ts";
 import { judgeEarlierDraft } from "./earlier-drafts.ts";
-import { DISCARDED_PREFIX } from "./paths.ts";
 
 const PREFIX = ".draft-";
 
@@ -25,7 +24,7 @@ export async function makeDraftFolder(parent: string): Promise<string> {
 /** The folders of what makers and removers left that died, or may have. */
 export async function listLeftIn(parent: string): Promise<readonly Judged[]> {
   const judge = (name: string) => (name.startsWith(PREFIX) ? judgeDraft(parent, name) : ALIVE);
-  return listLeft(parent, { judge, discardedPrefix: DISCARDED_PREFIX });
+  return listLeft(parent, judge);
 }
 
 /** Whether its maker lives: where that one is dead, nobody will ever finish it. */

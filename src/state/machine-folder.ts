@@ -16,7 +16,7 @@ import {
   type MachineRecord,
   NewerFormatError,
 } from "./machine-record.ts";
-import { discardedFolder, type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
+import { type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
 
 /** A machine as its folder tells. */
 export interface StoredMachine {
@@ -46,7 +46,7 @@ export async function claimMachineFolder(state: StatePaths, record: MachineRecor
     await writeWhole(recordFile(draft), encodeMachineRecord(record), { durable: isKept(record) });
     await publish(state, draft, paths, record);
   } catch (error) {
-    if (draft !== undefined) await discardFolder(draft, discardedFolder(state.machines)).catch(() => {});
+    if (draft !== undefined) await discardFolder(draft).catch(() => {});
     throw error instanceof SmolVMError ? error : stateFolderError(paths.folder, error);
   }
   return paths;
@@ -87,8 +87,8 @@ export async function listMachines(state: StatePaths): Promise<StoredMachine[]> 
 }
 
 /** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
-export async function removeMachineFolder(state: StatePaths, paths: MachinePaths): Promise<void> {
-  await discardFolder(paths.folder, discardedFolder(state.machines));
+export async function removeMachineFolder(paths: MachinePaths): Promise<void> {
+  await discardFolder(paths.folder);
 }
 
 export function isBad(record: MachineRecord | BadRecord): record is BadRecord {
@@ -137,7 +137,7 @@ export async function removeAbandoned(state: StatePaths, name: string): Promise<
     if (!found) return true;
     if (!(await isAbandoned(found)) || !(await isFree(found.paths))) return false;
     await endProcessesOf(state, found);
-    await removeMachineFolder(state, found.paths);
+    await removeMachineFolder(found.paths);
     return true;
   });
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { SmolVMError } from "../errors.ts";
@@ -227,14 +226,6 @@ export function templatePaths(state: StatePaths, key: string): TemplatePaths {
     lock: join(state.templates, `${LOCK_PREFIX}${key}`),
     draftPrefix: `${DRAFT}${key}-`,
   };
-}
-
-/** Beside what machines, templates and images are in: those that nobody shall find any more. */
-export const DISCARDED_PREFIX = ".discarded-";
-
-/** A name for what goes from such a folder. */
-export function discardedFolder(parent: string): string {
-  return join(parent, `${DISCARDED_PREFIX}${randomUUID()}`);
 }
 
 /** The key of the template of which a folder is a draft; undefined for any other name. */

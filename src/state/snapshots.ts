@@ -1,5 +1,4 @@
 import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import * as v from "valibot";
 import { HostError, SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
@@ -18,13 +17,7 @@ import {
   stampFile,
   stampLayer,
 } from "./file-stamp.ts";
-import {
-  discardedFolder,
-  type SavedMachinePaths,
-  type StatePaths,
-  savedMachinePaths,
-  snapshotFolder,
-} from "./paths.ts";
+import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
 import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
@@ -175,13 +168,13 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
-  const wasThere = await discardFolder(snapshotFolder(state, name), discardedFolder(state.snapshots));
+  const wasThere = await discardFolder(snapshotFolder(state, name));
   if (!wasThere) throw notFound(name);
 }
 
 /** Nobody wants it any more. What can't be removed now is left for the collection of drafts. Never rejects. */
 export async function discardDraft({ folder }: Pick<SavedMachinePaths, "folder">): Promise<void> {
-  await discardFolder(folder, discardedFolder(dirname(folder))).catch(() => {});
+  await discardFolder(folder).catch(() => {});
 }
 
 /** Removes what makers left that died. */

@@ -15,8 +15,6 @@ import {
   stampFile,
 } from "./file-stamp.ts";
 import {
-  DISCARDED_PREFIX,
-  discardedFolder,
   keyOfDraft,
   type SavedMachinePaths,
   type StatePaths,
@@ -151,7 +149,7 @@ export async function discardThisTemplate(state: StatePaths, { record }: Templat
 /** Nobody finds it from now on. A clone that runs keeps what it has of it; one that is missing is fine. */
 export async function discardTemplate(state: StatePaths, key: string): Promise<void> {
   const { folder } = templatePaths(state, key).template;
-  await discardFolder(folder, discardedFolder(state.templates));
+  await discardFolder(folder);
 }
 
 /** Every template whose record can be read, the one that was used last first. Throws where their folder can't be. */
@@ -212,7 +210,7 @@ export async function listLeftTemplates(state: StatePaths): Promise<readonly Jud
     const key = keyOfDraft(name);
     return key === undefined ? ALIVE : judgeLock(templatePaths(state, key).lock);
   };
-  return listLeft(state.templates, { judge, discardedPrefix: DISCARDED_PREFIX });
+  return listLeft(state.templates, judge);
 }
 
 async function readStored(state: StatePaths, name: string): Promise<StoredTemplate | undefined> {

@@ -29,7 +29,7 @@ export async function removeUnheld(state: StatePaths, name: string, id: string):
     await endHolder(found);
     if (isBad(found.record) || found.record.spec.persistent) await requireFree(found);
     await endProcessesOf(state, found);
-    await removeMachineFolder(state, found.paths);
+    await removeMachineFolder(found.paths);
   });
 }
 

@@ -244,7 +244,7 @@ describe("the guardian", () => {
   it.each(["/", "/tmp", "relative/folder", "/tmp/../etc", "/tmp/a/..", "//tmp/a", "/tmp/./a", "~/a"])(
     "refuses to guard the folder %s, and starts nothing",
     async (bad) => {
-      const { exitCode, stderr, stdout } = await runTool("sh", [GUARDIAN, bad, "echo", "started"]);
+      const { exitCode, stderr, stdout } = await runTool("sh", [GUARDIAN, bad, "/tmp/a", "echo", "started"]);
       expect({ exitCode, stdout }).toEqual({ exitCode: 125, stdout: "" });
       expect(stderr).toContain(bad);
       await expect(spawnGuarded(["true"], { ephemeralFolder: bad })).rejects.toThrow(bad);
@@ -264,7 +264,7 @@ async function startCreator(
   options: { detached?: boolean } = {},
 ): Promise<{ creator: ChildProcess; pid: number }> {
   const script = join(import.meta.dirname, "creator.mjs");
-  const creator = spawn(process.execPath, [script, GUARDIAN, guardedFolder, ...argv], {
+  const creator = spawn(process.execPath, [script, GUARDIAN, guardedFolder, `${guardedFolder}~`, ...argv], {
     stdio: ["ignore", "pipe", "inherit"],
     ...options,
   });

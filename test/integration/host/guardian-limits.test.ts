@@ -1,9 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runTool } from "../../../src/host/run-tool.ts";
 import { eventually } from "../../support/eventually.ts";
 
+const GUARDIAN = new URL("../../../src/host/guardian.sh", import.meta.url).pathname;
 const GUARDED = JSON.stringify(new URL("../../../dist/host/guarded-process.js", import.meta.url).href);
 /** Uses up this user's processes but for `free` of them, then starts a command. Says its pid, or the error. */
 const NEARLY_NONE = `
@@ -64,8 +69,7 @@ describe("the gate of the guardian", () => {
     ["closed", ""],
     ["told something else", "no\n"],
   ])("that is %s lets nothing begin", async (_, word) => {
-    const script = new URL("../../../src/host/guardian.sh", import.meta.url).pathname;
-    const child = spawn("/bin/sh", [script, "", "echo", "begun"], {
+    const child = spawn("/bin/sh", [GUARDIAN, "", "", "echo", "begun"], {
       stdio: ["pipe", "pipe", "inherit", "pipe", "pipe", "pipe"],
       cwd: "/",
     });
@@ -77,5 +81,32 @@ describe("the gate of the guardian", () => {
     const [code] = await once(child, "close");
     expect(said).toBe("");
     expect(code).not.toBe(0);
+  });
+});
+
+describe("the folder of a creator that dies", () => {
+  it("has lost its name before anything in it is removed", async () => {
+    const parent = mkdtempSync(join(tmpdir(), "smolvm-guard-"));
+    const [folder, discarded, tools] = ["box", "discarded", "tools"].map((name) => join(parent, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const each of [folder, tools]) mkdirSync(each);
+    writeFileSync(join(folder, "record"), "x");
+    writeFileSync(join(tools, "rm"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const child = spawn("/bin/sh", [GUARDIAN, folder, discarded, "sleep", "60"], {
+      stdio: ["pipe", "ignore", "ignore", "ignore", "ignore", "pipe"],
+      cwd: "/",
+      env: { PATH: `${tools}:${process.env.PATH}` },
+    });
+    const [lifetime] = child.stdio.slice(5) as unknown as [Socket];
+    await once(lifetime, "data");
+    child.stdin?.end("go\n");
+    lifetime.destroy();
+    await once(child, "close");
+    await eventually(() => !existsSync(folder), "the folder is gone");
+    expect(readdirSync(discarded)).toEqual(["record"]);
+    rmSync(parent, { recursive: true });
   });
 });

@@ -176,7 +176,7 @@ describe("a machine of another process", () => {
     const handle = await getMachine("box");
     if (!first.machine.folder) throw new Error("it has no folder");
     first.server.close();
-    await removeMachineFolder(folder.state, first.machine.folder);
+    await removeMachineFolder(first.machine.folder);
     const second = await hold("box");
     await handle.settled();
     await eventually(() => handle.status.phase === "deleted", "it is seen as deleted");

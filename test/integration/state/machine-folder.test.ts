@@ -73,15 +73,15 @@ describe("a machine's folder", () => {
 
   it("frees the name when it is removed, and may be removed twice", async () => {
     const paths = await claim("box");
-    await removeMachineFolder(state, paths);
-    await removeMachineFolder(state, paths);
+    await removeMachineFolder(paths);
+    await removeMachineFolder(paths);
     await claim("box");
   });
 
   it("that is taken while it is still being removed stays with who has taken it", async () => {
     const paths = await claim("box");
     for (let index = 0; index < 300; index++) await writeFile(join(paths.folder, `${index}`), "x");
-    const removing = removeMachineFolder(state, paths);
+    const removing = removeMachineFolder(paths);
     const taken = join(state.machines, "next");
     await mkdir(taken);
     await writeFile(join(taken, "disk.qcow2"), "mine");
