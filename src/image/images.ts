@@ -77,12 +77,14 @@ export async function findImage(state: StatePaths, name: string, digest: string)
   return found;
 }
 
-/** The newest image of that name; ImageError where there is none. */
+/** The image of that name that new machines start from; else the newest one. ImageError where there is none. */
 export async function inspectImage(state: StatePaths, name: string): Promise<Image> {
   const stored = await readImages(state);
   const { images } = stored;
-  const found = images.find(({ manifest }) => manifest.name === name);
-  if (found) return found;
+  const found = images.filter(({ manifest }) => manifest.name === name);
+  const current = await currentAmong(found);
+  const image = found.find(({ manifest }) => current.has(manifest.digest)) ?? found[0];
+  if (image) return image;
   requireRead(stored);
   const names = [...new Set(images.map(({ manifest }) => manifest.name))];
   const nearest = nearestOf(name, names);
@@ -109,7 +111,6 @@ export async function foldersOfImage(state: StatePaths, name: string): Promise<s
 /** Removes all images of that name, damaged ones too; ImageError where there is none, or another process was first. What machines hold of them stays. */
 export async function deleteImage(state: StatePaths, name: string): Promise<void> {
   let isOurs = false;
-  for (const folder of await foldersOfImage(state, name))
-    isOurs = (await removeFolder(state, folder)) || isOurs;
+  for (const folder of await foldersOfImage(state, name)) isOurs = (await removeFolder(folder)) || isOurs;
   if (!isOurs) await inspectImage(state, name);
 }

@@ -9,8 +9,6 @@ import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, renameFolder } from "../host/whole-folder.ts";
 import {
-  DISCARDED_PREFIX,
-  discardedFolder,
   type ImagePaths,
   imageBuildPaths,
   imagePaths,
@@ -154,8 +152,8 @@ export async function publishDraft(
 }
 
 /** At once and whole: nobody finds half of it. What machines hold of it stays theirs. False where another process was first. */
-export async function removeFolder(state: StatePaths, folder: string): Promise<boolean> {
-  return discardFolder(folder, discardedFolder(state.images));
+export async function removeFolder(folder: string): Promise<boolean> {
+  return discardFolder(folder);
 }
 
 /** The folders of what builders and removers left that died, or may have. A draft belongs to the holder of the lock. */
@@ -164,7 +162,7 @@ export async function listLeftImages(state: StatePaths): Promise<readonly Judged
     const stem = stemOfDraft(name);
     return stem === undefined ? ALIVE : judgeLock(imageBuildPaths(state, stem).lock);
   };
-  return listLeft(state.images, { judge, discardedPrefix: DISCARDED_PREFIX });
+  return listLeft(state.images, judge);
 }
 
 /** Puts a damaged image out of the way, but keeps it: its disk may hold somebody's machine. */

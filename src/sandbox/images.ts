@@ -78,7 +78,7 @@ export async function listImages(): Promise<ImageInfo[]> {
   return Promise.all(images.map((image) => describeImage(image, current)));
 }
 
-/** ImageError where it isn't built. */
+/** The image that new machines of that name start from; where there is none such, the newest. ImageError where none is built. */
 export async function inspectImage(name: string): Promise<ImageInfo> {
   const state = statePaths();
   const image = await inspectStored(state, parseName(name)).catch(throwHostTrouble);
