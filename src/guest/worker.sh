@@ -39,7 +39,7 @@ posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;\ev
 # descriptors; and that no trap sees what is ours.
 bash='{ \builtin export -f builtin >&-&&${smolvm?};\builtin export -f exec >&-&&${smolvm?};\builtin trap -p DEBUG >&-||${smolvm?};'
 bash=$bash'\exec <&7 7<&-||${smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${smolvm?};'
-bash=$bash'IFS=" " \builtin read -r __g||${smolvm?};} 2>&-;\builtin set -- "$__g" "$@";\builtin printf "\001$1 waits\n";__u=;'
+bash=$bash'IFS=" " \builtin read -r __g||${smolvm?};BASH_EXECUTION_STRING=;} 2>&-;\builtin set -- "$__g" "$@";\builtin printf "\001$1 waits\n";__u=;'
 bash=$bash'{ IFS=" " \builtin read -r __g __l;\builtin test "$__g" = "#$2"||${smolvm?};'
 bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __g __u <"$4";\builtin test "$__u" = "$5"||${smolvm?};} 2>&-;'
 bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;\builtin eval "\\builtin unset -v __g __l __u;$__l"'

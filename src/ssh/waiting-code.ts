@@ -89,11 +89,14 @@ function takeBulk(text: string, { builtin, exit }: Language, bulk: Buffer[]): st
   return `__l=$(${read})||${exit};${newlines > 0 ? `__l=$__l${'"$6"'.repeat(newlines)};` : ""}`;
 }
 
-/** A relative path counts from the home; $CDPATH is not searched, and a name such as "-" is a folder. */
+/**
+ * A relative path counts from the home; $CDPATH is not searched, and a name such as "-" is a folder. A shell that may not note where it is
+ * would say that it can't go there: it ends before, by what it can't set.
+ */
 function changeFolder(cwd: string, { builtin, special, exit, forgetFolder }: Language): string {
   const path = cwd.startsWith("/") ? quote(cwd) : `~/${quote(cwd)}`;
   const refuse = `${builtin}printf "\\001$1 cwd\\n" >&2`;
-  return `${builtin}cd ${path} 2>&-||${special}eval '${refuse};${exit}';${forgetFolder}`;
+  return `{ PWD=$PWD OLDPWD=;} 2>&-;${builtin}cd ${path} 2>&-||${special}eval '${refuse};${exit}';${forgetFolder}`;
 }
 
 function quotedAssignments(variables: Readonly<Record<string, string>>): string {

@@ -26,6 +26,7 @@ export const PLAIN_HORRORS: readonly Horror[] = [
   { name: "takes signals", profile: "trap 'echo bye' EXIT; trap '' HUP", sparesBuiltins: true },
   { name: "writes elsewhere", profile: "exec 2>/tmp/err", sparesBuiltins: true },
   { name: "goes elsewhere", profile: "cd /usr/share", sparesBuiltins: true },
+  { name: "makes where it is readonly", profile: "readonly PWD OLDPWD", sparesBuiltins: true },
   {
     name: "has our names, some readonly",
     profile: "__g=1; __l=2; readonly __u=3; smolvm=; readonly A_=1; token=t",
