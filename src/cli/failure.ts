@@ -20,10 +20,20 @@ export interface Failure {
 /** What an error may tell besides, in the order in which it is shown. */
 const FACTS = ["stdout", "stderr", "commandLine", "qemuOutput", "consoleTail"] as const;
 
+/** Options of the library that have another name here, and what they count in. */
+const FLAGS: Readonly<Record<string, string>> = {
+  memSizeMib: "--memory, in MiB,",
+  vcpuCount: "--cpus",
+  diskSizeMib: "--disk, in MiB,",
+  "hostLimits.memoryMib": "--host-memory, in MiB,",
+  "hostLimits.cpus": "--host-cpus",
+};
+
 export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, remediation: null };
-  const seen = Object(error) as Partial<Record<keyof Failure, unknown>>;
-  const { code, message, remediation } = seen;
+  const seen = Object(error) as Partial<Record<keyof Failure | "details", unknown>>;
+  const { code, remediation } = seen;
+  const message = withFlag(seen);
   return {
     code: typeof code === "string" ? code : "INTERNAL",
     message: typeof message === "string" && message !== "" ? message : String(error),
@@ -32,6 +42,13 @@ export function describeFailure(error: unknown): Failure {
       FACTS.filter((name) => typeof seen[name] === "string").map((name) => [name, seen[name]]),
     ),
   };
+}
+
+function withFlag({ message, details }: { message?: unknown; details?: unknown }): unknown {
+  const { option } = Object(details) as { option?: unknown };
+  const flag = typeof option === "string" ? FLAGS[option] : undefined;
+  if (flag === undefined || typeof message !== "string") return message;
+  return message.startsWith(`${option} `) ? `${flag}${message.slice(`${option}`.length)}` : message;
 }
 
 export function failureStatus(code: string): number {

@@ -1,5 +1,5 @@
 import { access, constants, statfs } from "node:fs/promises";
-import { SmolVMError } from "../errors.ts";
+import { ImageError, SmolVMError } from "../errors.ts";
 import { requireCgroups } from "../host/cgroup-limit.ts";
 import { findTool, installHint } from "../host/find-tool.ts";
 import { makeFolders } from "../host/make-folders.ts";
@@ -68,7 +68,12 @@ async function checkQemu(state: StatePaths): Promise<string> {
 }
 
 async function checkAccelerator(state: StatePaths): Promise<string> {
-  const { accelerator, reason } = await judgeAccelerators(state);
+  const choice = await judgeAccelerators(state).catch((error: unknown) => {
+    if (error instanceof ImageError) return null; // a machine builds the image that it lacks
+    throw error;
+  });
+  if (choice === null) return "not tried yet, as no image is built; the first machine tries the fastest";
+  const { accelerator, reason } = choice;
   const warning =
     accelerator === "tcg"
       ? " Emulation is slower, and QEMU does not count it as a boundary against hostile code."

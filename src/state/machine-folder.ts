@@ -199,7 +199,7 @@ function unlessUnclear(error: unknown): false {
 
 function alreadyExists(name: string, folder: string): VMAlreadyExistsError {
   return new VMAlreadyExistsError(`A machine named "${name}" exists already.`, {
-    remediation: "Choose another name, leave the name out to have one made, or delete that machine first.",
+    remediation: `Choose another name, leave the name out to have one made, or delete that machine first: smolvm rm -f ${name}`,
     details: { name, folder },
   });
 }

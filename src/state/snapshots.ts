@@ -1,4 +1,5 @@
 import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { HostError, SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
@@ -6,6 +7,7 @@ import { type Judged, namesIn } from "../host/names-in.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { nearestOf } from "../util/options.ts";
 import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
 import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
@@ -99,7 +101,7 @@ export async function getSnapshot(
   const paths = savedMachinePaths(snapshotFolder(state, name), "snapshot");
   try {
     const text = await readFile(paths.record, "utf8").catch(unlessMissing);
-    if (text === undefined && !(await isThere(paths.folder))) throw notFound(name);
+    if (text === undefined && !(await isThere(paths.folder))) throw await notFound(paths.folder);
     if (text === undefined) throw new DamageError("its record is missing");
     const record = decodeSnapshotRecord(text);
     if (record.name !== name) throw new DamageError("its record is another one's");
@@ -168,8 +170,8 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
-  const wasThere = await discardFolder(snapshotFolder(state, name));
-  if (!wasThere) throw notFound(name);
+  const folder = snapshotFolder(state, name);
+  if (!(await discardFolder(folder))) throw await notFound(folder);
 }
 
 /** Nobody wants it any more. What can't be removed now is left for the collection of drafts. Never rejects. */
@@ -198,7 +200,7 @@ async function explain(
   error: unknown,
 ): Promise<never> {
   if (record === null) throw error instanceof DamageError ? copyGone(error) : error;
-  throw (await isThere(folder)) ? named(record.name, error) : notFound(record.name);
+  throw (await isThere(folder)) ? named(record.name, error) : await notFound(folder);
 }
 
 /** A copy without a name goes with the program that asked for it. */
@@ -224,10 +226,17 @@ function named(name: string, error: unknown): unknown {
   });
 }
 
-function notFound(name: string): SnapshotNotFoundError {
+async function notFound(folder: string): Promise<SnapshotNotFoundError> {
+  const name = basename(folder);
+  const others = await namesIn(dirname(folder)).catch(() => []); // of no use here
+  const nearest = nearestOf(
+    name,
+    others.filter((other) => !other.startsWith(".")),
+  );
+  const hint = "List those that there are: smolvm snapshot ls";
   return new SnapshotNotFoundError(`There is no snapshot "${name}".`, {
-    remediation: "List those that there are: smolvm snapshot ls",
-    details: { name },
+    remediation: nearest === undefined ? hint : `Did you mean "${nearest}"? ${hint}`,
+    details: { name, nearest },
   });
 }
 

@@ -34,7 +34,9 @@ describe("the smolvm process", () => {
     [["rnu"], "Did you mean run?"],
     [["run", "--memry", "1G", "x"], "Did you mean --memory?"],
     [["run", "--timeout", "soon", "x"], '"500ms"'],
-    [["run", "--memory", "1", "x"], "128 to 65536"],
+    [["run", "--memory", "1", "x"], "--memory, in MiB, must be a whole number from 128 to 65536; given 1."],
+    [["run", "--cpus", "99", "x"], "--cpus must be"],
+    [["create", "--host-memory", "1"], "--host-memory, in MiB, must be"],
     [["run", "--timeout", "0", "x"], "above 0"],
     [["run", "--", " "], "The command is empty"],
     [["run", "--image", "No Such", "x"], "image must be"],
@@ -52,7 +54,7 @@ describe("the smolvm process", () => {
     expect(JSON.parse(stdout)).toEqual({
       error: {
         code: "VALIDATION",
-        message: expect.stringContaining("memSizeMib"),
+        message: expect.stringContaining("--memory, in MiB,"),
         remediation: "Usage: smolvm run [options] [command...]\nMore about it: smolvm run --help",
       },
     });

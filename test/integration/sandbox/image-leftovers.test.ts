@@ -100,6 +100,15 @@ describe("locks of makers that were killed", () => {
 });
 
 describe("smolvm doctor", () => {
+  it("lacks nothing where no image is built: a machine builds what it needs", async () => {
+    const { checks } = await doctor();
+    const seen = checks.filter(({ name }) => name === "accelerator" || name === "images");
+    expect(seen).toEqual([
+      { name: "accelerator", ok: true, detail: expect.stringMatching(/^(not tried yet|tcg)/) },
+      { name: "images", ok: true, detail: expect.stringContaining("none built yet") },
+    ]);
+  });
+
   it("asks for no program that nothing uses", async () => {
     const { checks } = await doctor();
     expect(checks.map(({ name }) => name)).toContain("qemu");

@@ -80,6 +80,9 @@ describe("a folder that is removed", () => {
     const template = join(state.templates, "0".repeat(64));
     for (const folder of [snapshot, template]) await mkdir(folder, { recursive: true });
     await storeImage(state, "tiny", "1");
+    await expect(removeSnapshot(state, "oen")).rejects.toMatchObject({
+      remediation: 'Did you mean "one"? List those that there are: smolvm snapshot ls',
+    });
     disk.isBusy = true;
     await removeSnapshot(state, "one");
     await discardTemplate(state, "0".repeat(64));

@@ -40,7 +40,10 @@ describe("a machine's folder", () => {
     await claim("box");
     const second = claim("box");
     await expect(second).rejects.toThrow(VMAlreadyExistsError);
-    await expect(second).rejects.toThrow('A machine named "box" exists already.');
+    await expect(second).rejects.toMatchObject({
+      message: 'A machine named "box" exists already.',
+      remediation: expect.stringContaining("smolvm rm -f box"),
+    });
     expect(await readdir(state.machines)).toEqual(["box"]);
   });
 
