@@ -75,6 +75,17 @@ describe("a connection", () => {
     expect((await run("echo again")).output).toBe("again");
   });
 
+  it("that has served a command is made anew without a pause, however often it breaks", async () => {
+    const beganMs = performance.now();
+    for (let round = 0; round < 12; round++) {
+      expect((await run("echo on")).output).toBe("on");
+      guest.cut();
+      await eventually(() => guest.seen.connectionsOpen === 0, "the connection is closed");
+    }
+    // One second for each would do; with pauses for connections of no use it takes more than half a minute.
+    expect(performance.now() - beganMs).toBeLessThan(20_000);
+  }, 60_000);
+
   it("that no command needs can be closed, and the next command makes another", async () => {
     await run("true");
     const running = run("sleep 0.5; echo done");
