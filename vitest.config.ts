@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Packages are unpacked, and machines boot, on an emulated processor. */
 const GUESTS = { testTimeout: 120_000, hookTimeout: 600_000 };
 /** What takes minutes, and would else begin last, when nobody is left to run beside it. */
-const FIRST = ["examples", "clones-failures"];
+const FIRST = ["examples", "lock-outs", "clones-failures", "commands-secrets", "commands-horrors"];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
