@@ -44,7 +44,7 @@ export interface CommandRunner {
   disturb(): void;
   /** Another process may run commands in this machine too, until what is given back is called: no shell is started ahead of time. */
   share(): () => void;
-  /** For how long no command of this runner has run. */
+  /** For how long no command of this runner has run, or waited to run. */
   readonly idleMs: number;
   /** Closes the connection, where no command needs it; the next one makes another. */
   rest(): Promise<void>;
@@ -86,7 +86,14 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const around = { vm, links, queue, early, commands: new Set<Command>() };
   const lender = new ShellLender(links, early);
   let whyEnded: string | null = null;
+  /** What needs the connection besides commands. */
+  let needs = 0;
 
+  const needing = <T>(work: Promise<T>) => {
+    needs++;
+    return work.finally(() => needs--);
+  };
+  const idleMs = () => (around.commands.size + needs > 0 ? 0 : links.activity.idleMs);
   const endAll = (why: string) => {
     whyEnded ??= why;
     for (const command of around.commands) command.stop({ kind: "died", why: whyEnded });
@@ -121,16 +128,20 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
     },
     share: () => links.activity.share(),
     get idleMs() {
-      return links.activity.idleMs;
+      return idleMs();
     },
-    rest: () => links.rest(),
-    isResponsive: (timeoutMs) => isResponsive(connect(), timeoutMs),
+    async rest() {
+      if (idleMs() > 0) await links.rest();
+    },
+    isResponsive: (timeoutMs) => needing(isResponsive(connect(), timeoutMs)),
     leaveShell: (ports, names) =>
-      bounded(
-        connect().then((link) => leaveShell(link, ports, names)),
-        { operation: "Leaving a shell in the guest", timeoutMs: LEAVING_MS },
+      needing(
+        bounded(
+          connect().then((link) => leaveShell(link, ports, names)),
+          { operation: "Leaving a shell in the guest", timeoutMs: LEAVING_MS },
+        ),
       ),
-    lendShell: (ports, names) => lender.lend(ports, names),
+    lendShell: (ports, names) => needing(lender.lend(ports, names)),
     preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
     disturb: () => around.links.activity.disturb(),
     async close() {

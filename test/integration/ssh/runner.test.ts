@@ -100,6 +100,19 @@ describe("a connection", () => {
     expect(guest.seen.connectionsMade).toBe(2);
   });
 
+  it("is left to a command that has only begun to ask for it", async () => {
+    let isOver = false;
+    const running = run("echo on", { stdin: "x" }).finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      await runner.rest();
+      await new Promise(setImmediate);
+    }
+    expect((await running).output).toBe("on");
+    expect(guest.seen.connectionsMade).toBe(1);
+  });
+
   it("that breaks before anything of a command was sent is made anew without a word", async () => {
     await run("true");
     guest.behaviour.cutsAtExec = "{own%/*/*}"; // only the workers' script has it
