@@ -29,13 +29,17 @@ describe("a refusal", () => {
     [Promise.resolve(), "a Promise"],
     [new Foo(), "an instance of Foo"],
     [new (class {})(), "an object"],
-    [odd, "an object"],
     [[1, 2], "an array of 2"],
     [() => {}, "a function"],
     [null, "null"],
     ["text", '"text"'],
   ])("of %o names what was given: %s", (value, shown) => {
     expect(refuse("labels", value, "another").message).toBe(`labels must be another; given ${shown}.`);
+  });
+
+  it("never throws what was given", () => {
+    const { message } = refuse("labels", odd, "another");
+    expect(message).toBe("labels must be another; given an object.");
   });
 });
 

@@ -1,5 +1,5 @@
 import { nearestOf } from "../../util/options.ts";
-import { tame } from "../../util/tame.ts";
+import { tame, tameLine } from "../../util/tame.ts";
 import type { CommandGroup, CommandSpec } from "../command.ts";
 import { write } from "../io.ts";
 import { withMachine } from "../open-machine.ts";
@@ -77,7 +77,8 @@ const unset: CommandSpec = {
     const { io, json } = context;
     const removed = await withMachine(name, context, (vm) => vm.unsetEnvVars(variables));
     const others = [...new Set(variables)].filter((each) => !Object.hasOwn(removed, each));
-    for (const each of json ? [] : others) say(io.stderr, `smolvm: ${each} was not set in ${name}.\n`);
+    for (const each of json ? [] : others)
+      say(io.stderr, `smolvm: ${tameLine(`${each} was not set in ${name}`)}.\n`);
     return { document: { removed }, text: formatNames(Object.keys(removed)) };
   },
 };
