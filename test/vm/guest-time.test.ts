@@ -126,6 +126,7 @@ describe("the clock of a guest that stood still without a pause", () => {
     "is the host's after QEMU was stopped by a signal, and where the host's clock jumps as by a sleep, on and back",
     () =>
       SmolVM.use(named(), async (vm) => {
+        // QEMU's own clock goes on meanwhile: an emulated guest is right by itself, and must stay so.
         const { pid } = await vm.info();
         process.kill(Number(pid), "SIGSTOP");
         await sleep(5_000);
