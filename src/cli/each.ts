@@ -1,6 +1,7 @@
 import type { Context, Outcome } from "./command.ts";
 import { describeFailure, type Failure, failureStatus, formatFailure } from "./failure.ts";
 import { say } from "./say.ts";
+import { formatNames } from "./text.ts";
 
 /** What became of each of several names. */
 export interface Tally<T> {
@@ -53,5 +54,5 @@ export async function doEach(
     await act(name);
     return name;
   });
-  return tallyOutcome(tally, { [key]: tally.done }, tally.done.join("\n"));
+  return tallyOutcome(tally, { [key]: tally.done }, formatNames(tally.done));
 }

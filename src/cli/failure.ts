@@ -72,7 +72,8 @@ export function formatFailure({
     titled("QEMU's last words:", qemuOutput),
     titled("QEMU's command line:", commandLine),
   ];
-  return `smolvm: ${message}\n${sections.join("")}`;
+  // A line of its own is smolvm's: what a guest or a file is called can't forge one.
+  return `smolvm: ${message.trimEnd().replaceAll("\n", "\n  ")}\n${sections.join("")}`;
 }
 
 function titled(title: string, text: string | undefined): string {

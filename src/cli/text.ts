@@ -7,6 +7,11 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
   return all.map((row) => formatRow(row, widths)).join("\n");
 }
 
+/** One name to a line, whatever is in it. */
+export function formatNames(names: readonly string[]): string {
+  return names.map(tameLine).join("\n");
+}
+
 /** One `name: value` to a line, the values below each other. */
 export function formatFields(fields: readonly (readonly [name: string, value: unknown])[]): string {
   const width = Math.max(...fields.map(([name]) => name.length)) + 1;

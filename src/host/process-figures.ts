@@ -38,10 +38,15 @@ export function parseProcFigures(stat: string, uptime: string): ProcessFigures |
   if (!/^[RSDTtIWPK]$/.test(state)) return undefined;
   return whole({
     cpuSeconds: (at(11) + at(12)) / TICKS_PER_SECOND,
-    ageSeconds: Math.max(0, toNumber(uptime.split(" ")[0]) - at(19) / TICKS_PER_SECOND),
+    ageSeconds: Math.max(0, inTicks(toNumber(uptime.split(" ")[0]) - at(19) / TICKS_PER_SECOND)),
     residentBytes: at(21) * PAGE_BYTES,
     isStopped: state === "T" || state === "t",
   });
+}
+
+/** Linux tells both in hundredths: further digits of a difference are the computer's arithmetic. */
+function inTicks(seconds: number): number {
+  return Math.round(seconds * TICKS_PER_SECOND) / TICKS_PER_SECOND;
 }
 
 async function readFromPs(pid: number): Promise<ProcessFigures | undefined> {

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
+import { tameWords } from "../util/tame.ts";
 import type { GuestMessage } from "./console-words.ts";
 import { ended } from "./output.ts";
 import type { QemuProcess } from "./process.ts";
@@ -94,7 +95,7 @@ export async function hearGuest(
     const hear = (message: GuestMessage) => {
       if (accept(message)) resolve();
       if (message.kind === "failed")
-        reject(process.bootError(`The guest could not start: ${ended(message.reason)}`));
+        reject(process.bootError(`The guest could not start: ${ended(tameWords(message.reason))}`));
     };
     stops.push(process.console.onMessage(hear));
     stops.push(

@@ -1,9 +1,11 @@
 import type { QemuMachine } from "../qemu/machine.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
+import { bounded } from "../util/bounded.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
+import { inTime } from "./in-time.ts";
 import { limitOnHost } from "./limits.ts";
 import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
@@ -11,24 +13,21 @@ import { setUpRestore, startRestored } from "./restore.ts";
 import { type BootContext, type Setup, setUp, takePlace } from "./setup.ts";
 import type { PortSpec } from "./spec.ts";
 
-/** What a cold boot gets at least, where trying a clone has used the time up. */
-const LEAST_BOOT_MS = 1_000;
-
 /** From a specification to a machine that is up. What is left where it fails is the caller's to remove. */
 export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
   const clock = new PhaseClock();
   const isFirst = !machine.wasBooted;
   if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
   const found = await setUp(machine, context, clock);
-  const deadlineMs = performance.now() + context.timeoutMs;
-  const clone = await startClone(machine, found, context, clock);
-  const { setup } = await takePlace(machine, found);
-  const timeoutMs = Math.max(LEAST_BOOT_MS, deadlineMs - performance.now());
-  const started =
-    "whyCold" in clone ? await bootCold(machine, setup, { ...context, timeoutMs }, clock) : clone;
-  const way = "whyCold" in clone ? "cold" : "template";
-  const report = () => reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : "");
-  return finish(machine, { ...started, setup }, isFirst, report);
+  return inTime(machine.spec.name, context, async (inside, leftMs) => {
+    const clone = await startClone(machine, found, inside, clock);
+    const { setup } = await takePlace(machine, found);
+    const cold = () => bootCold(machine, setup, { ...inside, timeoutMs: leftMs() }, clock);
+    const started = "whyCold" in clone ? await cold() : clone;
+    const way = "whyCold" in clone ? "cold" : "template";
+    const report = () => reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : "");
+    return finish(machine, { ...started, setup }, { isFirst, report, ...inside, timeoutMs: leftMs() });
+  });
 }
 
 /** The first start of a machine that is a copy of another one. */
@@ -40,22 +39,30 @@ async function restoreMachine(
 ): Promise<Booted> {
   const setup = await setUpRestore(machine.spec, machine.state, origin, context);
   clock.mark("setup");
-  const started = await startRestored(machine, origin, setup, context, clock);
-  return finish(machine, { ...started, setup }, true, () => reportOf(setup, clock, "snapshot", ""));
+  return inTime(machine.spec.name, context, async (inside, leftMs) => {
+    const started = await startRestored(machine, origin, setup, inside, clock);
+    const report = () => reportOf(setup, clock, "snapshot", "");
+    return finish(machine, { ...started, setup }, { isFirst: true, report, ...inside, timeoutMs: leftMs() });
+  });
+}
+
+interface Finishing extends BootContext {
+  readonly isFirst: boolean;
+  readonly report: () => BootReport;
 }
 
 async function finish(
   machine: Machine,
   started: Started & { readonly setup: Setup },
-  isFirst: boolean,
-  report: () => BootReport,
+  { isFirst, report, signal, timeoutMs }: Finishing,
 ): Promise<Booted> {
+  const { spec } = machine;
   const { qemu, runner } = started;
   let limits: HostLimit | null = null;
   try {
-    limits = await limitOnHost(machine.spec, qemu);
-    await openPorts(qemu, machine.spec.ports);
-    if (runner && isFirst) await applyEnv(machine, runner);
+    limits = await limitOnHost(spec, qemu);
+    const operation = "Setting up the machine's ports and variables";
+    await bounded(outfit(machine, qemu, isFirst ? runner : null), { operation, timeoutMs, signal });
     return { ...started, limits, report: report() };
   } catch (error) {
     await runner?.close();
@@ -63,6 +70,11 @@ async function finish(
     await limits?.remove();
     throw error;
   }
+}
+
+async function outfit(machine: Machine, qemu: QemuMachine, runner: CommandRunner | null): Promise<void> {
+  await openPorts(qemu, machine.spec.ports);
+  if (runner) await applyEnv(machine, runner);
 }
 
 async function openPorts(qemu: QemuMachine, ports: readonly PortSpec[]): Promise<void> {

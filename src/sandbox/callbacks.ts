@@ -1,11 +1,15 @@
 import type { OnProgress } from "../image/progress.ts";
 import { settle } from "../util/settle.ts";
+import { tameLine } from "../util/tame.ts";
 import type { Logger } from "./options.ts";
 
-/** A logger whose own failures, promises that reject included, touch nothing of what is logged. */
+/**
+ * A logger whose own failures, promises that reject included, touch nothing of what is logged. A message is one line: it may have words of a guest,
+ * and go to a terminal.
+ */
 export function guardLogger(logger: Logger = {}): Logger {
   const guarded = (level: keyof Logger) => (message: string) =>
-    void settle(() => logger[level]?.(message)).catch(() => {});
+    void settle(() => logger[level]?.(tameLine(message))).catch(() => {});
   return { debug: guarded("debug"), warn: guarded("warn") };
 }
 

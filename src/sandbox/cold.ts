@@ -17,6 +17,9 @@ import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type
 /** Some ten times what a boot takes under emulation. */
 const PATIENCE_MS = 40_000;
 
+/** For QEMU's own start, without the guest's. */
+const LAUNCH_MS = 30_000;
+
 /** Boots a machine from its disk, or from its image where it has none yet. */
 export async function bootCold(
   machine: Machine,
@@ -94,7 +97,11 @@ async function launchOnce(
 ): Promise<QemuMachine> {
   const { startsSsh } = setup.files;
   if (startsSsh) void preloadSsh();
-  const qemu = await launchMachine(description, { ...launch, signal });
+  const qemu = await launchMachine(description, {
+    ...launch,
+    signal,
+    timeoutMs: Math.min(timeoutMs, LAUNCH_MS),
+  });
   try {
     clock.mark("qemu");
     if (startsSsh) await qemu.waitReady({ timeoutMs, signal });

@@ -1,10 +1,11 @@
 import { distance } from "fastest-levenshtein";
 import { ValidationError } from "../errors.ts";
 
-/** Refuses a value that is no plain object, and any key not in `known`, naming the nearest known one. */
+/** Refuses a value that is no object of options, and any key not in `known`, naming the nearest known one. */
 export function checkOptionKeys(given: unknown, known: readonly string[], what: string): void {
   if (given === undefined) return;
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+  // Of a Map or a Promise nobody would see what it holds.
+  if (typeof given !== "object" || given === null || Array.isArray(given) || kindOf(given)?.isBuiltIn) {
     throw new ValidationError(`${what} takes one object of options; given ${describe(given)}.`);
   }
   for (const key of Object.keys(given)) {
@@ -32,8 +33,28 @@ function describe(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";
-  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value === "object" && value !== null) return describeObject(value);
   return String(value);
+}
+
+function describeObject(value: object): string {
+  const kind = kindOf(value);
+  if (kind === null) return "an object";
+  if (!kind.isBuiltIn) return `an instance of ${kind.name}`;
+  return `${/^[AEIO]/.test(kind.name) ? "an" : "a"} ${kind.name}`;
+}
+
+/** The class of what is more than a plain object; null where it has none, or can't be asked. */
+function kindOf(value: object): { readonly name: string; readonly isBuiltIn: boolean } | null {
+  try {
+    const made: unknown = Object.getPrototypeOf(value)?.constructor;
+    const name = typeof made === "function" ? String(made.name).slice(0, 80) : "";
+    // By name: each realm has an Object of its own.
+    if (name === "" || name === "Object") return null;
+    return { name, isBuiltIn: Reflect.get(globalThis, name) === made };
+  } catch {
+    return null; // a Proxy may throw at each question
+  }
 }
 
 export function refuse(option: string, value: unknown, allowed: string): ValidationError {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { CLI, requireBuilt, runCli } from "../setup/cli-process.ts";
+import { CLI, requireBuilt, runCli, startCli } from "../setup/cli-process.ts";
 import { REPOSITORY } from "../setup/sources.ts";
 
 const version = JSON.parse(readFileSync(join(REPOSITORY, "package.json"), "utf8")).version;
@@ -67,6 +67,15 @@ describe("the smolvm process", () => {
     );
     expect(stdout).toMatch(/^Usage: smolvm run/);
     expect(stderr).toBe("");
+  });
+
+  it.each([
+    [["exec", "no-such-machine", "x"], 125],
+    [["rnu"], 2],
+  ])("%j has its own status where nobody reads stderr", async (argv, status) => {
+    const { child, ended } = startCli(argv);
+    child.stderr?.destroy();
+    expect(await ended).toMatchObject({ status, signal: null, stdout: "" });
   });
 
   it("a full disk under stdout is said and is status 125", async () => {

@@ -1,6 +1,13 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { listExamples } from "../../scripts/example.mjs";
+import { nextSteps } from "../../scripts/next-steps.mjs";
 import { judgeResults } from "../../scripts/results.mjs";
 import { matchesLockfile } from "../../scripts/setup.mjs";
+import { COMMANDS } from "../../src/cli/commands/table.ts";
+import { parseCommandLine } from "../../src/cli/grammar.ts";
+import { REPOSITORY } from "../setup/sources.ts";
 
 const test = (status: string) => ({ status, fullName: `a ${status} test` });
 const file = (status: string, ...tests: object[]) => ({
@@ -68,5 +75,27 @@ describe("packages are installed again unless they match the lockfile", () => {
   it("one too few does not match, nor one whose folder is gone", () => {
     expect(matchesLockfile(wanted, {}, everywhere)).toBe(false);
     expect(matches({}, () => false)).toBe(false);
+  });
+});
+
+describe("quickstart ends with what can be done next", () => {
+  it("which are lines that work, and pages that are there", async () => {
+    const lines = nextSteps().trimEnd().split("\n");
+    expect(lines.length).toBeLessThanOrEqual(4);
+    const typed = lines.map((line) => line.replace(/#.*/, "").trim().split(/ +/));
+    const commands = typed
+      .filter(([program]) => program === "node")
+      .map(([, file, ...argv]) => ({ file, argv }));
+    expect(commands.length).toBeGreaterThan(0);
+    for (const { file, argv } of commands) {
+      expect(file).toBe("dist/cli/main.js");
+      expect(await parseCommandLine(argv, COMMANDS, "")).toMatchObject({ kind: "command" });
+    }
+    for (const [, name] of nextSteps().matchAll(/npm run example (\S+)/g))
+      expect(listExamples()).toContain(name);
+    const pages = [...nextSteps().matchAll(/\bdocs\/\S+\.md/g)].map(([path]) => path);
+    expect(pages.length).toBeGreaterThan(0);
+    for (const page of pages) expect(existsSync(join(REPOSITORY, page)), page).toBe(true);
+    expect(readFileSync(join(REPOSITORY, "scripts", "quickstart.mjs"), "utf8")).toContain("nextSteps()");
   });
 });

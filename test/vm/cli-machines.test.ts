@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findOwned } from "../../src/host/owned-processes.ts";
 import { machinePaths, statePaths } from "../../src/state/paths.ts";
-import { runCli, startCli } from "../setup/cli-process.ts";
+import { CLI, runCli, startCli } from "../setup/cli-process.ts";
 import { openHostTerminal } from "../support/host-terminal.ts";
 
 const PREFIX = `cli-${process.pid}`;
@@ -76,6 +76,23 @@ describe("smolvm exec", () => {
     expect(await smolvm("exec", web, "--", "printf", "%s|", "a b", "$HOME", "*", "")).toBe("a b|$HOME|*||");
   });
 
+  it("leaves the input of a loop alone with -n, so that each round has its line", async () => {
+    const loop = `printf 'a\nb\nc\n' | while read x; do "$0" "$1" exec -n "$2" -- echo $x; done`;
+    const { stdout, stderr } = await promisify(execFile)("/bin/sh", ["-c", loop, process.execPath, CLI, web]);
+    expect({ stdout, stderr }).toEqual({ stdout: "a\nb\nc\n", stderr: "" });
+  });
+
+  it.each([
+    ["stderr", "1 2 3", 7],
+    ["stderr", "$(seq 20000)", 7],
+    ["stdout", "$(seq 20000)", 141],
+  ] as const)("whose %s nobody reads (%s lines) ends with status %s", async (name, lines, status) => {
+    const to = name === "stderr" ? ">&2" : "";
+    const { child, ended } = startCli(["exec", web, `for i in ${lines}; do echo $i ${to}; done; exit 7`]);
+    child[name]?.destroy();
+    expect(await ended).toMatchObject({ status, signal: null, [name]: "" });
+  });
+
   it("keeps what commands leave in the machine, but neither variables nor folders of the call", async () => {
     await smolvm("exec", "-e", "A=1", "--cwd", "/tmp", web, 'echo "$A $PWD" >kept');
     expect(await smolvm("exec", web, 'cat /tmp/kept; echo "<$A> $PWD"')).toBe("1 /tmp\n<> /root\n");
@@ -118,7 +135,11 @@ it("env sets, lists and unsets what login shells see", async () => {
   expect(await smolvm("env", "set", web, "CI=1", "GREETING=it's me")).toBe("CI\nGREETING\n");
   expect(await smolvm("env", web)).toBe("CI=1\nGREETING='it'\\''s me'\n");
   expect(await smolvm("exec", web, 'echo "$CI $GREETING"')).toBe("1 it's me\n");
-  expect(await smolvm("env", "unset", web, "CI", "NOPE")).toBe("CI\n");
+  expect(await smolvm("env", "get", web, "GREETING")).toBe("it's me\n");
+  expect(await runCli(["env", "unset", web, "CI", "NOPE"])).toMatchObject({
+    ...{ status: 0, stdout: "CI\n" },
+    stderr: `smolvm: NOPE was not set in ${web}.\n`,
+  });
   expect((await json("env", web)).env).toEqual({ GREETING: "it's me" });
 });
 

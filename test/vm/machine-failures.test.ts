@@ -3,8 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import {
+  BootError,
   HostError,
   ImageError,
   OperationAbortedError,
@@ -12,9 +13,13 @@ import {
   SmolVM,
   ValidationError,
 } from "../../src/index.ts";
+import { QmpClient } from "../../src/qemu/qmp/client.ts";
 import { statePaths } from "../../src/state/paths.ts";
+import { bounded } from "../../src/util/bounded.ts";
 import { eventually } from "../support/eventually.ts";
 import { firstLine, fresh, isAlive, isLeft, startProgram, TINY } from "../support/machines.ts";
+
+afterEach(() => vi.restoreAllMocks());
 
 describe("a start that fails", () => {
   it.each([
@@ -52,6 +57,35 @@ describe("a start that fails", () => {
       await expect(failed).rejects.toThrow(OperationAbortedError);
       expect(isLeft(options)).toBe(false);
     }
+  });
+
+  it.each(["auto", "off"] as const)(
+    "for want of time (template %s) names the time that it had",
+    async (template) => {
+      const vm = new SmolVM({ ...fresh(), template });
+      const error = await vm.start({ timeout: 0.1 }).catch((failure: unknown) => failure);
+      expect(String(error)).toMatch(/^(BootError|OperationTimeoutError): .*within 0\.1 s/);
+      expect(isLeft(vm)).toBe(false);
+      await vm.delete();
+    },
+  );
+
+  it("because QEMU says nothing ends when its time is up", async () => {
+    vi.spyOn(QmpClient, "connect").mockImplementation((_stream, { signal, timeoutMs } = {}) =>
+      bounded(new Promise<never>(() => {}), {
+        operation: "Asking QEMU",
+        timeoutMs: timeoutMs ?? 30_000,
+        signal,
+      }),
+    );
+    const vm = new SmolVM({ ...fresh(), template: "off" });
+    const startedMs = performance.now();
+    const error = await vm.start({ timeout: 2 }).catch((failure: unknown) => failure);
+    expect(error).toBeInstanceOf(BootError);
+    expect(String(error)).toContain("within 2 s");
+    expect(performance.now() - startedMs).toBeLessThan(20_000); // QEMU alone would have 30 s
+    expect(isLeft(vm)).toBe(false);
+    await vm.delete();
   });
 
   it("by deletion ends at once, and leaves nothing", async () => {

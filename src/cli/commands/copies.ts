@@ -3,6 +3,7 @@ import type { CommandSpec, Outcome } from "../command.ts";
 import { type LifeFlags, lifeFlags, lifeOptions, nameFlag } from "../machine-flags.ts";
 import { withMachine } from "../open-machine.ts";
 import { withoutUndefined } from "../options.ts";
+import { formatNames } from "../text.ts";
 import { parseCount } from "../values.ts";
 
 export const fork: CommandSpec<{ readonly count?: number; readonly name?: string }> = {
@@ -24,7 +25,7 @@ export const fork: CommandSpec<{ readonly count?: number; readonly name?: string
       const { signal } = context;
       const forks = await vm.fork({ ...flags, persistent: true, signal });
       const machines = await Promise.all(forks.map(letGo));
-      return { document: { machines }, text: machines.map((machine) => machine.name).join("\n") };
+      return { document: { machines }, text: formatNames(machines.map(({ name }) => name)) };
     }),
 };
 
@@ -43,7 +44,7 @@ export const restore: CommandSpec<LifeFlags & { readonly name?: string }> = {
       persistent: true,
     });
     const machine = await letGo(vm);
-    return { document: { machine }, text: machine.name };
+    return { document: { machine }, text: formatNames([machine.name]) };
   },
 };
 

@@ -8,6 +8,7 @@ import {
   shapeOptions,
 } from "../machine-flags.ts";
 import { withoutUndefined } from "../options.ts";
+import { formatNames } from "../text.ts";
 
 export const create: CommandSpec<ShapeFlags & LifeFlags> = {
   summary: "make a machine that stays, and start it",
@@ -30,6 +31,6 @@ It goes on when smolvm has ended, and keeps its disk when it is stopped.`,
       ...lifeOptions(flags, context),
       persistent: true,
     });
-    return { document: { machine: await vm.info() }, text: vm.name };
+    return { document: { machine: await vm.info() }, text: formatNames([vm.name]) };
   },
 };

@@ -1,3 +1,4 @@
+import { tameLine } from "../../util/tame.ts";
 import type { CommandSpec, Context } from "../command.ts";
 import { STATUS } from "../failure.ts";
 
@@ -19,8 +20,8 @@ type Report = Awaited<ReturnType<Context["api"]["doctor"]>>;
 function formatReport({ ok, checks }: Report): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const lines = checks.map(({ name, ok, detail, remediation }) => {
-    const line = `${ok ? "ok" : "--"}  ${name.padEnd(width)}  ${detail}`;
-    return remediation === undefined ? line : `${line}\n    ${" ".repeat(width)}  ${remediation}`;
+    const line = `${ok ? "ok" : "--"}  ${name.padEnd(width)}  ${tameLine(detail)}`;
+    return remediation === undefined ? line : `${line}\n    ${" ".repeat(width)}  ${tameLine(remediation)}`;
   });
   return [...lines, "", ok ? "Machines can run here." : "Machines can't run here yet."].join("\n");
 }

@@ -1,7 +1,7 @@
 import type { MachineInfo } from "../api.ts";
 import type { CommandSpec } from "../command.ts";
 import { type Filter, matchesFilters, parseFilter } from "../filter.ts";
-import { formatBytes, formatDuration, formatMib, formatTable } from "../text.ts";
+import { formatBytes, formatDuration, formatMib, formatNames, formatTable } from "../text.ts";
 
 interface LsFlags {
   readonly all?: boolean;
@@ -32,7 +32,7 @@ export const ls: CommandSpec<LsFlags> = {
     const machines = (await api.SmolVM.list()).filter(
       (machine) => (all || asksForStatus || isThere(machine)) && matchesFilters(machine, filter),
     );
-    const text = quiet ? machines.map(({ name }) => name).join("\n") : formatMachines(machines);
+    const text = quiet ? formatNames(machines.map(({ name }) => name)) : formatMachines(machines);
     return { document: { machines }, text };
   },
 };

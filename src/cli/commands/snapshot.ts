@@ -1,7 +1,7 @@
 import type { CommandGroup, CommandSpec } from "../command.ts";
 import { doEach } from "../each.ts";
 import { withMachine } from "../open-machine.ts";
-import { formatBytes, formatMib, formatTable } from "../text.ts";
+import { formatBytes, formatMib, formatNames, formatTable } from "../text.ts";
 
 const create: CommandSpec = {
   summary: "save a running machine, memory and disk, while it goes on",
@@ -16,7 +16,7 @@ const create: CommandSpec = {
   async act([name = "", wanted], _flags, context) {
     const { signal } = context;
     const snapshot = await withMachine(name, context, (vm) => vm.snapshot(wanted, { signal }));
-    return { document: { snapshot }, text: snapshot.name };
+    return { document: { snapshot }, text: formatNames([snapshot.name]) };
   },
 };
 
@@ -36,7 +36,7 @@ const ls: CommandSpec<{ readonly quiet?: boolean }> = {
       formatBytes(snapshot.sizeBytes),
     ]);
     const head = ["NAME", "SOURCE", "IMAGE", "MEMORY", "CPUS", "CREATED", "SIZE"];
-    const text = quiet ? snapshots.map(({ name }) => name).join("\n") : formatTable(head, rows);
+    const text = quiet ? formatNames(snapshots.map(({ name }) => name)) : formatTable(head, rows);
     return { document: { snapshots }, text };
   },
 };

@@ -27,7 +27,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import("./exec.ts")).shell,
   },
   env: {
-    summary: "list, set and unset the environment variables of a machine",
+    summary: "list, get, set and unset the environment variables of a machine",
     load: async () => (await import("./env.ts")).env,
   },
   logs: {

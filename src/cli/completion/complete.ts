@@ -1,3 +1,4 @@
+import { tameLine } from "../../util/tame.ts";
 import {
   type CommandEntry,
   type CommandGroup,
@@ -30,9 +31,14 @@ export async function complete(words: readonly string[], io: Io): Promise<string
   const line = joinAssignments(words);
   const candidates = await propose(line, COMMANDS, io);
   return candidates
-    .filter(([text]) => text.startsWith(line.at(-1) ?? ""))
-    .map(([text, meaning]) => `${meaning ? `${text}\t${meaning}` : text}\n`)
+    .filter(([text]) => text.startsWith(line.at(-1) ?? "") && isPlain(text))
+    .map(([text, meaning]) => `${meaning ? `${text}\t${tameLine(meaning)}` : text}\n`)
     .join("");
+}
+
+/** A name that would steer the terminal, or be several candidates, is one that nobody has given. */
+function isPlain(text: string): boolean {
+  return tameLine(text) === text && !text.includes("\t");
 }
 
 async function propose(words: readonly string[], commands: Commands, io: Io): Promise<Candidate[]> {

@@ -34,9 +34,12 @@ export const terminalFlags: readonly Flag[] = [
   escapeFlag,
 ];
 
+const WITHOUT_A_TERMINAL =
+  "Type the line in a terminal (over ssh, connect with 'ssh -t'), or leave out -t: what is piped in is passed on without it.";
+
 /** Refuses what can't be meant, before a machine is started for it. */
 export function checkTerminal({ tty }: TerminalFlags, context: Context): void {
-  if (tty) requireTerminal("--tty", "Leave out -t; -i passes it on.", context);
+  if (tty) requireTerminal("--tty", WITHOUT_A_TERMINAL, context);
 }
 
 /** `what` takes the user's terminal; `otherwise` is what helps where there is none. */

@@ -23,6 +23,7 @@ const USERNET = "  TCP[HOST_FORWARD]   3       127.0.0.1 40022       10.0.2.15  
 const GUESTS = {
   ready: () => show("SeaBIOS", "[    0.1] Linux version 6.12", "smolvm: ready"),
   failed: () => show("smolvm: failed: no disk /dev/vda"),
+  "failed evilly": () => show("smolvm: failed: no \u001b[2J disk"),
   panic: () => {
     show("[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)");
     setTimeout(() => process.exit(0), 20);

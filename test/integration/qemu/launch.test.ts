@@ -93,6 +93,7 @@ describe("waiting for the guest", () => {
 
   it.each([
     ["failed", "The guest could not start: no disk /dev/vda."],
+    ["failed evilly", "The guest could not start: no \\x1b[2J disk."],
     ["panic", "The guest's kernel panicked: VFS: Unable to mount root fs on unknown-block(0,0)."],
     ["crashing", "QEMU was ended by SIGSEGV."],
     ["leaving", "The guest powered off or restarted, and QEMU ended."],
@@ -222,6 +223,7 @@ describe("a guest that does one piece of work", () => {
   it.each([
     ["stopping", "The guest could not start: out of space."],
     ["leaving", "The guest powered off or restarted, and QEMU ended."],
+    ["failed evilly", "The guest could not start: no \\x1b[2J disk."],
     ["panic", "The guest's kernel panicked: VFS: Unable to mount root fs on unknown-block(0,0)."],
   ])("fails where it is %s", async (name, message) => {
     const error = await failureOf(run(name).result);

@@ -75,7 +75,7 @@ describe("what a shell completes", () => {
     [["env", "s"], ["set"]],
     [
       ["env", ""],
-      ["ls", "set", "unset", ...machines],
+      ["ls", "get", "set", "unset", ...machines],
     ],
     [["env", "set", "d"], ["db"]],
     [["env", "web", ""], []],

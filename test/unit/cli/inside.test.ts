@@ -32,6 +32,35 @@ describe("smolvm env", () => {
     expect(ended).toMatchObject({ status: 0, calls, out });
   });
 
+  it("get prints a value as it is, but on a terminal nothing that would steer it", async () => {
+    expect((await perform(["env", "get", "web", "GREETING"])).out).toBe("it's me\n\n");
+    const library = fakeMachines([{}], { more: { listEnvVars: async () => ({ A: "\u001b[2J" }) } });
+    expect((await performWith(library, ["env", "get", "web", "A"])).out).toBe("\u001b[2J\n");
+    expect((await performWith(library, ["env", "get", "web", "A"], { isTTY: true })).out).toBe("\\x1b[2J\n");
+    const json = await performWith(library, ["env", "get", "web", "A", "--json"]);
+    expect(JSON.parse(json.out)).toEqual({ name: "A", value: "\u001b[2J" });
+  });
+
+  it.each([
+    ["GREETIN", "Did you mean GREETING? All that are set: smolvm env ls web"],
+    ["constructor", "All that are set: smolvm env ls web"],
+  ])("get of %s, which is not set, says so and what helps", async (variable, remedy) => {
+    const { status, out, err } = await perform(["env", "get", "web", variable]);
+    expect({ status, out }).toEqual({ status: 125, out: "" });
+    expect(err).toBe(`smolvm: ${variable} is not set in machine "web".\n  ${remedy}\n`);
+  });
+
+  it("unset says which names were not set, and does the others", async () => {
+    const { status, out, err } = await perform(["env", "unset", "web", "NOPE", "A", "NOPE", "toString"]);
+    expect({ status, out }).toEqual({ status: 0, out: "A\n" });
+    expect(err).toBe("smolvm: NOPE was not set in web.\nsmolvm: toString was not set in web.\n");
+    const json = await perform(["env", "unset", "web", "NOPE", "A", "--json"]);
+    expect({ err: json.err, document: JSON.parse(json.out) }).toEqual({
+      err: "",
+      document: { removed: { A: "1" } },
+    });
+  });
+
   it("a variable that is not set here is refused, and nothing is set", async () => {
     const { status, err, all } = await perform(["env", "set", "web", "A=1", "NOPE"]);
     expect({ status, all }).toEqual({ status: 2, all: [] });

@@ -111,6 +111,7 @@ describe("what can't be meant", () => {
     [["run", "-it", "--json", "x"], true, "--json"],
     [["run", "-it", "x"], false, "standard input is none"],
     [["run", "-t", "x"], false, "standard input is none"],
+    [["run", "-t", "x"], false, "'ssh -t'), or leave out -t: what is piped in is passed on without it."],
     [["run"], true, "-it for a shell"],
     [["run", "-t"], true, "-it for a shell"],
     [["run", "-i"], true, "-it for a shell"],

@@ -34,6 +34,10 @@ describe("the figures in /proc/<pid>/stat", () => {
     expect(parseProcFigures(STAT.replace(") S", `) ${state}`), UPTIME)).toBeUndefined();
   });
 
+  it("have no more digits than the kernel told", () => {
+    expect(parseProcFigures(STAT.replace(" 500000 ", " 501407 "), "5300.08 1.0")?.ageSeconds).toBe(286.01);
+  });
+
   it("never tell of an age below 0, where the clocks were read one after the other", () => {
     expect(parseProcFigures(STAT, "4999.99 1.0")?.ageSeconds).toBe(0);
   });

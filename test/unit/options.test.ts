@@ -1,0 +1,62 @@
+import { runInNewContext } from "node:vm";
+import { describe, expect, it } from "vitest";
+import { checkOptionKeys, refuse } from "../../src/util/options.ts";
+
+class Foo {}
+class Named {
+  name = "web";
+}
+const odd = new Proxy(
+  {},
+  {
+    getPrototypeOf() {
+      throw new Error("no");
+    },
+  },
+);
+
+describe("a refusal", () => {
+  it.each([
+    [{ a: 1 }, "an object"],
+    [Object.create(null), "an object"],
+    [runInNewContext("({ a: 1 })"), "an object"],
+    [new Map([["a", "b"]]), "a Map"],
+    [new Set(), "a Set"],
+    [new Date(0), "a Date"],
+    [new Uint8Array(3), "a Uint8Array"],
+    [new Error("x"), "an Error"],
+    [new AbortController(), "an AbortController"],
+    [Promise.resolve(), "a Promise"],
+    [new Foo(), "an instance of Foo"],
+    [new (class {})(), "an object"],
+    [[1, 2], "an array of 2"],
+    [() => {}, "a function"],
+    [null, "null"],
+    ["text", '"text"'],
+  ])("of %o names what was given: %s", (value, shown) => {
+    expect(refuse("labels", value, "another").message).toBe(`labels must be another; given ${shown}.`);
+  });
+
+  it("never throws what was given", () => {
+    const { message } = refuse("labels", odd, "another");
+    expect(message).toBe("labels must be another; given an object.");
+  });
+});
+
+describe("an object of options", () => {
+  it("may be an instance of somebody's class, and one of another realm", () => {
+    checkOptionKeys(new Named(), ["name"], "f()");
+    checkOptionKeys(runInNewContext("({ name: 1 })"), ["name"], "f()");
+    checkOptionKeys(Object.create(null), ["name"], "f()");
+  });
+
+  it.each([
+    [new Map([["name", "web"]]), "a Map"],
+    [Promise.resolve({ name: "web" }), "a Promise"],
+    [new Set(["name"]), "a Set"],
+  ])("is none where nobody would see what is in it: %o", (value, shown) => {
+    expect(() => checkOptionKeys(value, ["name"], "f()")).toThrow(
+      `f() takes one object of options; given ${shown}.`,
+    );
+  });
+});

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import {
+  BootError,
+  OperationAbortedError,
+  OperationTimeoutError,
+  PortInUseError,
+} from "../../../src/errors.ts";
+import { inTime } from "../../../src/sandbox/in-time.ts";
+import { bounded } from "../../../src/util/bounded.ts";
+
+const SEEN = { commandLine: "qemu", qemuOutput: "words", consoleTail: "tail" };
+const never = new AbortController().signal;
+const until = (signal: AbortSignal) =>
+  bounded(new Promise<never>(() => {}), { operation: "Booting", timeoutMs: 60_000, signal });
+
+async function failureOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => null,
+    (error: unknown) => error,
+  );
+}
+
+describe("a start that has so much time", () => {
+  it("has less and less of it, and gives what it came to", async () => {
+    const lefts: number[] = [];
+    const came = await inTime("web", { timeoutMs: 60_000, signal: never }, async (_context, leftMs) => {
+      lefts.push(leftMs());
+      await sleep(20);
+      lefts.push(leftMs());
+      return "up";
+    });
+    expect(came).toBe("up");
+    expect(lefts[1]).toBeLessThan(lefts[0] as number);
+  });
+
+  it("is aborted then, whatever it waits for, and says how long it had", async () => {
+    const error = await failureOf(
+      inTime("web", { timeoutMs: 50, signal: never }, ({ signal }) => until(signal)),
+    );
+    expect(error).toBeInstanceOf(OperationTimeoutError);
+    expect(error).toMatchObject({
+      message: 'Starting machine "web" did not finish within 0.05 s',
+      timeoutSeconds: 0.05,
+      cause: expect.any(OperationAbortedError),
+    });
+  });
+
+  it("names that time and not the rest that was left for a step, with what was seen", async () => {
+    const error = await failureOf(
+      inTime("web", { timeoutMs: 50, signal: never }, async (_context, leftMs) => {
+        await sleep(leftMs() + 20);
+        const cause = new OperationTimeoutError("Waiting for the guest", 0.013);
+        throw new BootError("The guest did not say so within 0.013 s.", SEEN, { cause });
+      }),
+    );
+    expect(error).toBeInstanceOf(BootError);
+    expect(error).toMatchObject({
+      ...{ message: 'Machine "web" did not come up within 0.05 s.', ...SEEN },
+      ...{ cause: expect.any(OperationTimeoutError), details: { timeoutMs: 50, ...SEEN } },
+    });
+  });
+
+  it.each<[string, () => Error, number]>([
+    ["before that", () => new BootError("QEMU ended.", SEEN), 0],
+    ["then, for another reason", () => new PortInUseError("Port 80 is taken."), 60],
+    ["before that, for want of the time of a step", () => new OperationTimeoutError("Asking", 0.01), 0],
+  ])("fails with its own error where it fails %s", async (_when, make, afterMs) => {
+    const error = make();
+    const work = async () => {
+      await sleep(afterMs);
+      throw error;
+    };
+    expect(
+      await failureOf(inTime("web", { timeoutMs: afterMs === 0 ? 60_000 : 50, signal: never }, work)),
+    ).toBe(error);
+  });
+
+  it("is aborted by the caller's signal as ever", async () => {
+    const abort = new AbortController();
+    const work = inTime("web", { timeoutMs: 60_000, signal: abort.signal }, ({ signal }) => until(signal));
+    abort.abort();
+    expect(await failureOf(work)).toBeInstanceOf(OperationAbortedError);
+  });
+});
