@@ -58,12 +58,16 @@ export async function spawnGuarded(argv: readonly string[], options: GuardOption
   const folder = checkFolder(options.ephemeralFolder);
   const fds = COMMAND_FDS.slice(0, options.channels ?? 0);
   const files = new Map((options.files ?? []).map((file, index) => [inheritedFd(fds.length + index), file]));
-  const guardian = spawn("/bin/sh", [fileURLToPath(GUARDIAN), folder, folder && discardedName(folder), ...argv], {
-    cwd: "/", // so that no folder is kept busy
-    detached: true,
-    env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },
-    stdio: stdioFor(fds, files),
-  });
+  const guardian = spawn(
+    "/bin/sh",
+    [fileURLToPath(GUARDIAN), folder, folder && discardedName(folder), ...argv],
+    {
+      cwd: "/", // so that no folder is kept busy
+      detached: true,
+      env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },
+      stdio: stdioFor(fds, files),
+    },
+  );
   const sockets = (fd: number) => socketOf(guardian, fd);
   await once(guardian, "spawn").catch((error: Error) => {
     throw new HostError(`/bin/sh can't be started on this host: ${error.message}.`, { cause: error });

@@ -14,7 +14,9 @@ export interface Release {
 export async function readArchiveKeys(): Promise<string[]> {
   const folder = new URL("keys/", import.meta.url);
   const names = (await listPackageFiles(folder)).filter((name) => name.endsWith(".asc")).sort();
-  return await Promise.all(names.map(async (name) => (await readPackageFile(new URL(name, folder))).toString()));
+  return await Promise.all(
+    names.map(async (name) => (await readPackageFile(new URL(name, folder))).toString()),
+  );
 }
 
 /**

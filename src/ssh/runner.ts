@@ -150,11 +150,11 @@ async function isResponsive(connecting: Promise<Link>, timeoutMs: number): Promi
 
 function explain(error: unknown, { reason }: Stopper, vm: Named, timeoutMs: number): unknown {
   const operation = `Waiting for the SSH server of machine "${vm.name}"`;
-  if (error instanceof ConnectError)
-    return unavailable(vm, `${error.message}.`, error.remediation, error);
+  if (error instanceof ConnectError) return unavailable(vm, `${error.message}.`, error.remediation, error);
   if (!(error instanceof StoppedError) || !reason) return error;
   if (reason.kind === "timeout") return new OperationTimeoutError(operation, timeoutMs / 1000);
-  if (reason.kind === "died") return unavailable(vm, reason.why, "Call start() to boot the machine again.", error);
+  if (reason.kind === "died")
+    return unavailable(vm, reason.why, "Call start() to boot the machine again.", error);
   return new OperationAbortedError(operation, undefined, {
     cause: reason.kind === "aborted" ? reason.cause : undefined,
   });

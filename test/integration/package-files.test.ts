@@ -18,7 +18,11 @@ const START = 'await new SmolVM({ image: "tiny", persistent: true }).start()';
 /** As where a bundler, or somebody who made room, has left it out. */
 describe("a package that lacks a file", () => {
   it.each([
-    ["host/guardian.sh", "host/guarded-process.js", 'await spawnGuarded(["true"], { ephemeralFolder: null })'],
+    [
+      "host/guardian.sh",
+      "host/guarded-process.js",
+      'await spawnGuarded(["true"], { ephemeralFolder: null })',
+    ],
     ["sandbox/remote/supervisor-main.js", "index.js", START],
     ["image/keys", "image/release.js", "await readArchiveKeys()"],
     ["guest/init.sh", "image/guest-files.js", 'await readGuestFile("init.sh")'],
@@ -32,7 +36,10 @@ describe("a package that lacks a file", () => {
     const code = `import { ${name} } from ${JSON.stringify(join(dist, module))};
       try { ${call}; } catch ({ code, message, remediation }) { console.log(JSON.stringify({ code, message, remediation })); }`;
     const env = { ...process.env, SMOLVM_HOME: join(copy, "home") };
-    const said = execFileSync(process.execPath, ["--input-type=module", "-e", code], { env, encoding: "utf8" });
+    const said = execFileSync(process.execPath, ["--input-type=module", "-e", code], {
+      env,
+      encoding: "utf8",
+    });
     expect(JSON.parse(said)).toEqual({
       code: "HOST",
       message: `A file of smolvm itself is missing: ${join(dist, file)}${file === "image/keys" ? "/" : ""}.`,

@@ -1,6 +1,6 @@
+import { checkNothingLeft, isListed } from "./fault-invariants.ts";
 import { HOST_FAULTS, planFullDisk, planHostFault, planRound } from "./fault-plan.ts";
 import { proveFaults } from "./fault-proof.ts";
-import { checkNothingLeft, isListed } from "./fault-invariants.ts";
 import { type RoundResult, runRound } from "./fault-round.ts";
 import { World } from "./fault-world.ts";
 import { seededRandom } from "./random.ts";

@@ -11,7 +11,7 @@ const FILES = 256;
  */
 export async function runStarved(before: string, code: string, env: NodeJS.ProcessEnv): Promise<unknown> {
   const program = `
-    import { closeSync, openSync } from "node:fs";
+    import { closeSync, existsSync, openSync } from "node:fs";
     const dist = (path) => new URL(path, ${DIST}).href;
     let told;
     const tell = (value) => { told = value; };
@@ -26,7 +26,7 @@ export async function runStarved(before: string, code: string, env: NodeJS.Proce
     const isOver = () => Date.now() > endMs;
     ${code}
     clearInterval(flap);
-    for (const file of files) closeSync(file);
+    for (const file of files.splice(0)) closeSync(file);
     console.log(JSON.stringify(told));
     process.exit();`;
   const child = spawn(

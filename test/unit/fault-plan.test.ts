@@ -11,10 +11,15 @@ const results = (fault: Plan["fault"], hits: number, rounds: number): RoundResul
   }));
 
 describe("rounds of faults", () => {
-  it.each([0, 9, 10])("have each fault of the host once in its turn, whichever round that begins in (%i)", (first) => {
-    const faults = HOST_FAULTS.map((_, turn) => planHostFault(seededRandom(7), first + turn, turn, 3_000).fault);
-    expect(faults).toEqual(HOST_FAULTS);
-  });
+  it.each([0, 9, 10])(
+    "have each fault of the host once in its turn, whichever round that begins in (%i)",
+    (first) => {
+      const faults = HOST_FAULTS.map(
+        (_, turn) => planHostFault(seededRandom(7), first + turn, turn, 3_000).fault,
+      );
+      expect(faults).toEqual(HOST_FAULTS);
+    },
+  );
 
   it("that have hit nothing show nothing: a fault that came often, or all together", () => {
     const often = [...results("kill QEMU", 0, 10), ...results("clock jumps", 1, 10)];

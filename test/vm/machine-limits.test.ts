@@ -89,19 +89,10 @@ describe("limits of the host", () => {
   });
 });
 
-describe("a machine of the least and the most that is accepted", () => {
-  it("of memory is up and runs commands", async () => {
-    await using vm = await SmolVM.create({ ...named(), memSizeMib: 96 });
-    expect((await vm.run("head -c 20M /dev/zero | wc -c")).output).toBe(String(20 * 2 ** 20));
+describe("a machine of the least memory", () => {
+  it("is up and runs commands", async () => {
+    await using vm = await SmolVM.create({ ...named(), memSizeMib: 96, template: "off" });
+    expect((await vm.run("head -c 20000000 /dev/zero | wc -c")).output).toBe("20000000");
     await expect(SmolVM.create({ ...named(), memSizeMib: 95 })).rejects.toThrow(/from 96 to/);
-  });
-
-  it("of disk, with the least memory for it, is up and has that disk", async () => {
-    const beganMs = performance.now();
-    const most = { image: "debian", memSizeMib: 128, diskSizeMib: 1024 * 1024, template: "off" } as const;
-    await using vm = await SmolVM.create({ ...named(), ...most });
-    const { output } = await vm.run("df -BG --output=size / | tail -1; echo kept >/root/note; sync");
-    expect(Number.parseInt(output, 10)).toBeGreaterThan(950);
-    console.log(`1 TiB: ${Math.round(performance.now() - beganMs)} ms, ${(await vm.info()).diskBytes} bytes`);
   });
 });

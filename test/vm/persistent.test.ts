@@ -68,7 +68,11 @@ describe("a persistent machine", () => {
 
   it("is left as it is by its scope, which only closes connections; its supervisor has its maker's way to the internet, and no secrets", async () => {
     const made = lasting();
-    const ours = { NODE_EXTRA_CA_CERTS: certificates(), HTTPS_PROXY: "http://proxy.test:1", no_proxy: "a.test" };
+    const ours = {
+      NODE_EXTRA_CA_CERTS: certificates(),
+      HTTPS_PROXY: "http://proxy.test:1",
+      no_proxy: "a.test",
+    };
     const before = { ...process.env };
     Object.assign(process.env, ours, { SOME_SECRET: "s" });
     try {

@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
 import type * as FileSystem from "node:fs";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";

@@ -2,14 +2,19 @@ import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Image } from "../../../src/image/images.ts";
-import { deleteImage } from "../../../src/sandbox/images.ts";
 import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
+import { deleteImage } from "../../../src/sandbox/images.ts";
 import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/make-template.ts";
 import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
 import type { Setup } from "../../../src/sandbox/setup.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
 import type { StatePaths } from "../../../src/state/paths.ts";
-import { findTemplate, openTemplateDraft, publishTemplate, type Template } from "../../../src/state/templates.ts";
+import {
+  findTemplate,
+  openTemplateDraft,
+  publishTemplate,
+  type Template,
+} from "../../../src/state/templates.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 

@@ -6,7 +6,15 @@ import type { StartOptions } from "../../../src/sandbox/options.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const MANY = 30;
-const facts = { memoryMib: 512, cpus: 1, diskMib: 4096, labels: {}, sshKeyPath: null, own: null, image: null };
+const facts = {
+  memoryMib: 512,
+  cpus: 1,
+  diskMib: 4096,
+  labels: {},
+  sshKeyPath: null,
+  own: null,
+  image: null,
+};
 const source = {
   ...{ logger: {}, spec: { persistent: false } },
   copy: async () => ({ facts, paths: { folder: "/nonexistent/folder" } }),
