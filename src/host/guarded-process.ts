@@ -10,6 +10,7 @@ import { lineSplitter } from "../util/line-splitter.ts";
 import { neededVariables } from "./environment.ts";
 import { type ExitInfo, exitInfo, exitInfoFromShell } from "./exit-info.ts";
 import { markOf } from "./owned-processes.ts";
+import { requirePackageFile } from "./package-file.ts";
 import { discardedName } from "./whole-folder.ts";
 
 export interface GuardOptions {
@@ -41,7 +42,7 @@ export interface GuardedProcess {
   end(): Promise<ExitInfo>;
 }
 
-const GUARDIAN = fileURLToPath(new URL("./guardian.sh", import.meta.url));
+const GUARDIAN = new URL("./guardian.sh", import.meta.url);
 /** What a guarded command can be handed down; 5 is the guardian's own. */
 const COMMAND_FDS = [3, 4, 6, 7, 8, 9];
 const LIFETIME_FD = 5;
@@ -57,12 +58,16 @@ export async function spawnGuarded(argv: readonly string[], options: GuardOption
   const folder = checkFolder(options.ephemeralFolder);
   const fds = COMMAND_FDS.slice(0, options.channels ?? 0);
   const files = new Map((options.files ?? []).map((file, index) => [inheritedFd(fds.length + index), file]));
-  const guardian = spawn("/bin/sh", [GUARDIAN, folder, folder && discardedName(folder), ...argv], {
-    cwd: "/", // so that no folder is kept busy
-    detached: true,
-    env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },
-    stdio: stdioFor(fds, files),
-  });
+  const guardian = spawn(
+    "/bin/sh",
+    [fileURLToPath(GUARDIAN), folder, folder && discardedName(folder), ...argv],
+    {
+      cwd: "/", // so that no folder is kept busy
+      detached: true,
+      env: { ...(options.env ?? neededVariables(process.env)), ...markOf(options.owner) },
+      stdio: stdioFor(fds, files),
+    },
+  );
   const sockets = (fd: number) => socketOf(guardian, fd);
   await once(guardian, "spawn").catch((error: Error) => {
     throw new HostError(`/bin/sh can't be started on this host: ${error.message}.`, { cause: error });
@@ -143,7 +148,8 @@ async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>, stderr: So
       lineSplitter(256, (text) => hear(text.toString())),
     );
   });
-  const ended = exited.then(({ exitCode }) => {
+  const ended = exited.then(async ({ exitCode }) => {
+    await requirePackageFile(GUARDIAN);
     const words = String(stderr.read() ?? "").trim();
     throw new HostError(
       `The guardian of a process ended with ${exitCode} before it had started anything: ${words || "it said nothing"}.`,

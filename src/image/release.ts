@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { ImageError } from "../errors.ts";
+import { listPackageFiles, readPackageFile } from "../host/package-file.ts";
 import { type Paragraph, parseDeb822 } from "../util/deb822.ts";
 
 /** What a suite's signed `InRelease` says. */
@@ -13,8 +13,10 @@ export interface Release {
 /** Debian's archive keys, ASCII-armoured. */
 export async function readArchiveKeys(): Promise<string[]> {
   const folder = new URL("keys/", import.meta.url);
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".asc")).sort();
-  return await Promise.all(names.map((name) => readFile(new URL(name, folder), "utf8")));
+  const names = (await listPackageFiles(folder)).filter((name) => name.endsWith(".asc")).sort();
+  return await Promise.all(
+    names.map(async (name) => (await readPackageFile(new URL(name, folder))).toString()),
+  );
 }
 
 /**

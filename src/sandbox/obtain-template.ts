@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { OperationAbortedError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
+import { isThere } from "../host/whole-file.ts";
 import { DamageError } from "../state/damage.ts";
 import { type StatePaths, templatePaths } from "../state/paths.ts";
 import {
@@ -104,7 +105,10 @@ async function makeInTurn(plan: TemplatePlan, context: BootContext): Promise<Tem
     });
     const made = await makeTemplate(plan, context);
     failedAtMs.delete(key);
-    return made;
+    if (await isThere(plan.setup.files.kernel)) return made;
+    // Whoever removes an image takes its templates away after it: one that comes later would lie there for nobody.
+    await discardTemplate(state, key);
+    return { whyCold: "its image was removed while the template was made" };
   } catch (error) {
     if (context.signal.aborted) throw error;
     if (patience.aborted && error instanceof OperationAbortedError)

@@ -289,11 +289,7 @@ export class Command {
       return this.#fate.stopped(reason, this.#clock.wasSent, this.#printed());
     }
     if (error instanceof ConnectError) {
-      return this.#fate.unavailable(
-        `${error.message}.`,
-        "Check that the machine runs an SSH server: smolvm doctor",
-        error,
-      );
+      return this.#fate.unavailable(`${error.message}.`, error.remediation, error);
     }
     return error;
   }

@@ -32,10 +32,18 @@ export interface SshConnection {
 /** No connection could be made. Trying again makes sense where the server just wasn't there yet. */
 export class ConnectError extends Error {
   readonly isFinal: boolean;
+  /** What helps. */
+  readonly remediation: string;
 
-  constructor(message: string, isFinal: boolean, cause?: unknown) {
+  constructor(
+    message: string,
+    isFinal: boolean,
+    cause?: unknown,
+    remediation = "Check that the machine runs an SSH server: smolvm doctor",
+  ) {
     super(message, { cause });
     this.isFinal = isFinal;
+    this.remediation = remediation;
   }
 }
 
@@ -136,7 +144,9 @@ function describeFailure(error: Error & { level?: string }, isImpostor: boolean)
   if (isImpostor)
     return new ConnectError("the server shows another host key than the one pinned", true, error);
   if (error.level === "client-authentication") {
-    return new ConnectError("the server refuses this user with this key", true, error);
+    const remediation =
+      "A machine lets in the key that it was last started with: put that one back, or stop and start the machine.";
+    return new ConnectError("the server refuses this user with this key", true, error, remediation);
   }
   return new ConnectError(`the SSH handshake failed: ${error.message}`, false, error);
 }

@@ -161,20 +161,24 @@ async function isResponsive(connecting: Promise<Link>, timeoutMs: number): Promi
 
 function explain(error: unknown, { reason }: Stopper, vm: Named, timeoutMs: number): unknown {
   const operation = `Waiting for the SSH server of machine "${vm.name}"`;
-  if (error instanceof ConnectError) return unavailable(vm, `${error.message}.`, error);
+  if (error instanceof ConnectError) return unavailable(vm, `${error.message}.`, error.remediation, error);
   if (!(error instanceof StoppedError) || !reason) return error;
   if (reason.kind === "timeout") return new OperationTimeoutError(operation, timeoutMs / 1000);
-  if (reason.kind === "died") return unavailable(vm, reason.why, error);
+  if (reason.kind === "died")
+    return unavailable(vm, reason.why, "Call start() to boot the machine again.", error);
   return new OperationAbortedError(operation, undefined, {
     cause: reason.kind === "aborted" ? reason.cause : undefined,
   });
 }
 
-function unavailable(vm: Named, reason: string, cause: unknown): CommandExecutionUnavailableError {
-  return new CommandExecutionUnavailableError(
-    vm.id,
-    tameLine(reason),
-    "Check that the machine runs an SSH server: smolvm doctor",
-    { vmName: vm.name, cause },
-  );
+function unavailable(
+  vm: Named,
+  reason: string,
+  remediation: string,
+  cause: unknown,
+): CommandExecutionUnavailableError {
+  return new CommandExecutionUnavailableError(vm.id, tameLine(reason), remediation, {
+    vmName: vm.name,
+    cause,
+  });
 }

@@ -135,21 +135,32 @@ export async function removeAbandoned(state: StatePaths, name: string): Promise<
   return withTakeover(state, name, async () => {
     const found = await findMachine(state, name);
     if (!found) return true;
-    if (!(await isAbandoned(found)) || !(await isFree(found.paths))) return false;
-    await endProcessesOf(state, found);
-    await removeMachineFolder(found.paths);
-    return true;
+    return (await isAbandoned(found)) && (await removeIfFree(state, found));
   });
 }
 
-/** Takes the machine away from every supervisor; false where one has it. The lock goes with the folder. SmolVMError "LOCK_UNCLEAR". */
-export async function isFree({ lock }: MachinePaths): Promise<boolean> {
-  const taken = await tryLock(lock).catch(async (error) => {
-    if (isMissing(error)) return true; // so has the folder
-    await unlessFull(error);
-    return (await judgeLock(lock)).life === "dead";
+/**
+ * Takes the machine away from every supervisor, and removes it with what runs of it; false where one has it. SmolVMError "LOCK_UNCLEAR". The lock
+ * goes with the folder; where that stays, somebody else can have it.
+ */
+export async function removeIfFree(state: StatePaths, machine: StoredMachine): Promise<boolean> {
+  const release = await takeAway(machine.paths);
+  if (!release) return false;
+  try {
+    await endProcessesOf(state, machine);
+    await removeMachineFolder(machine.paths);
+    return true;
+  } finally {
+    await release();
+  }
+}
+
+async function takeAway({ lock }: MachinePaths): Promise<(() => Promise<void>) | undefined> {
+  return tryLock(lock).catch(async (error) => {
+    if (isMissing(error)) return async () => {}; // so has the folder
+    const none = await unlessFull(error);
+    return (await judgeLock(lock)).life === "dead" ? none : undefined;
   });
-  return Boolean(taken);
 }
 
 /** Where a disk is full, no lock can be written: it is more likely to stay so than that two remove one machine at the same moment. */

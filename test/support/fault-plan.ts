@@ -36,7 +36,7 @@ const RECORDS = ["record damaged", "record truncated", "record missing", "record
 const OTHERS = ["port taken", "clock jumps"] as const;
 
 /** What befalls the host, and what those do who share its state folder. */
-const HOST_FAULTS = [
+export const HOST_FAULTS = [
   "slow QMP",
   "failing calls",
   "failing removals",
@@ -51,7 +51,7 @@ type Step = keyof typeof STEPS;
 type Kill = keyof typeof KILLS;
 type Standstill = keyof typeof STANDSTILLS;
 export type RecordFault = (typeof RECORDS)[number];
-type HostFault = (typeof HOST_FAULTS)[number];
+export type HostFault = (typeof HOST_FAULTS)[number];
 type Fault = Kill | Standstill | RecordFault | (typeof OTHERS)[number] | HostFault | "disk full";
 
 /** All that is chosen of a round. */
@@ -125,9 +125,9 @@ const STEPS_BY_FAULT: Partial<Record<HostFault, readonly Step[]>> = {
 };
 
 /** One of each in turn. `longestMs`: for how long QEMU stands still at most. */
-export function planHostFault(random: Random, round: number, longestMs: number): Plan {
+export function planHostFault(random: Random, round: number, turn: number, longestMs: number): Plan {
   const plan = planRound(random, round);
-  const fault = HOST_FAULTS[round % HOST_FAULTS.length] as HostFault;
+  const fault = HOST_FAULTS[turn % HOST_FAULTS.length] as HostFault;
   const steps = STEPS_BY_FAULT[fault] ?? [plan.step];
   const step = steps[random(steps.length)] as Step;
   const isOfDisk = fault === "second image";

@@ -1,4 +1,6 @@
-import { planFullDisk, planHostFault, planRound } from "./fault-plan.ts";
+import { checkNothingLeft, isListed } from "./fault-invariants.ts";
+import { HOST_FAULTS, planFullDisk, planHostFault, planRound } from "./fault-plan.ts";
+import { proveFaults } from "./fault-proof.ts";
 import { type RoundResult, runRound } from "./fault-round.ts";
 import { World } from "./fault-world.ts";
 import { seededRandom } from "./random.ts";
@@ -21,7 +23,7 @@ export async function runRounds(rounds: number, hostRounds: number, seed: number
   const random = seededRandom(seed);
   const longestMs = rounds >= MANY_ROUNDS ? LONG_MS : SHORT_MS;
   const plan = (_: unknown, round: number) =>
-    round < rounds ? planRound(random, round) : planHostFault(random, round, longestMs);
+    round < rounds ? planRound(random, round) : planHostFault(random, round, round - rounds, longestMs);
   const plans = Array.from({ length: rounds + hostRounds }, plan).map((each) => ({ ...each, ...CHOSEN }));
   const lanes = rounds >= LANES * LEAST_ROUNDS_EACH ? LANES : 1;
   const results = await Promise.all(
@@ -69,28 +71,45 @@ async function runPlans(
 }
 
 /** With its template made, a machine is up in a moment. */
-async function warmUp({ creator }: World): Promise<void> {
-  for (const image of ["tiny", "debian"]) {
-    await creator.ask("create", {
-      image,
-      name: "first",
-      memSizeMib: 128,
-      accelerator: "tcg",
-      network: "off",
-    });
-    await creator.ask("delete", "first");
+async function warmUp(world: World): Promise<void> {
+  const { creator, observer } = world;
+  const name = "first";
+  for (const image of ["debian", "tiny"]) {
+    await creator.ask("create", { image, name, memSizeMib: 128, accelerator: "tcg", network: "off" });
+    if (image === "tiny" && !world.isSmall) await proveFaults(world, name);
+    if (await isListed(world, name)) await observer.ask("delete", name);
   }
+  await checkNothingLeft(world);
 }
 
 /** How many rounds of each fault there were, and how many of them hit something. */
 export function tally(results: readonly RoundResult[]): string {
-  const faults = [...new Set(results.map(({ plan }) => plan.fault))].sort();
-  return faults
-    .map((fault) => {
-      const of = results.filter(({ plan }) => plan.fault === fault);
-      return `${fault} ${of.filter(({ didHit }) => didHit).length} of ${of.length}`;
-    })
+  return byFault(results)
+    .map(({ fault, rounds, hits }) => `${fault} ${hits} of ${rounds}`)
     .join(", ");
+}
+
+/** A fault that comes so often, or so many of all kinds, hit something: by chance they hit far more often than not. */
+const ENOUGH_ROUNDS = 10;
+const ENOUGH_OF_ALL = 5;
+
+/** Faults that must have hit something and never did: what they were to show they have not shown. None where the rounds were chosen. */
+export function findIdle(results: readonly RoundResult[]): string[] {
+  if (Object.keys(CHOSEN).length > 0) return [];
+  const kinds = byFault(results);
+  const idle = kinds.filter(({ rounds, hits }) => rounds >= ENOUGH_ROUNDS && hits === 0);
+  // Those of the host are proved beforehand.
+  const others = results.filter(({ plan }) => !HOST_FAULTS.some((fault) => fault === plan.fault));
+  const isNone = others.length >= ENOUGH_OF_ALL && !others.some(({ didHit }) => didHit);
+  return [...idle.map(({ fault }) => fault), ...(isNone ? ["all that are not the host's"] : [])];
+}
+
+function byFault(results: readonly RoundResult[]) {
+  const faults = [...new Set(results.map(({ plan }) => plan.fault))].sort();
+  return faults.map((fault) => {
+    const of = results.filter(({ plan }) => plan.fault === fault);
+    return { fault, rounds: of.length, hits: of.filter(({ didHit }) => didHit).length };
+  });
 }
 
 function chosenOf(plan: string | undefined): object {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { mkdirSync, readdirSync } from "node:fs";
 import { utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -23,11 +24,22 @@ setInterval(() => {}, 1000);`;
 
 describe("a program that is killed while it starts a clone", () => {
   it("at any step leaves nothing that outlives the next one's start, and the template as it was", async () => {
-    await SmolVM.use(CLONE, async (vm) => expect((await vm.info()).boot?.way).toBe("template"));
+    const temporary = join(home.state.home, "tmp");
+    const ordinary = process.env.TMPDIR;
+    process.env.TMPDIR = temporary;
+    try {
+      // A folder that is not there keeps no template from being made.
+      await SmolVM.use(CLONE, async (vm) => expect((await vm.info()).boot?.way).toBe("template"));
+    } finally {
+      if (ordinary === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = ordinary;
+    }
+    mkdirSync(temporary);
+    const env = { ...home.env, TMPDIR: temporary };
     const templates = home.templates();
     for (const afterMs of [0, 5, 10, 20, 40, 60, 90, 130, 180, 300]) {
       const before = home.machines();
-      const program = startProgram(CREATE, [], home.env);
+      const program = startProgram(CREATE, [], env);
       const isBegun = () => home.machines().some((name) => !before.includes(name));
       await eventually(isBegun, `a clone is begun (${afterMs} ms)`, 30_000);
       await new Promise((resolve) => setTimeout(resolve, afterMs));
@@ -37,7 +49,7 @@ describe("a program that is killed while it starts a clone", () => {
     // What does not tell whose it is may be somebody's who is still at it, for a minute.
     for (const name of home.machines().filter((each) => each.startsWith(".")))
       await utimes(join(home.state.machines, name), 0, 0);
-    const next = startProgram(USE, [], home.env);
+    const next = startProgram(USE, [], env);
     expect(await firstLine(next)).toBe("template");
     await eventually(() => home.machines().length === 0, "all of them are gone").catch((error) => {
       throw new Error(`${error.message}, but there are ${home.machines()}`);
@@ -45,5 +57,6 @@ describe("a program that is killed while it starts a clone", () => {
     next.kill();
     await once(next, "close");
     expect(home.templates()).toEqual(templates);
+    expect(readdirSync(temporary)).toEqual([]);
   });
 });

@@ -88,3 +88,11 @@ describe("limits of the host", () => {
     expect(home.machines()).toEqual([]);
   });
 });
+
+describe("a machine of the least memory", () => {
+  it("is up and runs commands", async () => {
+    await using vm = await SmolVM.create({ ...named(), memSizeMib: 96, template: "off" });
+    expect((await vm.run("head -c 20000000 /dev/zero | wc -c")).output).toBe("20000000");
+    await expect(SmolVM.create({ ...named(), memSizeMib: 95 })).rejects.toThrow(/from 96 to/);
+  });
+});

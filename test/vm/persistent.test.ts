@@ -1,5 +1,8 @@
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { rootCertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { prune, SmolVM, VMAlreadyExistsError, VMNotFoundError, VMStateError } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
@@ -20,6 +23,13 @@ afterAll(async () => {
 const options = (given: object) => JSON.stringify(given);
 
 const seen = async (name: string) => (await SmolVM.list()).find((each) => each.name === name);
+
+/** A file of certificates, as somebody has whose network reads along. */
+function certificates(): string {
+  const path = join(home.state.home, "ca.pem");
+  writeFileSync(path, rootCertificates[0] ?? "");
+  return path;
+}
 
 async function ownerOf(vm: SmolVM): Promise<number> {
   const { ownerPid } = await vm.info();
@@ -56,15 +66,28 @@ describe("a persistent machine", () => {
     },
   );
 
-  it("is left as it is by its scope, which only closes connections", async () => {
+  it("is left as it is by its scope, which only closes connections; its supervisor has its maker's way to the internet, and no secrets", async () => {
     const made = lasting();
-    {
+    const ours = {
+      NODE_EXTRA_CA_CERTS: certificates(),
+      HTTPS_PROXY: "http://proxy.test:1",
+      no_proxy: "a.test",
+    };
+    const before = { ...process.env };
+    Object.assign(process.env, ours, { SOME_SECRET: "s" });
+    try {
       await using vm = await SmolVM.create(made);
       await vm.run("true");
+    } finally {
+      for (const name of [...Object.keys(ours), "SOME_SECRET"]) delete process.env[name];
+      Object.assign(process.env, before);
     }
     const vm = await SmolVM.get(made.name);
     expect(vm.status).toBe("running");
     const pid = await ownerOf(vm);
+    const its = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    expect(its).toEqual(expect.arrayContaining(Object.entries(ours).map((entry) => entry.join("="))));
+    expect(its.filter((each) => each.startsWith("SOME_SECRET"))).toEqual([]);
     await vm.delete();
     await eventually(() => !isAlive(pid), "its supervisor is gone");
     expect(vm.status).toBe("stopped");

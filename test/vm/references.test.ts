@@ -59,15 +59,19 @@ async function rebuildDebian(): Promise<string> {
   return digest;
 }
 
-/** What it wrote itself, and what it has of its image. */
-const LOOK = "cat /root/mark && cd / && md5sum -c --quiet /var/lib/dpkg/info/dpkg.md5sums && echo whole";
+/** What it has of its image, read from the disk. */
+const WHOLE = "cd / && md5sum -c --quiet /var/lib/dpkg/info/dpkg.md5sums && echo whole";
+/** The same, and what it wrote itself. */
+const LOOK = `cat /root/mark && ${WHOLE}`;
 
-describe("a stopped machine whose image is built again, and then removed", () => {
-  it("starts on the very disk that its own was made on, and so do its snapshots", async () => {
+describe("a machine whose image is built again, and then removed", () => {
+  it("starts, where it is stopped, on the very disk that its own was made on, and so do its snapshots; one of a template runs on", async () => {
     const vm = await own(SmolVM.create({ ...named(), image: "debian", persistent: true }));
     await vm.run("echo precious >/root/mark; sync", { check: true });
     await vm.snapshot("kept");
     await vm.stop();
+    const clone = await own(SmolVM.create({ ...named(), image: "debian" }));
+    expect((await clone.info()).boot?.way).toBe("template");
     const digest = await rebuildDebian();
     const record = () => decodeMachineRecord(readFileSync(machinePaths(home.state, vm.name).record, "utf8"));
     expect(record().held?.image).toMatchObject({ name: "debian", digest });
@@ -78,6 +82,8 @@ describe("a stopped machine whose image is built again, and then removed", () =>
 
     await deleteImage("debian");
     expect(readdirSync(home.state.images).filter((name) => name.includes("debian"))).toEqual([]);
+    expect((await clone.run(WHOLE)).output).toBe("whole");
+    await clone.delete();
     await vm.start();
     expect((await vm.run(LOOK)).output).toBe("precious\nwhole");
     await vm.stop();

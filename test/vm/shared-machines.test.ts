@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -83,6 +84,32 @@ describe("a machine that several programs use", () => {
       await ended;
       await eventually(async () => (await count()) === "0", "the command of the other one is gone");
       expect((await own).output).toBe("whole");
+    }));
+});
+
+describe("a program that does nothing else while another one uses its machine", () => {
+  const cli = new URL("../../dist/cli/main.js", import.meta.url).pathname;
+  /** Until it has ended, this program hears nothing of what it is told. */
+  const useMeanwhile = (name: string) =>
+    expect(
+      execFileSync(process.execPath, [cli, "exec", name, "--", "echo", "used"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      }),
+    ).toBe("used\n");
+
+  it("can at once fork, delete and stop it", () =>
+    useLasting(lasting(), async ({ name }) => {
+      const vm = await SmolVM.get(name);
+      useMeanwhile(name);
+      const [fork] = await vm.fork();
+      const copy = await SmolVM.get(fork?.name ?? "");
+      useMeanwhile(copy.name);
+      await copy.delete();
+      useMeanwhile(name);
+      await vm.stop();
+      expect([vm.status, copy.status, (await SmolVM.get(name)).status]).toEqual(Array(3).fill("stopped"));
+      expect(home.machines()).toEqual([name]);
     }));
 });
 

@@ -6,8 +6,8 @@ import { quoteWord } from "../../ssh/quote.ts";
 import {
   findMachine,
   isBad,
-  isFree,
   judgeOwner,
+  removeIfFree,
   removeMachineFolder,
   type StoredMachine,
   withTakeover,
@@ -27,7 +27,7 @@ export async function removeUnheld(state: StatePaths, name: string, id: string):
     const found = await findThis(state, name, id);
     if (!found) return;
     await endHolder(found);
-    if (isBad(found.record) || found.record.spec.persistent) await requireFree(found);
+    if (isBad(found.record) || found.record.spec.persistent) return await removeUnlessHeld(state, found);
     await endProcessesOf(state, found);
     await removeMachineFolder(found.paths);
   });
@@ -68,10 +68,9 @@ async function endIfAny(holder: ProcessIdentity | undefined): Promise<void> {
   if (holder) await endProcess(holder);
 }
 
-/** Goes with the folder. */
-async function requireFree({ name, paths }: StoredMachine): Promise<void> {
-  if (await isFree(paths)) return;
-  throw new VMStateError(`Machine "${name}" is being started by another process at this moment.`, {
+async function removeUnlessHeld(state: StatePaths, machine: StoredMachine): Promise<void> {
+  if (await removeIfFree(state, machine)) return;
+  throw new VMStateError(`Machine "${machine.name}" is being started by another process at this moment.`, {
     remediation: "Try again.",
   });
 }

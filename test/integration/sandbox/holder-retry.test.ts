@@ -10,6 +10,7 @@ import { findMachine, isBad } from "../../../src/state/machine-folder.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 import { eventually } from "../../support/eventually.ts";
 import { holdMachine, perform } from "../../support/held-machine.ts";
+import { ended } from "../../support/machine-records.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
 let folder: StateFolder;
@@ -25,10 +26,10 @@ afterEach(async () => {
 });
 
 /** A holder that hangs up on the first call, before or after it has taken it, and answers the later ones. */
-async function hangUpOnce(isTaken: boolean) {
+async function hangUpOnce(isTaken: boolean, owner = folder.me) {
   const calls: string[] = [];
   const status = { phase: "running", reason: "", since: "2026-01-02T03:04:05.678Z" } as const;
-  const put = await folder.put("box", { persistent: true, wasBooted: true, owner: folder.me, status });
+  const put = await folder.put("box", { persistent: true, wasBooted: true, owner, status });
   const greet = (socket: Socket) => {
     send(socket, { kind: "record", protocol: PROTOCOL, record: put.record });
     onRequest(socket, (request) => {
@@ -55,6 +56,8 @@ const ASKED: readonly [Operation, Ask][] = [
   ["pause", (machine) => machine.pause()],
   ["resume", (machine) => machine.resume()],
   ["snapshot", (machine) => machine.snapshot("s", {})],
+  // What is answered here is no copy, which is seen when it has come.
+  ["copy", (machine) => expect(machine.copy("fork", { timeoutMs: 10_000 })).rejects.toThrow(/Invalid/)],
   ["describe", (machine) => machine.describe()],
 ];
 
@@ -64,6 +67,13 @@ describe("a call that no holder has taken", () => {
     await ask(machine);
     expect(calls).toEqual([operation, operation]);
     await machine.close();
+  });
+
+  it("is made again by a new connection: remove", async () => {
+    const { machine, calls } = await hangUpOnce(false, ended(folder.me)); // whose end is waited for
+    await machine.remove();
+    expect(calls).toEqual(["remove", "remove"]);
+    expect(machine.status.phase).toBe("deleted");
   });
 
   it("is made once where it was taken: what has become of it is not known", async () => {

@@ -140,7 +140,12 @@ describe("a connection", () => {
 
   it("to a server that refuses the key is an error at once", async () => {
     guest.behaviour.refusesKeys = true;
-    await expect(run("true")).rejects.toThrow(/refuses this user with this key/);
+    for (const refused of [run("true"), runner.waitConnected({ timeoutMs: 10_000 })])
+      await expect(refused).rejects.toMatchObject({
+        code: "COMMAND_EXECUTION_UNAVAILABLE",
+        message: expect.stringContaining("refuses this user with this key"),
+        remediation: expect.stringMatching(/key that it was last started with: .* stop and start/),
+      });
   });
 
   it("can be waited for, with a deadline", async () => {

@@ -72,6 +72,19 @@ it("prune tells what could not be removed, and that is its status", async () => 
   expect(out).toMatch(/\n1\.0 MiB freed\.\n$/);
 });
 
+it("prune shows what is left alone, and why; that is no failure, and frees nothing", async () => {
+  const why = "left alone: it can't be told whether its owner lives, because it is on another host";
+  const left = { ...items[0], name: "theirs", reason: why, removed: false, left: true };
+  const given = await prune([], [...items, left]);
+  expect(given.status).toBe(0);
+  expect(given.out).toContain(`machine  theirs  1.0 MiB  ${why}\n`);
+  expect(given.out).toMatch(/\n1\.0 MiB freed\.\n$/);
+  const { status, out } = await prune(["--dry-run"], [left]);
+  expect(status).toBe(0);
+  expect(out).toContain(why);
+  expect(out).toMatch(/\n0 B would be freed\.\n$/);
+});
+
 it("prune --json is the library's report", async () => {
   const { out } = await prune(["--json"]);
   expect(JSON.parse(out)).toEqual({ dryRun: false, items, freedBytes: 7 });

@@ -1,0 +1,106 @@
+import { readdirSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Image } from "../../../src/image/images.ts";
+import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
+import { deleteImage } from "../../../src/sandbox/images.ts";
+import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/make-template.ts";
+import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
+import type { Setup } from "../../../src/sandbox/setup.ts";
+import { parseSpec } from "../../../src/sandbox/spec.ts";
+import type { StatePaths } from "../../../src/state/paths.ts";
+import {
+  findTemplate,
+  openTemplateDraft,
+  publishTemplate,
+  type Template,
+} from "../../../src/state/templates.ts";
+import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
+import { storeImage } from "../../support/stored-images.ts";
+
+vi.mock("../../../src/sandbox/make-template.ts");
+
+let home: StateFolder;
+let state: StatePaths;
+beforeEach(async () => {
+  home = await useStateFolder();
+  state = home.state;
+  vi.mocked(makeTemplate).mockImplementation(publish);
+});
+afterEach(() => home[Symbol.asyncDispose]());
+
+/** As far as its files go: no guest is ever started. */
+async function publish({ key, inputs, setup }: TemplatePlan): Promise<Template> {
+  const draft = await openTemplateDraft(state, key);
+  await Promise.all([draft.memory, draft.state, draft.disk].map((path) => writeFile(path, "saved")));
+  const { name = "", digest = "" } = setup.files.image ?? {};
+  return publishTemplate(state, draft, {
+    ...{ key, inputs, image: { name, digest } },
+    ...{ hostKey: "ssh-ed25519 AAAA", shell: null },
+  });
+}
+
+const features = {
+  ...{ version: "7.2", accelerators: ["tcg"], sandbox: true, exitWithParent: false },
+  ...{ vmgenid: true, cloning: true },
+} as const;
+
+function obtain(image: Image): Promise<Template | { readonly whyCold: string }> {
+  const setup = {
+    files: filesOfImage(image, "x86_64"),
+    key: { path: "/keys/id", privateKey: "secret", publicLine: "ssh-ed25519 AAAA me" },
+    choice: { accelerator: "tcg", reason: "", candidates: [] },
+    qemu: { arch: "x86_64", path: "/usr/bin/qemu-system-x86_64", features },
+  } as unknown as Setup;
+  const context = { signal: new AbortController().signal, timeoutMs: 120_000 };
+  return obtainTemplate(parseSpec({ image: image.manifest.name }), state, setup, context, (message) => {
+    throw new Error(message);
+  });
+}
+
+async function templateOf(image: Image): Promise<Template> {
+  const obtained = await obtain(image);
+  if ("whyCold" in obtained) throw new Error(obtained.whyCold);
+  return obtained;
+}
+
+const stored = () => readdirSync(state.templates).sort();
+
+describe("a template whose image is built again, of other packages,", () => {
+  it("stays for its own image alone: on the new one nothing starts from it", async () => {
+    const [old, tiny] = [await storeImage(state, "debian", "1"), await storeImage(state, "tiny", "3")];
+    const [ofOld, ofTiny] = [await templateOf(old), await templateOf(tiny)];
+    const ofNew = await templateOf(await storeImage(state, "debian", "2"));
+    expect(ofNew.record).toMatchObject({ image: { name: "debian", digest: "2".repeat(64) } });
+    expect(await templateOf(old)).toEqual(ofOld);
+    expect(stored()).toEqual([ofOld, ofNew, ofTiny].map(({ record }) => record.key).sort());
+    expect(makeTemplate).toHaveBeenCalledTimes(3);
+  });
+});
+
+describe("the templates of an image that is removed", () => {
+  it("go with it, those of older ones of its name too, and no other's", async () => {
+    const images = [await storeImage(state, "debian", "1"), await storeImage(state, "debian", "2")];
+    for (const image of images) await templateOf(image);
+    const kept = await templateOf(await storeImage(state, "tiny", "3"));
+    await deleteImage("debian");
+    expect(stored()).toEqual([kept.record.key]);
+    // The very same again, as the same packages give it: it is made anew.
+    vi.mocked(makeTemplate).mockClear();
+    await templateOf(await storeImage(state, "debian", "1"));
+    expect(makeTemplate).toHaveBeenCalledOnce();
+  });
+
+  it("do so though one of them is just being made, and the machine that waits for it is told", async () => {
+    const image = await storeImage(state, "debian", "1");
+    vi.mocked(makeTemplate).mockImplementation(async (plan) => {
+      await deleteImage("debian");
+      return publish(plan);
+    });
+    expect(await obtain(image)).toEqual({ whyCold: expect.stringContaining("its image was removed") });
+    expect(stored()).toEqual([]);
+    vi.mocked(makeTemplate).mockImplementation(publish);
+    const again = await templateOf(await storeImage(state, "debian", "1")); // at once: nothing was wrong with it
+    expect(await findTemplate(state, again.record.key)).toEqual(again);
+  });
+});
