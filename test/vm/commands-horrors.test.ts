@@ -98,6 +98,14 @@ describe("in bash, a profile that", () => {
     }
   });
 
+  it.each(["- ls", "--help", "--"])("has a shell that we don't know runs the script %j", async (script) => {
+    await setProfile("");
+    await setLoginShell("/bin/rbash");
+    const { exitCode, stdout, stderr } = await vm.run(script);
+    expect([exitCode, stdout, stderr]).toEqual([127, "", expect.stringMatching(/command not found\n$/)]);
+    await setLoginShell("/bin/bash");
+  });
+
   it("makes the shell a restricted one has its script run in one, and a program is said to be refused", async () => {
     await setProfile("set -r");
     const restricted = `echo restricted $-; printenv A_; ls | wc -l; cd /; echo x >/tmp/x; exit 3`;

@@ -1,6 +1,9 @@
 import { createReadStream } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { SmolVM, ValidationError } from "../../src/index.ts";
+import { openSsh } from "../support/open-ssh.ts";
+import { elsewhere } from "../support/persistent.ts";
 
 let vm: SmolVM;
 const labels = JSON.parse('{"__proto__":"a","constructor":"b"}');
@@ -65,4 +68,23 @@ it("a source that is missing is what run() rejects with, and the machine goes on
   const run = vm.run("cat; echo end", { stdin: "pipe", timeout: 30 });
   run.stdin?.destroy();
   expect((await run).stdout).toBe("end\n");
+});
+
+it("strangers who hold connections to its SSH port, silent or with garbage, keep the owner out of nothing", async () => {
+  await vm.run("true");
+  const { sshPort } = await vm.info();
+  const strangers: Socket[] = [];
+  for (let n = 0; n < 40; n++) {
+    const socket = connect({ host: "127.0.0.1", port: sshPort ?? 0 });
+    socket.on("error", () => {}); // the server may have enough of him
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    if (n % 2 === 0) socket.write(Buffer.alloc(4096, n));
+    strangers.push(socket);
+  }
+  await vm.run("sleep 1");
+  expect((await vm.run("echo in; exit 3")).exitCode).toBe(3);
+  expect(await openSsh(vm, "ssh", vm.name, "echo by ssh")).toBe("by ssh");
+  const body = `tell((await (await SmolVM.get(name)).run("echo by another program", { timeout: 60 })).output)`;
+  expect(await elsewhere(vm.name, body)).toBe("by another program");
+  for (const socket of strangers) socket.destroy();
 });
