@@ -49,6 +49,7 @@ in_bash() { # words
 	length=${#code} # of ASCII only: all of it at once, for a pattern takes bash long
 	[ -z "$whole" ] || code="$code{ \\builtin test . -ef $whole||\\builtin cd $whole||_=;} >&- 2>&-$nl"
 	rest="BASH_EXECUTION_STRING=\${BASH_EXECUTION_STRING:$length} BASH_EXECUTION_STRING=\${BASH_EXECUTION_STRING#*#smolvm\$'\\n'}"
+	rest="$rest;\\builtin export -n BASH_EXECUTION_STRING LINENO||_=;_="
 	code="$code{ $rest;} >&- 2>&- <<<\$((LINENO=0)) #smolvm$nl"
 	export_empty
 	if [ "$text" ]; then become "$shell" -l -c "$code$text" "${shell##*/}"; fi

@@ -48,7 +48,7 @@ once='' woken=''
 trap 'once=1 woken=1' USR1
 
 # A command can open /dev/stdin and the like only where they are its own.
-[ "$account_id" = 0 ] || chown "$account_id" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
+[ "$account_id" = 0 ] || chown "$account_id" proc/self/fd/0 proc/self/fd/1 proc/self/fd/2
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"

@@ -40,7 +40,7 @@ const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
     forgetFolder: "\\builtin unset -v OLDPWD;\\builtin export OLDPWD;",
     evaluate: (word, forget) =>
       // `$_` is what the command before ended with.
-      `BASH_EXECUTION_STRING=${word};${forget}\\builtin set --;\\builtin : "";\\builtin eval -- "$BASH_EXECUTION_STRING"`,
+      `BASH_EXECUTION_STRING=${word};\\builtin export -n BASH_EXECUTION_STRING;${forget}\\builtin set --;\\builtin : "";\\builtin eval -- "$BASH_EXECUTION_STRING"`,
   },
   posix: {
     builtin: "\\command ",

@@ -32,6 +32,7 @@ export const PLAIN_HORRORS: readonly Horror[] = [
     profile: "__smolvm_g=1; __smolvm_l=2; readonly __smolvm_u=3; __smolvm=; readonly A_=1; token=t",
     sparesBuiltins: true,
   },
+  { name: "exports all that is set later", profile: "set -a", sparesBuiltins: true },
   { name: "is verbose", profile: "set -x", sparesBuiltins: true },
   {
     name: "aliases commands",

@@ -4,8 +4,6 @@ export interface LockOut {
   readonly script: string;
   /** Is true where it has happened. */
   readonly check: string;
-  /** It ends the connection that it came by. */
-  readonly endsConnection?: boolean;
   /** Nobody but root is known any more. */
   readonly leavesNoUsers?: boolean;
   readonly images: readonly string[];
@@ -61,9 +59,9 @@ export const LOCK_OUTS: readonly LockOut[] = [
   },
   {
     title: "the server is gone",
-    script: "rm -f /usr/sbin/dropbear; kill -9 $(cat /proc/[0-9]*/stat | sed -n 's/ (dropbear).*//p')",
-    check: "[ ! -e /usr/sbin/dropbear ]",
-    endsConnection: true,
+    script: `rm -f /usr/sbin/dropbear; pids=$(cat /proc/[0-9]*/stat | sed -n 's/ (dropbear).*//p')
+     [ "$pids" ] && touch /opt/found; kill -9 $pids`,
+    check: "[ ! -e /usr/sbin/dropbear ] && [ -e /opt/found ]",
     images: ["debian"],
   },
   {

@@ -23,7 +23,7 @@ const setLoginShell = (shell: string) =>
 const PROGRAMS =
   "/bin/echo one; /usr/bin/printenv A_; /bin/pwd; /bin/cat\n/bin/ls /proc/self/fd | /usr/bin/wc -l";
 /** What a script sees of the shell that it runs in, which a new one would become the last program of. */
-const STATE = 'echo "$0|$-|$#|$SHLVL|$LINENO"; pwd; set | cat; alias; trap; ls -l /proc/$$/fd; :';
+const STATE = 'echo "$0|$-|$#|$SHLVL|$LINENO"; pwd; set | cat; printenv; alias; trap; ls -l /proc/$$/fd; :';
 
 /** What has to differ, and `$_` and the like, which tell of the last command of a profile. */
 const normalised = (text: string) =>

