@@ -68,7 +68,7 @@ export function waitingCode(spec: CommandSpec, { kind, isLast, renewal, bulk }: 
       : values && `${special}export ${quotedAssignments(spec.env)};`,
     isBulk ? takeBulk(command, language, bulk) : "",
     // All that comes from the channel has been read.
-    isEmpty(spec) ? `${builtin}test -c /dev/null||${exit};\\exec </dev/null||${exit};` : "",
+    isEmpty(spec) ? `{ ${builtin}test -c /dev/null||${exit};} 2>&-;\\exec </dev/null||${exit};` : "",
     `${said};${said} >&2;>|"$7";`,
     bodyOf(command, isBulk, language),
   ].join("");
@@ -86,7 +86,7 @@ function bodyOf(command: CommandSpec["command"], isBulk: boolean, { special, eva
 function takeBulk(text: string, { builtin, exit }: Language, bulk: Buffer[]): string {
   const { length, newlines } = addBulk(text, bulk);
   const read = `${builtin}${builtin.includes("command") ? "" : "command "}/bin/dd bs=${length} count=1 iflag=fullblock status=none`;
-  return `__smolvm_l=$(${read})||${exit};${newlines > 0 ? `__smolvm_l=$__smolvm_l${'"$6"'.repeat(newlines)};` : ""}`;
+  return `{ __smolvm_l=$(${read})||${exit};} 2>&-;${newlines > 0 ? `__smolvm_l=$__smolvm_l${'"$6"'.repeat(newlines)};` : ""}`;
 }
 
 /**

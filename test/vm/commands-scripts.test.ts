@@ -81,7 +81,7 @@ function withoutPlace(stderr: string): string {
 
 /** What our own shells call their variables, or have called them. */
 const NAMES =
-  "__script __c __g __l __u __n __r __rest __at __name __session name rest at session n list text kind shell whole begin before folder values user token note own group account account_id mark chowned lines line home uid gid listed status killed left begun spare once woken others used smolvm names pair each more code length carried lent pieces between room quoted nl v w argc i script command POSIXLY_CORRECT".split(
+  "__script __c __g __l __u __n __r __rest __at __name __session name rest at session n list text kind shell whole begin before folder values user token note own group account account_id mark chowned lines line home uid gid listed status killed left begun spare once woken others used smolvm names pair each more code length carried lent pieces between room quoted nl v w argc script command POSIXLY_CORRECT".split(
     " ",
   );
 
