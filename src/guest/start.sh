@@ -71,7 +71,8 @@ take_user() { # name
 	[ "$user" != "$LOGNAME" ] || user=''
 	[ "$user" ] || return 0
 	[ "$account_id" = 0 ] || never 'user denied'
-	chown "$uid" ${mark:+"$mark"} /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 2>&- # there may be no /proc
+	[ -z "$mark" ] || chown "$uid" "$mark"
+	[ ! -e /proc/self/fd ] || chown "$uid" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
 }
 
 # Sets name, uid, gid, home and listed (the shell). It reads as account.sh does, which in an older image does not give the group.
