@@ -9,11 +9,12 @@ in_language() { # words
 	login.fish) in_fish "$@" ;;
 	login.csh | login.tcsh) in_csh "$@" ;;
 	esac
-	# A shell that is not known: its folder and variables are set before it starts.
+	# A shell that is not known: its folder and variables are set before it starts. A script is not to be taken for its options.
 	[ "$text" ] || for word; do
 		quote "$word"
 		text="$text $quoted"
 	done
+	case $text in -*) text=" $text" ;; esac
 	begin_at_once
 	become "$shell" -l -c "$text"
 }
@@ -48,10 +49,11 @@ in_bash() { # words
 	length=${#code} # of ASCII only: all of it at once, for a pattern takes bash long
 	[ -z "$whole" ] || code="$code{ \\builtin test . -ef $whole||\\builtin cd $whole||_=;} >&- 2>&-$nl"
 	rest="BASH_EXECUTION_STRING=\${BASH_EXECUTION_STRING:$length} BASH_EXECUTION_STRING=\${BASH_EXECUTION_STRING#*#smolvm\$'\\n'}"
+	rest="$rest;\\builtin export -n BASH_EXECUTION_STRING LINENO||_=;_="
 	code="$code{ $rest;} >&- 2>&- <<<\$((LINENO=0)) #smolvm$nl"
 	export_empty
 	if [ "$text" ]; then become "$shell" -l -c "$code$text" "${shell##*/}"; fi
-	become "$shell" -l -c "${code}POSIXLY_CORRECT=1;\\exec \"\$@\"" "${shell##*/}" "$@"
+	become "$shell" -l -c "${code}POSIXLY_CORRECT=\${POSIXLY_CORRECT-1};\\exec \"\$@\"" "${shell##*/}" "$@"
 }
 
 lend_to_bash() {
@@ -80,7 +82,7 @@ in_long_bash() { # pieces or words
 	if [ "$text" ]; then
 		code="$code\\builtin eval '${begin:+$begin;}\\builtin set --;'$list"
 	else
-		code="$code\\builtin shift;${begin:+$begin;}POSIXLY_CORRECT=1;\\exec \"\$@\""
+		code="$code\\builtin shift;${begin:+$begin;}POSIXLY_CORRECT=\${POSIXLY_CORRECT-1};\\exec \"\$@\""
 	fi
 	become "$shell" -l -c "$code" "${shell##*/}" '' "$@"
 }

@@ -65,12 +65,14 @@ no_input() {
 take_user() { # name
 	[ -f /etc/passwd ] || [ ! -e /etc/passwd ] || never 'user unknown' # a fifo would hold this up
 	find_user "$1" || ask_for_user "$1" || never 'user unknown'
+	[ "$name.$account_id" != "$LOGNAME.0" ] || return 0 # its shell is known, also where it has none
 	user=$name SHELL=$listed listed=${listed:-/bin/sh}
 	case ${SHELL##*/} in nologin | false | '') SHELL=/bin/sh ;; esac
 	[ "$user" != "$LOGNAME" ] || user=''
 	[ "$user" ] || return 0
 	[ "$account_id" = 0 ] || never 'user denied'
-	chown "$uid" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 ${mark:+"$mark"}
+	[ -z "$mark" ] || chown "$uid" "$mark"
+	[ ! -e /proc/self/fd ] || chown "$uid" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
 }
 
 # Sets name, uid, gid, home and listed (the shell). It reads as account.sh does, which in an older image does not give the group.
@@ -124,7 +126,7 @@ settle() {
 }
 
 # Its path is looked up here: by its name alone this shell, busybox, would take one of its own. What a command has among its
-# variables may have any name by now.
+# variables may have any name by now, but for those that begin with __smolvm.
 launch() { # setsid or nothing, program and arguments
 	case $2 in
 	/proc/self/exe)
@@ -136,16 +138,16 @@ launch() { # setsid or nothing, program and arguments
 		exec "$@"
 		;;
 	esac
-	__rest=$PATH:
-	while [ "$__rest" ]; do
-		__at=${__rest%%:*}
-		__at=${__at:-.}/$2
-		__rest=${__rest#*:}
-		[ -f "$__at" ] && [ -x "$__at" ] || continue
-		__name=$2 __session=$1
+	__smolvm_rest=$PATH:
+	while [ "$__smolvm_rest" ]; do
+		__smolvm_at=${__smolvm_rest%%:*}
+		__smolvm_at=${__smolvm_at:-.}/$2
+		__smolvm_rest=${__smolvm_rest#*:}
+		[ -f "$__smolvm_at" ] && [ -x "$__smolvm_at" ] || continue
+		__smolvm_name=$2 __smolvm_session=$1
 		shift 2
-		if [ "$__session" ]; then exec setsid "$__at" "$@"; fi
-		exec -a "$__name" "$__at" "$@"
+		if [ "$__smolvm_session" ]; then exec setsid "$__smolvm_at" "$@"; fi
+		exec -a "$__smolvm_name" "$__smolvm_at" "$@"
 	done
 	echo "sh: 1: exec: $2: not found" >&2 # as a shell that waits says it
 	exit 127
@@ -170,7 +172,7 @@ choose() { # login or raw
 	'' | /*) ;;
 	*) folder=${home:-$HOME}/$folder ;;
 	esac
-	if [ ! -x "$shell" ]; then
+	if [ ! -f "$shell" ] || [ ! -x "$shell" ]; then
 		[ "$1.$user$account_id" = raw.0 ] || never shell
 		shell=/proc/self/exe # busybox, which is better than none
 	fi

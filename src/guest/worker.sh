@@ -30,25 +30,25 @@ nl='
 # $4 and $5 who counts the time of everybody else and what it said as this shell was started, $6 a newline, $7 the file to empty. Where
 # anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the command's lines are counted from 1.
 # Special builtins can't be redefined there, and `command` finds the others.
-posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __g||\exit;\set -- "$__g" "$@";'
-posix=$posix'\command printf "\001$1 waits\n";__g= __l= __u=;'
-posix=$posix'IFS=" " \command read -r __g __l;\command test "$__g" = "#$2"||\exit;'
-posix=$posix'\command test -z "$4"||IFS=" " \command read -r __g __u <"$4";\command test "$__u" = "$5"||\exit;'
-posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;\eval "\\unset __g __l __u;$__l"'
+posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g||\exit;\set -- "$__smolvm_g" "$@";'
+posix=$posix'\command printf "\001$1 waits\n";__smolvm_g= __smolvm_l= __smolvm_u=;'
+posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_l;\command test "$__smolvm_g" = "#$2"||\exit;'
+posix=$posix'\command test -z "$4"||IFS=" " \command read -r __smolvm_g __smolvm_u <"$4";\command test "$__smolvm_u" = "$5"||\exit;'
+posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;\eval "\\unset __smolvm_g __smolvm_l __smolvm_u;$__smolvm_l"'
 # In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
 # descriptors; and that no trap sees what is ours.
-bash='{ \builtin export -f builtin >&-&&${smolvm?};\builtin export -f exec >&-&&${smolvm?};\builtin trap -p DEBUG >&-||${smolvm?};'
-bash=$bash'\exec <&7 7<&-||${smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${smolvm?};'
-bash=$bash'IFS=" " \builtin read -r __g||${smolvm?};BASH_EXECUTION_STRING=;} 2>&-;\builtin set -- "$__g" "$@";\builtin printf "\001$1 waits\n";__u=;'
-bash=$bash'{ IFS=" " \builtin read -r __g __l;\builtin test "$__g" = "#$2"||${smolvm?};'
-bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __g __u <"$4";\builtin test "$__u" = "$5"||${smolvm?};} 2>&-;'
-bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;\builtin eval "\\builtin unset -v __g __l __u;$__l"'
+bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG >&-||${__smolvm?};'
+bash=$bash'\exec <&7 7<&-||${__smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};'
+bash=$bash'IFS=" " \builtin read -r __smolvm_g||${__smolvm?};BASH_EXECUTION_STRING=;} 2>&-;\builtin set -- "$__smolvm_g" "$@";\builtin printf "\001$1 waits\n";__smolvm_u=;'
+bash=$bash'{ IFS=" " \builtin read -r __smolvm_g __smolvm_l;\builtin test "$__smolvm_g" = "#$2"||${__smolvm?};'
+bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __smolvm_g __smolvm_u <"$4";\builtin test "$__smolvm_u" = "$5"||${__smolvm?};} 2>&-;'
+bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;\builtin eval "\\builtin unset -v __smolvm_g __smolvm_l __smolvm_u;$__smolvm_l"'
 spare=''
 once='' woken=''
 trap 'once=1 woken=1' USR1
 
 # A command can open /dev/stdin and the like only where they are its own.
-[ "$account_id" = 0 ] || chown "$account_id" /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2
+[ "$account_id" = 0 ] || chown "$account_id" proc/self/fd/0 proc/self/fd/1 proc/self/fd/2
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"

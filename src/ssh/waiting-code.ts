@@ -36,11 +36,11 @@ const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
   bash: {
     builtin: "\\builtin ",
     special: "\\builtin ",
-    exit: "${smolvm?}", // ends a shell without a command
+    exit: "${__smolvm?}", // ends a shell without a command
     forgetFolder: "\\builtin unset -v OLDPWD;\\builtin export OLDPWD;",
     evaluate: (word, forget) =>
       // `$_` is what the command before ended with.
-      `BASH_EXECUTION_STRING=${word};${forget}\\builtin set --;\\builtin : "";\\builtin eval "$BASH_EXECUTION_STRING"`,
+      `BASH_EXECUTION_STRING=${word};\\builtin export -n BASH_EXECUTION_STRING;${forget}\\builtin set --;\\builtin : "";\\builtin eval -- "$BASH_EXECUTION_STRING"`,
   },
   posix: {
     builtin: "\\command ",
@@ -64,18 +64,18 @@ export function waitingCode(spec: CommandSpec, { kind, isLast, renewal, bulk }: 
     isLast ? `${builtin}kill -USR1 $PPID;` : "",
     cwd === null ? "" : changeFolder(cwd, language),
     isLong(values)
-      ? `${takeBulk(values, language, bulk)}${special}eval "${special === "\\" ? "\\\\" : "\\\\builtin "}export $__l";${special}unset -v __l;`
+      ? `${takeBulk(values, language, bulk)}${special}eval "${special === "\\" ? "\\\\" : "\\\\builtin "}export $__smolvm_l";${special}unset -v __smolvm_l;`
       : values && `${special}export ${quotedAssignments(spec.env)};`,
     isBulk ? takeBulk(command, language, bulk) : "",
     // All that comes from the channel has been read.
-    isEmpty(spec) ? `${builtin}test -c /dev/null||${exit};\\exec </dev/null||${exit};` : "",
+    isEmpty(spec) ? `{ ${builtin}test -c /dev/null||${exit};} 2>&-;\\exec </dev/null||${exit};` : "",
     `${said};${said} >&2;>|"$7";`,
     bodyOf(command, isBulk, language),
   ].join("");
 }
 
 function bodyOf(command: CommandSpec["command"], isBulk: boolean, { special, evaluate }: Language): string {
-  if (isBulk) return evaluate('"$__l"', `${special}unset -v __l;`);
+  if (isBulk) return evaluate('"$__smolvm_l"', `${special}unset -v __smolvm_l;`);
   if (typeof command === "string") return evaluate(quote(command), "");
   // A name that begins with a dash would be an option of `exec`, and dash knows no `exec --`.
   const program = command[0]?.startsWith("-") ? ["env", "--", ...command] : command;
@@ -86,7 +86,7 @@ function bodyOf(command: CommandSpec["command"], isBulk: boolean, { special, eva
 function takeBulk(text: string, { builtin, exit }: Language, bulk: Buffer[]): string {
   const { length, newlines } = addBulk(text, bulk);
   const read = `${builtin}${builtin.includes("command") ? "" : "command "}/bin/dd bs=${length} count=1 iflag=fullblock status=none`;
-  return `__l=$(${read})||${exit};${newlines > 0 ? `__l=$__l${'"$6"'.repeat(newlines)};` : ""}`;
+  return `{ __smolvm_l=$(${read})||${exit};} 2>&-;${newlines > 0 ? `__smolvm_l=$__smolvm_l${'"$6"'.repeat(newlines)};` : ""}`;
 }
 
 /**

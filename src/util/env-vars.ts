@@ -11,6 +11,9 @@ const OWNED_BY_BASH = new Set(
   ),
 );
 
+/** What is ours in a command's shell, until it begins. */
+const OURS = /^__smolvm/;
+
 /** A checked copy of `vars`; ValidationError names the variable that no shell could hold, or that Linux would not pass on. */
 export function checkEnvVars(vars: unknown, option: string): StringMap {
   if (!isStringMap(vars)) throw refuseMap(vars, option);
@@ -22,6 +25,8 @@ export function checkEnvVars(vars: unknown, option: string): StringMap {
         name,
         "one that bash does not set itself (UID, EUID, PPID, SHELLOPTS, …)",
       );
+    if (OURS.test(name))
+      throw refuse(`a name in ${option}`, name, "one that does not begin with __smolvm, as smolvm's own do");
     if (value.includes("\0")) throw refuse(`${option}.${name}`, value, "a string without NUL characters");
     if (!isWellFormed(value))
       throw refuse(`${option}.${name}`, value, "Unicode text, without half of a surrogate pair");

@@ -29,9 +29,10 @@ export const PLAIN_HORRORS: readonly Horror[] = [
   { name: "makes where it is readonly", profile: "readonly PWD OLDPWD", sparesBuiltins: true },
   {
     name: "has our names, some readonly",
-    profile: "__g=1; __l=2; readonly __u=3; smolvm=; readonly A_=1; token=t",
+    profile: "__smolvm_g=1; __smolvm_l=2; readonly __smolvm_u=3; __smolvm=; readonly A_=1; token=t",
     sparesBuiltins: true,
   },
+  { name: "exports all that is set later", profile: "set -a", sparesBuiltins: true },
   { name: "is verbose", profile: "set -x", sparesBuiltins: true },
   {
     name: "aliases commands",

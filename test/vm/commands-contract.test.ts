@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   CommandExecutionUnavailableError,
   CommandFailedError,
   OperationAbortedError,
   OperationTimeoutError,
+  type RunOptions,
   SmolVM,
   ValidationError,
 } from "../../src/index.ts";
@@ -37,6 +39,9 @@ describe("a command's result", () => {
     const failed = vm.run("echo why >&2; exit 3", { check: true });
     await expect(failed).rejects.toThrow(CommandFailedError);
     await expect(failed).rejects.toMatchObject({ result: { exitCode: 3, stderr: "why\n" } });
+    await expect(failed).rejects.toThrow(/why$/);
+    const last = vm.run("echo first >&2; echo the last >&2; exit 4", { shell: "raw", check: true });
+    await expect(last).rejects.toThrow(/4.*: the last$/);
   });
 
   it("is 127 with the shell's message for a program that is not there", async () => {
@@ -112,6 +117,19 @@ describe("what runs", () => {
     },
   );
 
+  it.each(["login", "raw"] as const)("opens its own streams as any user, in a %s shell", async (shell) => {
+    const script = "cat </dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; id -un";
+    for (const user of ["daemon", "root", "daemon"])
+      for (const stdin of ["in\n", ""]) {
+        const { exitCode, stdout, stderr } = await vm.run(script, { user, shell, stdin });
+        expect([exitCode, stdout, stderr]).toEqual([0, `${stdin}out\n${user}\n`, "err\n"]);
+      }
+    expect(await vm.run(["sh", "-c", script], { user: "nobody", shell })).toMatchObject({
+      stdout: "out\nnobody\n",
+      stderr: "err\n",
+    });
+  });
+
   it("is one of fifty at once, none mixed up with another", async () => {
     const runs = Array.from({ length: 50 }, (_, i) =>
       vm.run(`echo ${i}; exit ${i}`, { shell: "raw", timeout: 100 }),
@@ -120,6 +138,50 @@ describe("what runs", () => {
     expect(results.map(({ output, exitCode }) => [output, exitCode])).toEqual(
       Array.from({ length: 50 }, (_, i) => [String(i), i]),
     );
+  });
+});
+
+/** Both kinds of shell, another user, a terminal, and with input. */
+const WAYS: readonly RunOptions[] = [
+  ...[{}, { shell: "raw" }, { user: "nobody" }, { user: "nobody", shell: "raw" }],
+  ...[{ stdin: "x" }, { pty: true }, { pty: true, shell: "raw" }, { pty: true, user: "nobody" }],
+] as RunOptions[];
+
+/** In each way, and where a shell may have waited. */
+async function expectEverywhere(expected: (way: RunOptions) => object): Promise<void> {
+  const script = "echo in; pwd; echo too >&2; exit 3";
+  const expectIn = async (way: RunOptions) => {
+    for (const command of [script, ["sh", "-c", script]]) {
+      const { exitCode, stdout, stderr } = await vm.run(command, way);
+      expect([way, { exitCode, stdout, stderr }]).toEqual([way, expected(way)]);
+    }
+  };
+  for (const way of WAYS) await expectIn(way);
+  for (const way of WAYS.slice(0, 2)) {
+    await vm.run("true", way);
+    await sleep(700); // for a shell that is started ahead of time
+    await expectIn(way);
+  }
+}
+
+describe("a command has its own result, and nothing of ours on its stderr, after somebody", () => {
+  const expectedIn = (folderOf: (way: RunOptions) => string) => (way: RunOptions) =>
+    way.pty
+      ? { exitCode: 3, stdout: `in\r\n${folderOf(way)}\r\ntoo\r\n`, stderr: "" }
+      : { exitCode: 3, stdout: `in\n${folderOf(way)}\n`, stderr: "too\n" };
+
+  it("removed /dev/null", async () => {
+    await vm.run("rm /dev/null", { check: true });
+    await expectEverywhere(expectedIn(({ user }) => (user ? "/" : "/root")));
+    expect((await vm.run("cat")).stdout).toBe("");
+    await vm.run("rm -f /dev/null; mknod -m 666 /dev/null c 1 3", { shell: "raw", check: true });
+  });
+
+  it("removed the home", async () => {
+    await vm.run("cp -a /root /kept; rm -rf ~", { check: true });
+    await expectEverywhere(expectedIn(() => "/"));
+    expect(await vm.run("[ -e /root ]")).toMatchObject({ exitCode: 1 });
+    await vm.run("mv /kept /root", { shell: "raw", check: true });
   });
 });
 

@@ -23,7 +23,7 @@ const setLoginShell = (shell: string) =>
 const PROGRAMS =
   "/bin/echo one; /usr/bin/printenv A_; /bin/pwd; /bin/cat\n/bin/ls /proc/self/fd | /usr/bin/wc -l";
 /** What a script sees of the shell that it runs in, which a new one would become the last program of. */
-const STATE = 'echo "$0|$-|$#|$SHLVL|$LINENO"; pwd; set | cat; alias; trap; ls -l /proc/$$/fd; :';
+const STATE = 'echo "$0|$-|$#|$SHLVL|$LINENO"; pwd; set | cat; printenv; alias; trap; ls -l /proc/$$/fd; :';
 
 /** What has to differ, and `$_` and the like, which tell of the last command of a profile. */
 const normalised = (text: string) =>
@@ -96,6 +96,14 @@ describe("in bash, a profile that", () => {
       if (profile.includes("sorry")) expect(String(error)).toMatch(/ended with status 3 .*so sorry/);
       expect((await vm.run("echo raw", { shell: "raw" })).output).toBe("raw");
     }
+  });
+
+  it.each(["- ls", "--help", "--"])("has a shell that we don't know runs the script %j", async (script) => {
+    await setProfile("");
+    await setLoginShell("/bin/rbash");
+    const { exitCode, stdout, stderr } = await vm.run(script);
+    expect([exitCode, stdout, stderr]).toEqual([127, "", expect.stringMatching(/command not found\n$/)]);
+    await setLoginShell("/bin/bash");
   });
 
   it("makes the shell a restricted one has its script run in one, and a program is said to be refused", async () => {

@@ -26,7 +26,7 @@ const PIECES = [
     "\\\n",
     "$'",
     "EOF\n",
-    "__l",
+    "__smolvm_l",
     "__r",
   ],
   ...[

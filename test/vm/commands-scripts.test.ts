@@ -79,6 +79,54 @@ function withoutPlace(stderr: string): string {
   return stderr.replaceAll(places, "").replaceAll(/^\++ /gm, "+ ");
 }
 
+/** What our own shells call their variables, or have called them. */
+const NAMES =
+  "__script __c __g __l __u __n __r __rest __at __name __session name rest at session n list text kind shell whole begin before folder values user token note own group account account_id mark chowned lines line home uid gid listed status killed left begun spare once woken others used smolvm names pair each more code length carried lent pieces between room quoted nl v w argc script command POSIXLY_CORRECT".split(
+    " ",
+  );
+
+describe("variables that are called as ours", () => {
+  const env = Object.fromEntries(NAMES.map((name) => [name, `its ${name}`]));
+  const printed = NAMES.map((name) => `its ${name}\n`).join("");
+  const commands = [
+    ["printenv", ...NAMES],
+    `printenv ${NAMES.join(" ")}`,
+    `: ${"y".repeat(110_000)}\nprintenv ${NAMES.join(" ")}`,
+  ];
+
+  it.each(["login", "raw"] as const)("reach a command unharmed, in a %s shell", async (shell) => {
+    for (const command of commands)
+      for (const more of [{}, { user: "daemon" }, { pty: true }, { stdin: "x" }])
+        for (const pauseMs of [0, 500]) {
+          await sleep(pauseMs);
+          const { stdout } = await vm.run(command, { shell, env, ...more });
+          expect([more, stdout.replaceAll("\r", "")]).toEqual([more, printed]);
+        }
+  });
+
+  it("are those of the profile, and none of ours is among them", async () => {
+    const { POSIXLY_CORRECT: _, ...vars } = env; // bash itself becomes another one by it
+    await vm.setEnvVars(vars);
+    for (const pauseMs of [0, 1_000]) {
+      await sleep(pauseMs);
+      const names = Object.keys(vars);
+      const { stdout } = await vm.run(`printenv ${names.join(" ")}`);
+      expect(stdout).toBe(names.map((name) => `its ${name}\n`).join(""));
+    }
+    await vm.setEnvVars({}, { merge: false });
+    for (const shell of ["login", "raw"] as const)
+      for (const more of [{}, { env: { A: "1" } }, { user: "daemon" }, { pty: true }])
+        for (const pauseMs of [0, 500]) {
+          await sleep(pauseMs);
+          const { stdout } = await vm.run("set; env", { shell, ...more });
+          const ours = stdout
+            .split(/\r?\n/)
+            .filter((line) => /^(__|smolvm)/.test(line) || NAMES.includes(line.replace(/=.*/, "")));
+          expect([shell, more, ours]).toEqual([shell, more, []]);
+        }
+  });
+});
+
 describe("a long script", () => {
   it("of 200 KB and more is run to the byte", async () => {
     const seed = chooseSeed();

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
-
-type Kind = "login" | "raw";
+import { openSsh } from "../support/open-ssh.ts";
+import { lookInto } from "../support/waiting-shells.ts";
 
 let vm: SmolVM;
 beforeAll(async () => {
@@ -12,39 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => vm.delete());
 
-/** Prints in how many lines of its command line this shell is told what one does that waits. */
-const WAITED = "(grep -ca ' wait[s]' /proc/$$/cmdline; :)";
-
-/** Whether it was a shell that had been started ahead of time, and what the script printed. */
-async function look(script: string, shell: Kind) {
-  const { stdout } = await vm.run(`${WAITED}\n${script}`, { shell });
-  const [lines = "", ...text] = stdout.trimEnd().split("\n");
-  expect(lines).toMatch(/^\d+$/);
-  return { hasWaited: lines !== "0", text: text.join("\n") };
-}
-
-/** In a shell that was started ahead of time; the first of its kind finds none. */
-async function lookInWaiting(script: string, shell: Kind): Promise<string> {
-  let seen = await look(script, shell);
-  const isIt = async () => {
-    await sleep(700);
-    seen = await look(script, shell);
-    return seen.hasWaited;
-  };
-  await eventually(isIt, `a ${shell} shell has waited`, 60_000);
-  return seen.text;
-}
-
-/** In a shell that was started for it: while another command runs no waiting one is used. */
-async function lookInFresh(script: string, shell: Kind): Promise<string> {
-  for await (const { text } of vm.run("echo up; exec sleep 100")) {
-    expect(text).toBe("up\n");
-    const seen = await look(script, shell);
-    expect(seen.hasWaited).toBe(false);
-    return seen.text;
-  }
-  throw new Error("the other one printed nothing");
-}
+const { look, lookInWaiting, lookInFresh } = lookInto(() => vm);
 
 /** What has to differ: numbers of processes, pipes and cgroups; and a new bash shows the line that its own lines are counted from. */
 const normalised = (text: string) =>
@@ -82,6 +50,26 @@ describe.each(["login", "raw"] as const)("a %s shell that was started ahead of t
     expect(waiting).not.toBe("");
   });
 
+  it("takes what begins with a dash for a script, as a fresh one does", async () => {
+    for (const script of ["- ls", "--help", "--", "-c x"]) {
+      const plain =
+        shell === "login" ? ["bash", "-lc", "--", script, "bash"] : ["sh", "-c", "--", script, "sh"];
+      const reference = await vm.run(plain, { shell: "raw" });
+      expect(reference).toMatchObject({ exitCode: 127, stdout: "" });
+      const said = new RegExp(`: ${script.split(" ")[0]}: (command )?not found\r?\n$`);
+      expect(reference.stderr).toMatch(said);
+      await lookInWaiting("true", shell);
+      await sleep(500); // so that another one waits
+      for (const more of [{}, { user: "root" }, { user: "daemon" }]) {
+        const seen = await vm.run(script, { shell, ...more });
+        expect([script, seen.exitCode, seen.stdout]).toEqual([script, 127, ""]);
+        expect(seen.stderr).toMatch(said);
+      }
+      const typed = await vm.run(script, { shell, pty: true });
+      expect([typed.exitCode, typed.stdout]).toEqual([127, expect.stringMatching(said)]);
+    }
+  });
+
   it("reads options, environment, folder and stdin like a fresh one", async () => {
     const options = { shell, cwd: "/var", env: { X: "a\nb" }, stdin: "in put\n" };
     await sleep(400);
@@ -91,6 +79,35 @@ describe.each(["login", "raw"] as const)("a %s shell that was started ahead of t
     await sleep(400);
     expect((await vm.run(["sh", "-c", 'echo "$0 $1"', "zero", "one"], { shell })).stdout).toBe("zero one\n");
   });
+});
+
+describe.each(["bash", "dash"])("a %s that was started ahead of time by a profile that", (shell) => {
+  const withProfile = async (profile: string, body: () => Promise<void>) => {
+    const asRoot = { shell: "raw", check: true } as const;
+    await vm.run(["usermod", "-s", `/bin/${shell}`, "root"], asRoot);
+    await vm.run("cat >/etc/profile.d/mine.sh", { ...asRoot, stdin: `${profile}\n` });
+    await body();
+    await vm.run("rm /etc/profile.d/mine.sh; usermod -s /bin/bash root", asRoot);
+  };
+
+  it.each(["set -C", "set -euC"])("does `%s` is to the kernel what any other is", (profile) =>
+    withProfile(profile, async () => {
+      const script = "/bin/cat /proc/$$/oom_score_adj /proc/self/oom_score_adj";
+      expect(await lookInWaiting(script, "login")).toBe("0\n0");
+      expect(await lookInFresh(script, "login")).toBe("0\n0");
+    }),
+  );
+
+  it.each(["PATH=", "PATH=/none:bin; IFS=/"])("sets `%s` takes a script of any length", (profile) =>
+    withProfile(profile, async () => {
+      for (const length of [1_600, 120_000]) {
+        const script = `: ${"y".repeat(length)}\necho "$PATH|$IFS"`;
+        const fresh = await lookInFresh(script, "login");
+        expect(fresh).toContain(`${profile.split(/[=;]/)[1]}|`);
+        expect(await lookInWaiting(script, "login")).toBe(fresh);
+      }
+    }),
+  );
 });
 
 it("one of each kind waits, where both are wanted in turn", async () => {
@@ -156,6 +173,28 @@ describe("what a shell reads as it starts is as new as the command", () => {
     await vm.run("echo 'export TERMINAL=no' >/etc/profile.d/mine.sh", { user: "daemon", shell: "raw" });
     expect((await vm.run("echo $TERMINAL")).output).toBe("no");
     await vm.run("rm /etc/profile.d/mine.sh");
+  });
+
+  it("after a session of plain ssh that changed it", async () => {
+    for (const value of ["one", "two"]) {
+      await lookInWaiting("true", "login");
+      await sleep(700); // so that another one waits
+      await openSsh(vm, "ssh", vm.name, `echo 'export BY_SSH=${value}' >/etc/profile.d/mine.sh`);
+      expect((await vm.run("echo $BY_SSH")).output).toBe(value);
+    }
+    await vm.run("rm /etc/profile.d/mine.sh");
+  });
+
+  it("and is nothing where it is raw, also for eight at once", async () => {
+    for (const bashrc of ["echo from bashrc; export LEAK=1", "exit 1"]) {
+      await vm.run(`cp -p ~/.bashrc /tmp/kept; cat >~/.bashrc`, { stdin: `${bashrc}\n`, check: true });
+      for (const command of ['echo "leak=$LEAK"', ["sh", "-c", 'echo "leak=$LEAK"']]) {
+        const runs = Array.from({ length: 8 }, () => vm.run(command, { shell: "raw" }));
+        for (const { exitCode, stdout, stderr } of await Promise.all(runs))
+          expect([exitCode, stdout, stderr]).toEqual([0, "leak=\n", ""]);
+      }
+      await vm.run("mv /tmp/kept ~/.bashrc", { shell: "raw", check: true });
+    }
   });
 
   it("after the login shell was changed while shells were being started", async () => {

@@ -48,6 +48,30 @@ describe("a command in a terminal", () => {
     });
   });
 
+  it.each(["login", "raw"] as const)(
+    "counts the lines of its script from 1, in a %s shell",
+    async (shell) => {
+      const script = "echo $LINENO\necho $LINENO; no-such-command";
+      const plain = shell === "login" ? ["bash", "-lc", script, "bash"] : ["sh", "-c", script, "sh"];
+      const reference = (await vm.run(plain, { shell: "raw", pty: true })).stdout;
+      expect(reference).toMatch(/\b2: no-such-command: /);
+      for (const more of [{}, { user: "root" }, { env: { A: "1\n2" }, cwd: "/var" }]) {
+        const { exitCode, stdout } = await vm.run(script, { shell, pty: true, ...more });
+        expect([more, exitCode, stdout.replace("eval: ", "")]).toEqual([more, 127, reference]);
+      }
+      const long = await vm.run(`${script} #${"y".repeat(110_000)}`, { shell, pty: true });
+      expect(long.stdout.replace("eval: ", "")).toBe(reference);
+    },
+  );
+
+  it.each(["login", "raw"] as const)("is the user's own, whoever it is, in a %s shell", async (shell) => {
+    const script = "stat -c %U $(tty); [ -O $(tty) ] && echo own >$(tty); read line <$(tty); echo $line";
+    for (const user of ["daemon", "nobody", "root"]) {
+      const { stdout } = await vm.run(script, { shell, user, pty: true, stdin: "typed\n" });
+      expect(stdout.replace("typed\r\n", "")).toBe(`${user}\r\nown\r\ntyped\r\n`);
+    }
+  });
+
   it("takes code of any length, and leaves none of it behind", async () => {
     const word = "x".repeat(50_000);
     const options = { pty: true, env: { BIG: word } };

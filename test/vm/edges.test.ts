@@ -1,6 +1,9 @@
 import { createReadStream } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { SmolVM, ValidationError } from "../../src/index.ts";
+import { eventually } from "../support/eventually.ts";
+import { openSsh } from "../support/open-ssh.ts";
 
 let vm: SmolVM;
 const labels = JSON.parse('{"__proto__":"a","constructor":"b"}');
@@ -65,4 +68,25 @@ it("a source that is missing is what run() rejects with, and the machine goes on
   const run = vm.run("cat; echo end", { stdin: "pipe", timeout: 30 });
   run.stdin?.destroy();
   expect((await run).stdout).toBe("end\n");
+});
+
+it("strangers who hold connections to its SSH port, silent or with garbage, hold up no command of the owner's", async () => {
+  await vm.waitForSsh();
+  await vm.run("true");
+  const { sshPort } = await vm.info();
+  const strangers: Socket[] = [];
+  for (let n = 0; n < 12; n++) {
+    const socket = connect({ host: "127.0.0.1", port: sshPort ?? 0 });
+    socket.on("error", () => {}); // the server may have enough of him
+    await new Promise<void>((resolve) => socket.once("connect", resolve));
+    if (n % 2 === 0) socket.write(Buffer.alloc(4096, n));
+    strangers.push(socket);
+  }
+  for (let n = 0; n < 3; n++) expect((await vm.run("echo in; exit 3")).exitCode).toBe(3);
+  const many = Array.from({ length: 8 }, () => vm.run("echo in", { shell: "raw" }));
+  for (const { output } of await Promise.all(many)) expect(output).toBe("in");
+  expect((await vm.run("tty", { pty: true })).output).toMatch(/^\/dev\/pts/);
+  for (const socket of strangers) socket.destroy();
+  const comes = () => openSsh(vm, "ssh", vm.name, "echo by ssh").catch(() => "");
+  await eventually(async () => (await comes()) === "by ssh", "a new connection is served", 60_000);
 });

@@ -1,16 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
-import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CommandExecutionUnavailableError, OperationTimeoutError, SmolVM } from "../../src/index.ts";
 import { eventually } from "../support/eventually.ts";
+import { LOCK_OUTS } from "../support/lock-outs.ts";
 import { TINY } from "../support/machines.ts";
+import { openSsh, openSshTold } from "../support/open-ssh.ts";
 import { elsewhere } from "../support/persistent.ts";
-
-const TIMEOUT_MS = 60_000;
 
 /** Where there is no program for it. */
 const addByHand = (name: string) =>
@@ -22,104 +20,73 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a program of OpenSSH's says on stdout, with `ssh NAME` as ssh-config has it. */
-async function openSsh(vm: SmolVM, program: string, ...args: string[]): Promise<string> {
-  return await openSshTold(vm, null, program, ...args);
-}
-
-/** The same, with that as its standard input; null: one without an end. */
-async function openSshTold(
-  vm: SmolVM,
-  input: string | null,
-  program: string,
-  ...args: string[]
-): Promise<string> {
-  const config = join(folder, vm.name);
-  writeFileSync(config, await vm.sshConfig());
-  const run = promisify(execFile)(program, ["-F", config, ...args], { timeout: TIMEOUT_MS });
-  if (input !== null) run.child.stdin?.end(input);
-  return (await run).stdout.trim();
-}
-
-/** The owner comes in by this handle, by a new connection of another program, and by ssh. `argv` exits with 0 where it is there. */
-async function expectOpen(vm: SmolVM, argv: readonly string[], status = 0): Promise<void> {
-  expect((await vm.run(argv, { shell: "raw", timeout: 60 })).exitCode).toBe(status);
-  const given = JSON.stringify([argv, { shell: "raw", timeout: 60 }]);
+/** The owner comes in by this handle, by a new connection of another program, and by ssh. `true` exits with that. */
+async function expectOpen(vm: SmolVM, status = 0): Promise<void> {
+  expect((await vm.run(["true"], { shell: "raw", timeout: 60 })).exitCode).toBe(status);
+  const given = JSON.stringify([["true"], { shell: "raw", timeout: 60 }]);
   const body = `tell((await (await SmolVM.get(name)).run(...${given})).exitCode)`;
   expect(await elsewhere(vm.name, body)).toBe(status);
   expect(await openSsh(vm, "ssh", `root@${vm.name}`, "echo in")).toBe("in");
 }
 
-/** Each breaks what a server in the image would need; then what is still there to be run. */
-const DAMAGE: readonly (readonly [title: string, script: string, argv: readonly string[]])[] = [
-  [
-    "all of it is writable for everybody",
-    "chmod -R 777 / 2>/dev/null; chmod 777 / /root; chmod 000 /etc",
-    ["true"],
-  ],
-  ["there are no accounts", "rm -f /etc/passwd /etc/shadow /etc/group /etc/shells", ["true"]],
-  [
-    "root may not log in",
-    "sed -i 's,^root:.*,root:x:0:0::/nowhere:/usr/sbin/nologin,' /etc/passwd; : >/etc/shells; chmod 600 /etc/passwd",
-    ["true"],
-  ],
-  ["root's shell is missing", "sed -i 's,^root:.*,root:x:0:0::/root:/opt/none,' /etc/passwd", ["true"]],
-  ["/run is empty", "rm -rf /run/* /run/.[!.]*", ["true"]],
-  ["no device is there", "rm -rf /dev/* 2>/dev/null; umount -l /dev/pts /dev/shm /sys/fs/cgroup", ["true"]],
-  [
-    "/proc, /sys and /dev are not mounted",
-    "umount -l /sys/fs/cgroup /sys /dev/pts /dev/shm /dev /proc",
-    ["true"],
-  ],
-  [
-    "the server is gone",
-    "rm -f /usr/sbin/dropbear; kill -9 $(cat /proc/[0-9]*/stat | sed -n 's/ (dropbear).*//p')",
-    ["true"],
-  ],
-  [
-    "its files are links to ours, and fifos",
-    `cd /etc; rm -f hostname hosts machine-id; ln -s /smolvm/seed/hostname hostname; ln -s /etc/passwd hosts
-     mkfifo machine-id; rm -f resolv.conf; mkfifo resolv.conf; rm passwd; mkfifo passwd
-     umount -l /run; rmdir /run; ln -s /smolvm /run`,
-    ["true"],
-  ],
-];
+const SCRIPT = "echo in; echo too >&2; exit 3";
+const ITS_RESULT = { exitCode: 3, stdout: "in\n", stderr: "too\n" };
+
+/** A script in root's login shell, and another user's command: each has its own result, or is said to have none. */
+async function expectScripts(vm: SmolVM, leavesNoUsers: boolean): Promise<void> {
+  expect(await vm.run(SCRIPT, { timeout: 60 })).toMatchObject(ITS_RESULT);
+  const others = vm.run(SCRIPT, { user: "nobody", timeout: 60 });
+  if (leavesNoUsers) await expect(others).rejects.toThrow('no user "nobody"');
+  else expect(await others).toMatchObject(ITS_RESULT);
+}
 
 describe.each([
   ["debian", {}],
   ["tiny", TINY],
 ] as const)("the owner of %s gets in", (image, options) => {
-  it.each(image === "debian" ? DAMAGE : DAMAGE.filter(([title]) => !title.includes("server")))(
-    "where %s",
-    async (_title, script, argv) => {
-      await using vm = await SmolVM.create(options);
-      await vm.run(script, { shell: "raw", timeout: 60 }).catch(() => {}); // some end their own connection
-      await expectOpen(vm, argv);
-      await vm.stop();
-      await vm.start();
-      await expectOpen(vm, argv);
-    },
-  );
+  it.each(LOCK_OUTS.filter(({ images }) => images.includes(image)))("where $title", async (damage) => {
+    const { script, check, leavesNoUsers = false } = damage;
+    await using vm = await SmolVM.create(options);
+    await vm.run(script, { shell: "raw", timeout: 60 }).catch(() => {}); // some end their own connection
+    const checked = await vm.run(check, { shell: "raw", timeout: 60 });
+    expect([checked.exitCode, checked.stdout]).toEqual([0, expect.any(String)]);
+    await expectOpen(vm);
+    await expectScripts(vm, leavesNoUsers);
+    await vm.stop();
+    await vm.start();
+    await expectOpen(vm);
+    await expectScripts(vm, leavesNoUsers && image === "debian"); // "tiny" has no disk
+  });
 
   it("where its shells are gone", async () => {
     await using vm = await SmolVM.create(options);
     const shells =
       image === "debian" ? "/usr/bin/bash /usr/bin/sh /usr/bin/dash" : "/usr/bin/sh /usr/bin/ash";
-    await vm.run(`mkdir /away && mv ${shells} /away`, { shell: "raw" });
-    await expectOpen(vm, ["true"]);
+    await vm.run(`mkdir /away && mv ${shells} /away`, { shell: "raw", check: true });
+    await expectOpen(vm);
+    for (const [ask, why] of [
+      [{}, /no login shell for it; the command never ran/],
+      [{ pty: true }, /no login shell for it; the command never ran/],
+      [{ user: "nobody" }, /no login shell for it; the command never ran/],
+      [{ user: "nobody", shell: "raw" }, /no \/bin\/sh; the command never ran/],
+    ] as const) {
+      const refused = vm.run(SCRIPT, ask);
+      await expect(refused).rejects.toThrow(CommandExecutionUnavailableError);
+      await expect(refused).rejects.toThrow(why);
+    }
     await vm.stop();
     await vm.start();
-    await expectOpen(vm, ["true"]);
+    await expectOpen(vm);
   });
 
   it("where nothing is left", async () => {
     await using vm = await SmolVM.create(options);
     await vm.run("rm -rf --no-preserve-root / || rm -rf /*", { shell: "raw", timeout: 60 }).catch(() => {});
-    await expectOpen(vm, ["true"], 127);
+    await expectOpen(vm, 127);
     expect(await openSsh(vm, "ssh", vm.name, "mkdir -p /new && ls -d /new")).toBe("/new");
     await vm.stop();
     await vm.start();
-    await expectOpen(vm, ["true"], image === "debian" ? 127 : 0); // "tiny" has no disk
+    await expectOpen(vm, image === "debian" ? 127 : 0); // "tiny" has no disk
   });
 });
 
@@ -219,6 +186,28 @@ describe.each([
     };
     await expect(openSsh(vm, "ssh", alice, "id -u")).rejects.toMatchObject(refused);
     await expect(openSshTold(vm, "id -u\n", "ssh", alice)).rejects.toMatchObject(refused);
+  });
+
+  it("whose shell is missing or can't be executed has no login command but where it is root, and each raw one", async () => {
+    await using vm = await SmolVM.create(options);
+    await vm.run(`${add("alice")}; mkdir -p /opt; touch /opt/file`, { check: true });
+    for (const shell of ["/opt/none", "/opt/file", "/opt"]) {
+      await vm.run(`sed -i '/^alice:/s,:[^:]*$,:${shell},' /etc/passwd`, { check: true });
+      for (const more of [{}, { pty: true }, { cwd: "/", env: { A: "1" }, stdin: "x" }]) {
+        const refused = vm.run(SCRIPT, { user: "alice", ...more });
+        await expect(refused).rejects.toThrow(CommandExecutionUnavailableError);
+        await expect(refused).rejects.toThrow(/no login shell for it; the command never ran/);
+      }
+      for (const command of [SCRIPT, ["sh", "-c", SCRIPT]])
+        expect(await vm.run(command, { user: "alice", shell: "raw" })).toMatchObject(ITS_RESULT);
+    }
+    // Root's login shell is /bin/sh where its own is not to be had.
+    for (const shell of ["/opt/none", "/opt/file"]) {
+      await vm.run(`sed -i '/^root:/s,:[^:]*$,:${shell},' /etc/passwd`, { shell: "raw", check: true });
+      for (const more of [{}, { user: "root" }, { shell: "raw" }, { user: "root", shell: "raw" }] as const)
+        expect(await vm.run(SCRIPT, more)).toMatchObject(ITS_RESULT);
+      expect((await vm.run("echo $0", { pty: true })).output).toMatch(/sh$/);
+    }
   });
 
   it("is told from others by the whole of the name, also on a last line without an end", async () => {

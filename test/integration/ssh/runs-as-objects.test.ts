@@ -75,3 +75,25 @@ describe("the source of a run that is refused", () => {
     expect([isAsked, getEventListeners(signal, "abort")]).toEqual([false, []]);
   });
 });
+
+describe("a byte order mark", () => {
+  it("stays where it is, at the beginning and in between, for each who reads", async () => {
+    const script =
+      "printf '\\357\\273\\277id,\\357\\273\\277name\\n'; sleep 0.2; printf '\\357\\273\\277end'";
+    const expected = "\ufeffid,\ufeffname\n\ufeffend";
+    const heard = { stdout: "", stderr: "" };
+    const running = run(`${script}; { ${script}; } >&2`, {
+      onStdout: (text) => {
+        heard.stdout += text;
+      },
+      onStderr: (text) => {
+        heard.stderr += text;
+      },
+    });
+    const read = { stdout: "", stderr: "" };
+    for await (const { stream, text } of running) read[stream] += text;
+    const { stdout, stderr } = await running;
+    for (const seen of [read, heard, { stdout, stderr }])
+      expect(seen).toEqual({ stdout: expected, stderr: expected });
+  });
+});

@@ -92,6 +92,18 @@ describe("what Linux would not pass on", () => {
     },
   );
 
+  it.each(["__smolvm", "__smolvm_l", "__smolvm_A", "__smolvm2_A"])(
+    "%s is ours, for a machine and for a command",
+    (name) => {
+      for (const parse of [
+        () => parseSpec({ env: { [name]: "1" } }),
+        () => parseRun("x", { env: { [name]: "1" } }),
+        () => checkEnvVars({ [name]: "1" }, "vars"),
+      ])
+        expect(parse).toThrow(/must be one that does not begin with __smolvm/);
+    },
+  );
+
   it("half of a surrogate pair is no text", () => {
     expect(() => checkEnvVars({ A: "a\ud800b" }, "vars")).toThrow(/vars\.A must be Unicode text/);
     expect(() => checkEnvVars({ A: "a\u{1f600}b" }, "vars")).not.toThrow();
