@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Judged, listLeft } from "../host/names-in.ts";
 import { here } from "../host/place.ts";
 import {
@@ -12,13 +13,34 @@ import {
   unknown,
   type Verdict,
 } from "../host/process-identity.ts";
+import { discardFolder } from "../host/whole-folder.ts";
 import { judgeEarlierDraft } from "./earlier-drafts.ts";
 
 const PREFIX = ".draft-";
+const RETRY_PAUSES_MS = [50, 500, 5_000, 60_000, 600_000];
 
 /** An empty folder for something in the making. Its name tells who makes it, so that there is no moment at which it is nobody's. */
 export async function makeDraftFolder(parent: string): Promise<string> {
   return mkdtemp(join(parent, `${PREFIX}${tagOf(await findSelf())}-`));
+}
+
+/**
+ * Nobody wants it any more. Where it can't be removed now, as on a full disk, that is tried again in the background: as long as this process
+ * lives, nobody else takes it for left. Never rejects.
+ */
+export async function discardDraftFolder(folder: string): Promise<void> {
+  await discardFolder(folder).catch(() => void discardLater(folder));
+}
+
+async function discardLater(folder: string): Promise<void> {
+  for (const pauseMs of RETRY_PAUSES_MS) {
+    await sleep(pauseMs, undefined, { ref: false });
+    const isGone = await discardFolder(folder).then(
+      () => true,
+      () => false,
+    );
+    if (isGone) return;
+  }
 }
 
 /** The folders of what makers and removers left that died, or may have. */

@@ -8,7 +8,7 @@ import { ALIVE, DEAD, type Verdict } from "../host/process-identity.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, isThere, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, renameFolder } from "../host/whole-folder.ts";
-import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
+import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
@@ -46,7 +46,7 @@ export async function claimMachineFolder(state: StatePaths, record: MachineRecor
     await writeWhole(recordFile(draft), encodeMachineRecord(record), { durable: isKept(record) });
     await publish(state, draft, paths, record);
   } catch (error) {
-    if (draft !== undefined) await discardFolder(draft).catch(() => {});
+    if (draft !== undefined) await discardDraftFolder(draft);
     throw error instanceof SmolVMError ? error : stateFolderError(paths.folder, error);
   }
   return paths;

@@ -10,7 +10,7 @@ import { discardFolder, renameFolder } from "../host/whole-folder.ts";
 import { nearestOf } from "../util/options.ts";
 import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
-import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
+import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import {
   requireContent,
   requireSameLayer,
@@ -174,9 +174,9 @@ export async function removeSnapshot(state: StatePaths, name: string): Promise<v
   if (!(await discardFolder(folder))) throw await notFound(folder);
 }
 
-/** Nobody wants it any more. What can't be removed now is left for the collection of drafts. Never rejects. */
+/** Nobody wants it any more. Never rejects. */
 export async function discardDraft({ folder }: Pick<SavedMachinePaths, "folder">): Promise<void> {
-  await discardFolder(folder).catch(() => {});
+  await discardDraftFolder(folder);
 }
 
 /** Removes what makers left that died. */

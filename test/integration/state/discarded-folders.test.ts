@@ -10,22 +10,28 @@ import { discardFolder } from "../../../src/host/whole-folder.ts";
 import { deleteImage } from "../../../src/image/images.ts";
 import { removeFolder } from "../../../src/image/store.ts";
 import { prune } from "../../../src/index.ts";
+import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import { claimMachineFolder, findMachine, removeMachineFolder } from "../../../src/state/machine-folder.ts";
 import { snapshotFolder } from "../../../src/state/paths.ts";
-import { removeSnapshot } from "../../../src/state/snapshots.ts";
+import { discardDraft, removeSnapshot } from "../../../src/state/snapshots.ts";
 import { discardTemplate } from "../../../src/state/templates.ts";
+import { eventually } from "../../support/eventually.ts";
 import { recordOf } from "../../support/machine-records.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
-const disk = vi.hoisted(() => ({ isBusy: false }));
+const disk = vi.hoisted(() => ({ isBusy: false, isFull: false }));
 vi.mock("node:fs/promises", async (original) => {
   const all = await original<typeof import("node:fs/promises")>();
   const remove: typeof all.rm = async (...args) => {
     if (disk.isBusy) throw Object.assign(new Error("EBUSY: resource busy, rm"), { code: "EBUSY" });
     return all.rm(...args);
   };
-  return { ...all, rm: remove, default: { ...all, rm: remove } };
+  const rename: typeof all.rename = async (...args) => {
+    if (disk.isFull) throw Object.assign(new Error("EDQUOT: quota exceeded, rename"), { code: "EDQUOT" });
+    return all.rename(...args);
+  };
+  return { ...all, rm: remove, rename, default: { ...all, rm: remove, rename } };
 });
 
 let home: StateFolder;
@@ -33,7 +39,7 @@ beforeEach(async () => {
   home = await useStateFolder();
 });
 afterEach(async () => {
-  disk.isBusy = false;
+  disk.isBusy = disk.isFull = false;
   await home[Symbol.asyncDispose]();
 });
 
@@ -47,6 +53,17 @@ describe("a folder that is removed", () => {
     expect(readdirSync(parent)).toEqual([expect.stringMatching(/^\.discarded-./)]);
     expect(await discardFolder(folder)).toBe(false);
     disk.isBusy = false;
+    await rm(parent, { recursive: true });
+  });
+
+  it("is removed as soon as it can be where it is a draft that this process gave up", async () => {
+    const parent = await mkdtemp(join(tmpdir(), "smolvm-discarded-"));
+    const folder = await makeDraftFolder(parent);
+    disk.isFull = true;
+    await discardDraft({ folder });
+    expect(existsSync(folder)).toBe(true);
+    disk.isFull = false;
+    await eventually(() => readdirSync(parent).length === 0, "it is removed");
     await rm(parent, { recursive: true });
   });
 
