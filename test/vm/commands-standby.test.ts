@@ -19,7 +19,7 @@ const normalised = (text: string) =>
   text
     .replaceAll(/\b(pipe|socket|anon_inode):\[\d+\]/g, "$1:[N]")
     .replaceAll(/^(PPID|BASHPID|SRANDOM|RANDOM|EPOCH\w+|SECONDS)=.*$/gm, "$1=N")
-    .replaceAll(/^LINENO=0\n/gm, "")
+    .replaceAll(/^LINENO=\d+\n/gm, "")
     .replaceAll(/smolvm\/[0-9a-f]+\/\d+/g, "smolvm/N/N");
 
 const LOOKS: readonly (readonly [string, string])[] = [
@@ -90,24 +90,25 @@ describe.each(["bash", "dash"])("a %s that was started ahead of time by a profil
     await vm.run("rm /etc/profile.d/mine.sh; usermod -s /bin/bash root", asRoot);
   };
 
-  it.each(["set -C", "set -euC"])("does `%s` is to the kernel what any other is", (profile) =>
-    withProfile(profile, async () => {
+  it("forbids to overwrite files is to the kernel what any other is", () =>
+    withProfile("set -C", async () => {
       const script = "/bin/cat /proc/$$/oom_score_adj /proc/self/oom_score_adj";
-      expect(await lookInWaiting(script, "login")).toBe("0\n0");
-      expect(await lookInFresh(script, "login")).toBe("0\n0");
-    }),
-  );
-
-  it.each(["PATH=", "PATH=/none:bin; IFS=/"])("sets `%s` takes a script of any length", (profile) =>
-    withProfile(profile, async () => {
-      for (const length of [1_600, 120_000]) {
-        const script = `: ${"y".repeat(length)}\necho "$PATH|$IFS"`;
-        const fresh = await lookInFresh(script, "login");
-        expect(fresh).toContain(`${profile.split(/[=;]/)[1]}|`);
-        expect(await lookInWaiting(script, "login")).toBe(fresh);
+      for (let times = 0; times < 3; times++) {
+        expect((await look(script, "login")).text).toBe("0\n0");
+        await sleep(700);
       }
-    }),
-  );
+    }));
+
+  it("has no PATH takes a script of any length", () =>
+    withProfile("PATH=; IFS=/", async () => {
+      for (const length of [1_600, 120_000]) {
+        for (let times = 0; times < 2; times++) {
+          const { text } = await look(`: ${"y".repeat(length)}\necho "$PATH|$IFS"`, "login");
+          expect(text).toBe("|/");
+          await sleep(700);
+        }
+      }
+    }));
 });
 
 it("one of each kind waits, where both are wanted in turn", async () => {
