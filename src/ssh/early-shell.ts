@@ -114,8 +114,7 @@ export class EarlyShell implements Place {
       onOver: (end, { isTainted, hasDeadline }) => {
         this.#activity.end();
         void this.handOver();
-        if (end?.kind === "exited" && end.leftSomebody)
-          this.#state = "retired"; // he may still write
+        if (end?.kind === "exited" && end.leftSomebody) this.#leaveToLink();
         else if (end === null || (end.kind === "exited" && !isTainted && !hasDeadline)) this.#state = "idle";
         else this.#retire();
         if (this.#link && this.#state === "idle") this.#retire();
@@ -150,6 +149,12 @@ export class EarlyShell implements Place {
     }
     if (this.#state === "idle") this.#retire();
     return this.#link;
+  }
+
+  /** Whom its command left running may still write: the connection knows when they have ended. */
+  #leaveToLink(): void {
+    this.#state = "retired";
+    void this.handOver().then((link) => link?.hold(this.#worker));
   }
 
   #retire(): void {

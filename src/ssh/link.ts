@@ -153,6 +153,11 @@ export class Link implements Place {
     return process;
   }
 
+  /** A worker that has come by another way is ended when those whom its command left running have. */
+  hold(worker: Worker): void {
+    this.#pool.hold(worker);
+  }
+
   async kill(process: GuestProcess): Promise<void> {
     await this.#endings.kill(process);
   }

@@ -180,6 +180,12 @@ export class WorkerPool {
       .catch(() => worker.quit());
   }
 
+  /** Keeps a worker that is not the pool's for as long as those live whom its command left running, and ends it then. */
+  hold(worker: Worker): void {
+    this.#hold(worker, false);
+    this.#whenIdle();
+  }
+
   /** Whom it left running may write to its pipes, which are open as long as the worker is there. */
   #hold(worker: Worker, isTainted: boolean): void {
     if (worker.isGone) return;

@@ -41,6 +41,20 @@ describe("the first command of a clone", () => {
     await eventually(async () => (await vm.run(STRANGERS)).output === "0", "the ports are left");
   });
 
+  it("leaves its shell with the last of those whom it left running, where a signal ended it", async () => {
+    await using vm = await clone();
+    const run = vm.run(`${WAY}; (trap '' TERM; exec sleep 3) & exec sleep 100`);
+    let seen = "";
+    for await (const { text } of run) {
+      seen += text;
+      run.kill("SIGTERM");
+    }
+    expect(seen).toBe("port\n");
+    expect((await run).signal).toBe("SIGTERM");
+    expect((await vm.run(STRANGERS)).output).not.toBe("0");
+    await eventually(async () => (await vm.run(STRANGERS)).output === "0", "the ports are left", 40_000);
+  });
+
   it.each(["login", "raw"] as const)("sees in a %s shell what any later one sees", async (shell) => {
     await using vm = await clone();
     const first = await vm.run(LOOK, { shell });
