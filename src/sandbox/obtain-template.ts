@@ -70,7 +70,7 @@ async function findSound(
     return found;
   } catch (error) {
     if (!(error instanceof DamageError)) throw error;
-    warn(`The template ${key.slice(0, 16)} is damaged and is made anew: ${error.message}.`);
+    warn(`The template ${key.slice(0, 16)} is damaged and is made again: ${error.message}.`);
     await discardTemplate(state, key);
     return undefined;
   }
@@ -106,7 +106,7 @@ async function makeInTurn(plan: TemplatePlan, context: BootContext): Promise<Tem
     const made = await makeTemplate(plan, context);
     failedAtMs.delete(key);
     if (await isThere(plan.setup.files.kernel)) return made;
-    // Whoever removes an image takes its templates away after it: one that comes later would lie there for nobody.
+    // A program that removes an image removes its templates after it: a template that comes later would stay without a use.
     await discardTemplate(state, key);
     return { whyCold: "its image was removed while the template was made" };
   } catch (error) {

@@ -151,7 +151,7 @@ export class EarlyShell implements Place {
     return this.#link;
   }
 
-  /** Whom its command left running may still write: the connection knows when they have ended. */
+  /** The processes that its command left running may still write: the connection knows when they have ended. */
   #leaveToLink(): void {
     this.#state = "retired";
     void this.handOver().then((link) => link?.hold(this.#worker));

@@ -153,7 +153,7 @@ export class Link implements Place {
     return process;
   }
 
-  /** A worker that has come by another way is ended when those whom its command left running have. */
+  /** Ends a worker that came by another way once the processes that its command left running have ended. */
   hold(worker: Worker): void {
     this.#pool.hold(worker);
   }

@@ -180,7 +180,7 @@ export class WorkerPool {
       .catch(() => worker.quit());
   }
 
-  /** Keeps a worker that is not the pool's for as long as those live whom its command left running, and ends it then. */
+  /** Keeps a worker that is not the pool's while the processes live that its command left running, and ends it then. */
   hold(worker: Worker): void {
     this.#hold(worker, false);
     this.#whenIdle();

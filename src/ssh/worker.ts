@@ -40,7 +40,7 @@ export interface Watcher {
 
 /** Of what came before a command was given; more is dropped together with the shell that prints so much. */
 const EARLY_BYTES = 64 * 1024;
-/** What those whom commands left running print is read no faster than this, and dropped. */
+/** What processes print that commands left running is read no faster than this, and dropped. */
 const DROPPED_EACH_SECOND = 4 * 1024 * 1024;
 
 /** The host's end of src/guest/worker.sh: one channel, on which children run one after the other. */

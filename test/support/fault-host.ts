@@ -120,7 +120,7 @@ function addImage(world: World, image: string): Injection {
   return { didHit: true, mend: async () => rmSync(target, { recursive: true, force: true }) };
 }
 
-/** Somebody in another PID namespace, as in a container that shares the state folder: he cleans up, and has a machine of his own. */
+/** A program in another PID namespace, as in a container that shares the state folder: it cleans up, and has a machine of its own. */
 async function letStrangerIn(world: World, round: number): Promise<Injection> {
   const stranger = world.newStranger();
   const name = `x${round}`;

@@ -41,7 +41,7 @@ describe("the first command of a clone", () => {
     await eventually(async () => (await vm.run(STRANGERS)).output === "0", "the ports are left");
   });
 
-  it("leaves its shell with the last of those whom it left running, where a signal ended it", async () => {
+  it("leaves its shell with the last process that it left running, where a signal ended it", async () => {
     await using vm = await clone();
     const run = vm.run(`${WAY}; (trap '' TERM; exec sleep 3) & exec sleep 100`);
     let seen = "";

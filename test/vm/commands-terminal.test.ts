@@ -64,7 +64,7 @@ describe("a command in a terminal", () => {
     },
   );
 
-  it.each(["login", "raw"] as const)("is the user's own, whoever it is, in a %s shell", async (shell) => {
+  it.each(["login", "raw"] as const)("is the user's own in a %s shell, for any user", async (shell) => {
     const script = "stat -c %U $(tty); [ -O $(tty) ] && echo own >$(tty); read line <$(tty); echo $line";
     for (const user of ["daemon", "nobody", "root"]) {
       const { stdout } = await vm.run(script, { shell, user, pty: true, stdin: "typed\n" });

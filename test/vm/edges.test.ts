@@ -77,7 +77,7 @@ it("strangers who hold connections to its SSH port, silent or with garbage, hold
   const strangers: Socket[] = [];
   for (let n = 0; n < 12; n++) {
     const socket = connect({ host: "127.0.0.1", port: sshPort ?? 0 });
-    socket.on("error", () => {}); // the server may have enough of him
+    socket.on("error", () => {}); // the server may have closed it
     await new Promise<void>((resolve) => socket.once("connect", resolve));
     if (n % 2 === 0) socket.write(Buffer.alloc(4096, n));
     strangers.push(socket);

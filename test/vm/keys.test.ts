@@ -25,7 +25,7 @@ async function putOther(path: string): Promise<void> {
 }
 
 describe("a persistent machine under which the client's key is replaced", () => {
-  it("says so to whoever connects, with what helps, and lets in the key that is there at its next start", async () => {
+  it("says so to a program that connects, with what helps, and lets in the key that is there at its next start", async () => {
     const sshKeyPath = join(home.state.home, "mine");
     await putOther(sshKeyPath);
     await useLasting({ ...lasting(), template: "off", sshKeyPath }, async (vm) => {

@@ -43,7 +43,7 @@ describe("what builders of images left that died", () => {
   });
 });
 
-/** As one leaves them who was killed while he held the lock: its file, his socket, and what he wrote to try for it. */
+/** What a process leaves that was killed while it held the lock: the file, its socket, and what it wrote to try for it. */
 async function leaveLock(lock: string): Promise<void> {
   mkdirSync(dirname(lock), { recursive: true });
   const nonce = "0badcafe";

@@ -46,7 +46,7 @@ describe("a program that has run out of open files", () => {
     const status = { phase: "running", reason: "", since: "2026-01-02T03:04:05.678Z" } as const;
     const { paths } = await folder.put("left", { owner: ended(folder.me), wasBooted: true, status });
     await mkdir(join(folder.state.machines, ".discarded-abc"));
-    // Whoever starts a machine looks once a second for each state folder by its path: here it is another one each time.
+    // A start looks once a second for each state folder by its path: here it is another one each time.
     const collected = await starve(
       `const { SmolVM } = await import(dist("index.js"));
       const { collectLeftovers } = await import(dist("sandbox/leftovers.js"));

@@ -32,7 +32,7 @@ describe("the disk of a machine", () => {
     expect(second).toMatchObject({ path: diskLayer(folder, 1), backing: { path: diskLayer(folder, 0) } });
   });
 
-  it("is not begun anew where its files can't be looked at", async () => {
+  it("is not begun again where its files can't be looked at", async () => {
     const image = await storeImage(state, "debian", "1");
     const { disk } = await resolveBootFiles(parseSpec({}).source, "x86_64", async () => image);
     const folder = folderOf(await machineOf());

@@ -85,7 +85,7 @@ describe("the templates of an image that is removed", () => {
     const kept = await templateOf(await storeImage(state, "tiny", "3"));
     await deleteImage("debian");
     expect(stored()).toEqual([kept.record.key]);
-    // The very same again, as the same packages give it: it is made anew.
+    // The very same again, as the same packages give it: it is made again.
     vi.mocked(makeTemplate).mockClear();
     await templateOf(await storeImage(state, "debian", "1"));
     expect(makeTemplate).toHaveBeenCalledOnce();

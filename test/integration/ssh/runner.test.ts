@@ -75,7 +75,7 @@ describe("a connection", () => {
     expect((await run("echo again")).output).toBe("again");
   });
 
-  it("that has served a command is made anew without a pause, however often it breaks", async () => {
+  it("that has served a command is made again without a pause, however often it breaks", async () => {
     const beganMs = performance.now();
     for (let round = 0; round < 12; round++) {
       expect((await run("echo on")).output).toBe("on");

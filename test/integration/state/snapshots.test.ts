@@ -139,8 +139,8 @@ describe("a snapshot that was published", () => {
   });
 
   it.each<[string, (folder: string) => unknown]>([
-    ["its times were set anew", (folder) => touchAll(folder)],
-    ["its modes were set anew", (folder) => Promise.all(filesIn(folder).map((path) => chmod(path, 0o600)))],
+    ["its times were set again", (folder) => touchAll(folder)],
+    ["its modes were set again", (folder) => Promise.all(filesIn(folder).map((path) => chmod(path, 0o600)))],
     [
       "it was put back from a backup",
       async (folder) => {

@@ -113,7 +113,7 @@ describe("a template that was published", () => {
     await expect(findTemplate(state, keyOf(1))).rejects.toThrow(/changed or replaced/);
   });
 
-  it("is found where its times and modes were set anew, and is not read a second time for it", async () => {
+  it("is found where its times and modes were set again, and is not read a second time for it", async () => {
     const { paths } = await make(keyOf(1));
     const record = readFileSync(paths.record, "utf8");
     await utimes(paths.memory, 1, 1);
