@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
+import { discardFolder } from "../host/whole-folder.ts";
 import type { StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { nearestOf } from "../util/options.ts";
@@ -7,7 +8,7 @@ import type { MirrorOptions } from "./mirror.ts";
 import type { OnProgress } from "./progress.ts";
 import { IMAGE_NAMES, type ImageName, recipeDigest } from "./recipe.ts";
 import type { RunGuest } from "./run-guest.ts";
-import { type Image, readImages, removeFolder, requireRead } from "./store.ts";
+import { type Image, readImages, requireRead } from "./store.ts";
 
 export type { Progress } from "./progress.ts";
 export type { GuestTask } from "./run-guest.ts";
@@ -111,6 +112,6 @@ export async function foldersOfImage(state: StatePaths, name: string): Promise<s
 /** Removes all images of that name, damaged ones too; ImageError where there is none, or another process was first. What machines hold of them stays. */
 export async function deleteImage(state: StatePaths, name: string): Promise<void> {
   let isOurs = false;
-  for (const folder of await foldersOfImage(state, name)) isOurs = (await removeFolder(folder)) || isOurs;
+  for (const folder of await foldersOfImage(state, name)) isOurs = (await discardFolder(folder)) || isOurs;
   if (!isOurs) await inspectImage(state, name);
 }

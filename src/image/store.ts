@@ -7,7 +7,7 @@ import { type Judged, listLeft } from "../host/names-in.ts";
 import { ALIVE } from "../host/process-identity.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
-import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { renameFolder } from "../host/whole-folder.ts";
 import {
   type ImagePaths,
   imageBuildPaths,
@@ -149,11 +149,6 @@ export async function publishDraft(
   if ("reason" in image) throw new Error(`${image.folder} ${image.reason}`);
   if ("trouble" in image) throw image.trouble;
   return image;
-}
-
-/** At once and whole: nobody finds half of it. What machines hold of it stays theirs. False where another process was first. */
-export async function removeFolder(folder: string): Promise<boolean> {
-  return discardFolder(folder);
 }
 
 /** The folders of what builders and removers left that died, or may have. A draft belongs to the holder of the lock. */

@@ -7,10 +7,11 @@ import type { OfferedLayer } from "../qemu/freeze.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import { listLayers, shareDisk } from "../state/disk-layers.ts";
+import { discardDraftFolder } from "../state/draft-folder.ts";
 import { GUEST_FORMAT, shareHeld } from "../state/held-files.ts";
 import { diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
-import { discardDraft, openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
+import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
@@ -118,7 +119,7 @@ async function copyOnce(machine: Machine, booted: Booted, options: CopyWork): Pr
 async function removeDraft(draft: SavedMachinePaths, target: QemuMachine | undefined): Promise<void> {
   const remove = async () => {
     await target?.kill();
-    await discardDraft(draft);
+    await discardDraftFolder(draft.folder);
   };
   await remove().catch(() => {});
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { Queue } from "../ssh/queue.ts";
-import { discardDraft } from "../state/snapshots.ts";
+import { discardDraftFolder } from "../state/draft-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
@@ -46,7 +46,7 @@ export async function forkMachine<T extends Fork>(
     await startAll(forks, signal);
     return forks;
   } finally {
-    await discardDraft(saved.paths);
+    await discardDraftFolder(saved.paths.folder);
   }
 }
 

@@ -1,8 +1,8 @@
 import { OperationAbortedError } from "../errors.ts";
+import { discardDraftFolder } from "../state/draft-folder.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedFacts, SnapshotRecord } from "../state/snapshot-record.ts";
 import {
-  discardDraft,
   getSnapshot,
   listStoredSnapshots,
   publishSnapshot,
@@ -86,7 +86,7 @@ export async function snapshotMachine(
     const { record } = await publishSnapshot(machine.state, saved, name);
     return describe(record as SnapshotRecord);
   } catch (error) {
-    await discardDraft(saved.paths);
+    await discardDraftFolder(saved.paths.folder);
     throw error;
   }
 }

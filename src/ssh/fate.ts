@@ -22,6 +22,8 @@ interface Printed {
 const LONGEST_WORDS = 300;
 /** In their place; nobody's words, and so never in quotes. */
 const SILENCE = "it said nothing";
+/** What helps where the machine has stopped. */
+export const START_AGAIN = "Call start() to boot the machine again.";
 
 /** The errors that say what became of a command that has no result. */
 export class Fate {
@@ -114,9 +116,7 @@ export class Fate {
       case "failed":
         return reason.error;
       case "died":
-        return wasSent
-          ? this.outcomeUnknown(reason.why, printed)
-          : this.unavailable(reason.why, "Call start() to boot the machine again.");
+        return wasSent ? this.outcomeUnknown(reason.why, printed) : this.unavailable(reason.why, START_AGAIN);
     }
   }
 

@@ -92,9 +92,8 @@ export class Links {
     this.#onRoom.clear();
   }
 
-  /** Closes the connections, where no command needs them; the next one makes another. */
+  /** Closes the connections, which no command needs at this moment; the next one makes another. */
   async rest(): Promise<void> {
-    if (this.activity.idleMs === 0) return;
     const resting = this.#links;
     this.#links = [];
     await Promise.all(resting.map((link) => link.close()));

@@ -5,6 +5,7 @@ import { tameLine } from "../util/tame.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
+import { START_AGAIN } from "./fate.ts";
 import { leaveShell, type PortNames } from "./leave-shell.ts";
 import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
@@ -105,12 +106,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
 
   const surroundings = async () => {
     if (whyEnded === null) return around;
-    throw new CommandExecutionUnavailableError(
-      vm.id,
-      `${whyEnded}.`,
-      "Call start() to boot the machine again.",
-      { vmName: vm.name },
-    );
+    throw new CommandExecutionUnavailableError(vm.id, `${whyEnded}.`, START_AGAIN, { vmName: vm.name });
   };
   return {
     surroundings,
@@ -164,8 +160,7 @@ function explain(error: unknown, { reason }: Stopper, vm: Named, timeoutMs: numb
   if (error instanceof ConnectError) return unavailable(vm, `${error.message}.`, error.remediation, error);
   if (!(error instanceof StoppedError) || !reason) return error;
   if (reason.kind === "timeout") return new OperationTimeoutError(operation, timeoutMs / 1000);
-  if (reason.kind === "died")
-    return unavailable(vm, reason.why, "Call start() to boot the machine again.", error);
+  if (reason.kind === "died") return unavailable(vm, reason.why, START_AGAIN, error);
   return new OperationAbortedError(operation, undefined, {
     cause: reason.kind === "aborted" ? reason.cause : undefined,
   });

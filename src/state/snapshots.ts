@@ -10,7 +10,7 @@ import { discardFolder, renameFolder } from "../host/whole-folder.ts";
 import { nearestOf } from "../util/options.ts";
 import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
-import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
+import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import {
   requireContent,
   requireSameLayer,
@@ -172,11 +172,6 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
   const folder = snapshotFolder(state, name);
   if (!(await discardFolder(folder))) throw await notFound(folder);
-}
-
-/** Nobody wants it any more. Never rejects. */
-export async function discardDraft({ folder }: Pick<SavedMachinePaths, "folder">): Promise<void> {
-  await discardDraftFolder(folder);
 }
 
 /** Removes what makers left that died. */

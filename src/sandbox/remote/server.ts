@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import type { Server, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { identifySocket, listDeadDrafts, listenAt } from "../../host/local-socket.ts";
-import { discardDraft } from "../../state/snapshots.ts";
+import { discardDraftFolder } from "../../state/draft-folder.ts";
 import { bounded } from "../../util/bounded.ts";
 import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
@@ -189,7 +189,7 @@ export class MachineServer {
     for (const abort of client.calls.values()) abort.abort();
     for (const heard of client.waitsFor.values()) heard();
     while (client.calls.size > 0) await sleep(10);
-    for (const folder of client.copies) await discardDraft({ folder });
+    for (const folder of client.copies) await discardDraftFolder(folder);
     this.#clients.delete(client);
     this.#share();
     for (const other of this.#clients) void this.#tellShared(other, this.#isShared(other));

@@ -8,12 +8,11 @@ import { acquireLock, tryLock } from "../../../src/host/lock.ts";
 import { writeWhole } from "../../../src/host/whole-file.ts";
 import { discardFolder } from "../../../src/host/whole-folder.ts";
 import { deleteImage } from "../../../src/image/images.ts";
-import { removeFolder } from "../../../src/image/store.ts";
 import { prune } from "../../../src/index.ts";
-import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
+import { discardDraftFolder, makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import { claimMachineFolder, findMachine, removeMachineFolder } from "../../../src/state/machine-folder.ts";
 import { snapshotFolder } from "../../../src/state/paths.ts";
-import { discardDraft, removeSnapshot } from "../../../src/state/snapshots.ts";
+import { removeSnapshot } from "../../../src/state/snapshots.ts";
 import { discardTemplate } from "../../../src/state/templates.ts";
 import { eventually } from "../../support/eventually.ts";
 import { recordOf } from "../../support/machine-records.ts";
@@ -60,7 +59,7 @@ describe("a folder that is removed", () => {
     const parent = await mkdtemp(join(tmpdir(), "smolvm-discarded-"));
     const folder = await makeDraftFolder(parent);
     disk.isFull = true;
-    await discardDraft({ folder });
+    await discardDraftFolder(folder);
     expect(existsSync(folder)).toBe(true);
     disk.isFull = false;
     await eventually(() => readdirSync(parent).length === 0, "it is removed");
@@ -146,7 +145,7 @@ describe("an image that many remove at once", () => {
     for (let round = 1; round <= 9; round++) {
       const { kernel } = await storeImage(state, "tiny", `${round}`);
       const folder = join(kernel, "..");
-      const [wasRemoved] = await Promise.all([removeFolder(folder), prune(), prune()]);
+      const [wasRemoved] = await Promise.all([discardFolder(folder), prune(), prune()]);
       expect([wasRemoved, existsSync(folder)]).toEqual([true, false]);
     }
   });
