@@ -7,6 +7,12 @@ export function isFull(code: unknown): boolean {
   return FULL.has(String(code));
 }
 
+/** The host has run out of something, for a moment. */
+export function isShortage(code: unknown): boolean {
+  const word = String(code);
+  return FEW_FILES.has(word) || FEW_REST.has(word);
+}
+
 /** What helps where the system refused something in the state folder, by its word for that. */
 export function remedyForHost(code: unknown): string {
   const word = String(code);

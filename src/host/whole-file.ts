@@ -87,11 +87,15 @@ export function unlessMissing(error: unknown): undefined {
 
 /** All that is in an open file, by place: where others read on stays as it is. Not more than `mostBytes`. */
 export async function readFromStart(file: FileHandle, mostBytes: number): Promise<Buffer> {
-  const content = Buffer.alloc(mostBytes);
+  return readAt(file, Buffer.alloc(mostBytes), 0);
+}
+
+/** What is there from a place on: as much as the buffer holds, less only at the end of the file, however little comes at once. */
+export async function readAt(file: FileHandle, buffer: Buffer, at: number): Promise<Buffer> {
   for (let length = 0; ; ) {
-    const { bytesRead } = await file.read(content, length, content.length - length, length);
-    if (bytesRead === 0) return content.subarray(0, length);
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, at + length);
     length += bytesRead;
+    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length);
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isMissing, syncFolder } from "./whole-file.ts";
+import { codeOf, isMissing, syncFolder } from "./whole-file.ts";
 
 /**
  * Gives a folder its name, at once and whole; durable: the name outlives a crash of the host. Where that can't be had the name is taken back,
@@ -23,6 +23,11 @@ export async function renameFolder(
     );
     if (isBack) throw error;
   }
+}
+
+/** Whether `renameFolder` has failed because something has the name. */
+export function isNameTaken(error: unknown): boolean {
+  return ["ENOTEMPTY", "EEXIST"].includes(codeOf(error));
 }
 
 /** What nobody shall find any more has a name that begins with this, beside where it was. */

@@ -7,7 +7,7 @@ import { type Judged, listLeft } from "../host/names-in.ts";
 import { ALIVE } from "../host/process-identity.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
-import { renameFolder } from "../host/whole-folder.ts";
+import { isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import {
   type ImagePaths,
   imageBuildPaths,
@@ -141,8 +141,7 @@ export async function publishDraft(
     await renameFolder(draft.folder, final.folder, { durable: true });
     return imageAt(final, manifest);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+    if (!isNameTaken(error)) throw error;
     await rm(draft.folder, { recursive: true, force: true });
   }
   const image = await readImage(final);

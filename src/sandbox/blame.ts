@@ -11,7 +11,7 @@ import { hasPanicked } from "./second-try.ts";
 export type Blame = "files" | "host" | "unclear";
 
 /** What a start takes at the very most, however busy the host is: who waits less learns nothing of the files. */
-const PATIENCE_MS = 40_000;
+export const PATIENCE_MS = 40_000;
 
 export function blameFor(
   error: unknown,
@@ -26,7 +26,8 @@ export function blameFor(
   return isLate && timeoutMs < PATIENCE_MS ? "host" : "unclear";
 }
 
-function causesOf(error: unknown): unknown[] {
+/** An error and what caused it, the first first. */
+export function causesOf(error: unknown): unknown[] {
   const causes: unknown[] = [];
   for (let at = error; at instanceof Error && !causes.includes(at); at = at.cause) causes.push(at);
   return causes;

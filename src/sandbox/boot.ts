@@ -21,7 +21,7 @@ export async function bootMachine(machine: Machine, context: BootContext): Promi
   const found = await setUp(machine, context, clock);
   return inTime(machine.spec.name, context, async (inside, leftMs) => {
     const clone = await startClone(machine, found, inside, clock);
-    const { setup } = await takePlace(machine, found);
+    const { setup } = "whyCold" in clone ? await takePlace(machine, found) : clone;
     const cold = () => bootCold(machine, setup, { ...inside, timeoutMs: leftMs() }, clock);
     const started = "whyCold" in clone ? await cold() : clone;
     const way = "whyCold" in clone ? "cold" : "template";

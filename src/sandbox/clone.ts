@@ -35,7 +35,7 @@ export async function startClone(
   found: Setup,
   context: BootContext,
   clock: PhaseClock,
-): Promise<Started | { readonly whyCold: string }> {
+): Promise<(Started & { readonly setup: Setup }) | { readonly whyCold: string }> {
   const whyNot = findReasonAgainst(machine, found);
   if (whyNot !== undefined) return { whyCold: whyNot };
   const { spec, state } = machine;
@@ -55,7 +55,7 @@ export async function startClone(
   try {
     const started = await withSecondTry(setup, start, beforeAgain);
     void trustTemplate(template).catch(() => {});
-    return started;
+    return { ...started, setup };
   } catch (error) {
     if (context.signal.aborted) throw error;
     clock.mark("failed clone");

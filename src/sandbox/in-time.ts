@@ -1,4 +1,5 @@
 import { BootError, OperationTimeoutError } from "../errors.ts";
+import { causesOf } from "./blame.ts";
 import type { BootContext } from "./setup.ts";
 
 /** What has a time of its own within the whole gets to say itself what was late. */
@@ -21,17 +22,14 @@ export async function inTime<T>(
   try {
     return await work({ ...context, signal: AbortSignal.any([signal, late.signal]) }, leftMs);
   } catch (error) {
-    const isLate = late.signal.aborted || (performance.now() >= deadlineMs && hasTimedOut(error));
+    const isLate =
+      late.signal.aborted ||
+      (performance.now() >= deadlineMs &&
+        causesOf(error).some((each) => each instanceof OperationTimeoutError));
     throw isLate && !signal.aborted ? lateError(machine, timeoutMs, error) : error;
   } finally {
     clearTimeout(timer);
   }
-}
-
-function hasTimedOut(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++)
-    if (at instanceof OperationTimeoutError) return true;
-  return false;
 }
 
 function lateError(machine: string, timeoutMs: number, error: unknown): BootError | OperationTimeoutError {

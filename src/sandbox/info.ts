@@ -1,11 +1,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type ProcessFigures, readProcessFigures } from "../host/process-figures.ts";
-import { DEAD, isAlive, judgeProcess, type Verdict } from "../host/process-identity.ts";
+import { DEAD, judgeProcess, type Verdict } from "../host/process-identity.ts";
 import { isHeldName } from "../state/held-files.ts";
 import { type BadRecord, isBad, judgeOwner, type StoredMachine } from "../state/machine-folder.ts";
 import type { BootReport, MachineRecord } from "../state/machine-record.ts";
 import type { VMStatus } from "./options.ts";
+import { holderOf, isStopped } from "./standstill.ts";
 
 /** What is known of a machine at this moment. */
 export interface VMInfo {
@@ -106,14 +107,13 @@ export async function observe(record: MachineRecord, held: Verdict): Promise<Obs
   const figures = boot && qemu.life === "alive" ? await readFigures(boot.qemu.pid) : null;
   const at = (phase: VMStatus, reason: string) => ({ status: phase, reason, figures });
   if (!RUNS.has(status.phase)) return at(status.phase, status.reason);
-  const holder = spec.persistent ? "its supervisor" : "the process that made it";
+  const holder = holderOf(spec);
   if (owner === null || held.life === "dead")
     return at("error", `${holder} ended while it was ${status.phase}`);
   if (held.life === "unknown")
     return at(status.phase, `it can't be told whether ${holder} still lives, because ${held.why}`);
   // An id that was given out in another container is another process here.
-  if ((await isAlive(owner)) && (await readFigures(owner.pid))?.isStopped)
-    return at("error", stoppedBySignal(holder, owner.pid));
+  if (await isStopped(owner)) return at("error", stoppedBySignal(holder, owner.pid));
   if (status.phase !== "running" && status.phase !== "paused") return at(status.phase, status.reason);
   if (qemu.life === "dead") return at("error", "its QEMU has ended");
   if (figures?.isStopped) return at("error", stoppedBySignal("its QEMU", boot?.qemu.pid));

@@ -11,7 +11,7 @@ import {
   type Template,
   touchTemplate,
 } from "../state/templates.ts";
-import { blameFor } from "./blame.ts";
+import { blameFor, PATIENCE_MS } from "./blame.ts";
 import { makeTemplate, type TemplatePlan } from "./make-template.ts";
 import type { BootContext, Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -22,8 +22,6 @@ import { pruneTemplates } from "./templates.ts";
 const LEAST_START_MS = 20_000;
 /** What a small machine writes into its memory and its disk until it is up, and as much again. */
 const LEAST_FREE_BYTES = 256 * 1024 * 1024;
-/** Some eight times what making one takes under emulation; a machine that has to be booted then needs time as well. */
-const PATIENCE_MS = 40_000;
 /** Where making one failed, it is not tried again at once. */
 const PAUSE_MS = 5 * 60_000;
 const failedAtMs = new Map<string, number>();

@@ -3,7 +3,8 @@ import { PieceQueue } from "../util/piece-queue.ts";
 import { PromisedWork } from "./promised-work.ts";
 import type { OutputListener } from "./run-options.ts";
 
-const STREAMS: readonly OutputStream[] = ["stdout", "stderr"];
+/** In the order of the numbers that their pieces have. */
+export const STREAMS: readonly OutputStream[] = ["stdout", "stderr"];
 
 /** Who hears a command's output as it comes. A promise that a listener returns is waited for, and what it is busy with is counted. */
 export class OutputListeners {

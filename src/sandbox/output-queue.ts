@@ -1,7 +1,7 @@
 import { ValidationError } from "../errors.ts";
 import type { OutputStream } from "../ssh/channel.ts";
 import { PieceQueue } from "../util/piece-queue.ts";
-import { newDecoder, OutputListeners } from "./output-listeners.ts";
+import { newDecoder, OutputListeners, STREAMS } from "./output-listeners.ts";
 import type { OutputChunk } from "./run.ts";
 import type { OutputListener } from "./run-options.ts";
 
@@ -9,7 +9,6 @@ import type { OutputListener } from "./run-options.ts";
 const FULL_BYTES = 256 * 1024;
 /** How much is kept for an iteration that may still begin. */
 const UNCLAIMED_BYTES = 1024 * 1024;
-const STREAMS: readonly OutputStream[] = ["stdout", "stderr"];
 
 /**
  * The way of a command's output to its readers. Until somebody iterates or awaits, it is kept for an iteration;

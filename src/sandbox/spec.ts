@@ -81,7 +81,7 @@ function leastMemoryMib(source: ImageSource): number {
 
 /** What each option may hold by itself can come to too much all the same: many labels, variables of control characters. */
 function checkSize(spec: MachineSpec): MachineSpec {
-  const bytes = Buffer.byteLength(JSON.stringify(spec));
+  const bytes = sizeOf(spec);
   if (bytes <= MOST_SPEC_BYTES) return spec;
   throw new ValidationError(
     `All options together must take at most ${MOST_SPEC_BYTES} bytes as JSON; these take ${bytes}, labels ${sizeOf(spec.labels)} of them and env ${sizeOf(spec.env)}.`,

@@ -3,6 +3,7 @@ import { readProcessFigures } from "../host/process-figures.ts";
 import { isAlive, type ProcessIdentity } from "../host/process-identity.ts";
 import { findMachine, isBad } from "../state/machine-folder.ts";
 import type { Handle } from "./handle.ts";
+import type { MachineSpec } from "./spec.ts";
 
 /** What a call to a machine ends with of which somebody keeps silent. */
 const SILENCES: ReadonlySet<string> = new Set(["OPERATION_TIMEOUT", "UNRESPONSIVE", "SAVE"]);
@@ -32,12 +33,16 @@ export async function isStopped(process: ProcessIdentity | null): Promise<boolea
   return (await readProcessFigures(process.pid).catch(() => undefined))?.isStopped ?? false;
 }
 
+/** The process that answers for a machine, as a person calls it. */
+export function holderOf({ persistent }: Pick<MachineSpec, "persistent">): string {
+  return persistent ? "its supervisor" : "the process that made it";
+}
+
 async function findStopped({ state, spec }: Pick<Handle, "state" | "spec">) {
   const record = (await findMachine(state, spec.name))?.record;
   if (!record || isBad(record) || record.spec.id !== spec.id) return null;
   const { owner, boot } = record;
-  const holder = spec.persistent ? "its supervisor" : "the process that made it";
-  if (owner && (await isStopped(owner))) return { who: holder, pid: owner.pid };
+  if (owner && (await isStopped(owner))) return { who: holderOf(spec), pid: owner.pid };
   if (boot && (await isStopped(boot.qemu))) return { who: "its QEMU", pid: boot.qemu.pid };
   return null;
 }

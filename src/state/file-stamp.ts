@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
-import { isMissing, writeWhole } from "../host/whole-file.ts";
+import { isMissing, readAt, writeWhole } from "../host/whole-file.ts";
 import { DamageError } from "./damage.ts";
 import { stampsFile } from "./paths.ts";
 
@@ -160,20 +160,11 @@ async function digestWithoutHoles(path: string, signal?: AbortSignal): Promise<s
   try {
     for (let at = 0; ; at += CHUNK_BYTES) {
       signal?.throwIfAborted();
-      const piece = await readPiece(file, buffer, at);
+      const piece = await readAt(file, buffer, at);
       if (!piece.equals(HOLE.subarray(0, piece.length))) hash.update(`${at}:${piece.length}:`).update(piece);
       if (piece.length < CHUNK_BYTES) return hash.digest("hex");
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Shorter only at the end of the file, however little comes at once: the digest is over pieces. */
-async function readPiece(file: FileHandle, buffer: Buffer, at: number): Promise<Buffer> {
-  for (let length = 0; ; ) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length, at + length);
-    length += bytesRead;
-    if (bytesRead === 0 || length === buffer.length) return buffer.subarray(0, length);
   }
 }

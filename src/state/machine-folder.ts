@@ -5,9 +5,9 @@ import { acquireLock, judgeLock, tryLock } from "../host/lock.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, namesIn } from "../host/names-in.ts";
 import { ALIVE, DEAD, type Verdict } from "../host/process-identity.ts";
-import { remedyForHost } from "../host/remedies.ts";
+import { isFull, isShortage, remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, isThere, writeWhole } from "../host/whole-file.ts";
-import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
@@ -70,7 +70,7 @@ export async function findMachine(state: StatePaths, name: string): Promise<Stor
     if (record.spec.name !== name) throw new Error(`its record is that of machine "${record.spec.name}"`);
     return { name, paths, record };
   } catch (error) {
-    if (isShortage(error)) throw error; // it tells nothing of the record
+    if (isShortage(codeOf(error))) throw error; // it tells nothing of the record
     if (!(await isThere(paths.folder))) return undefined;
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
     return { name, paths, record: { problem, isNewer: error instanceof NewerFormatError } };
@@ -165,7 +165,7 @@ async function takeAway({ lock }: MachinePaths): Promise<(() => Promise<void>) |
 
 /** Where a disk is full, no lock can be written: it is more likely to stay so than that two remove one machine at the same moment. */
 async function unlessFull(error: NodeJS.ErrnoException): Promise<() => Promise<void>> {
-  if (error.code !== "ENOSPC" && error.code !== "EDQUOT") throw error;
+  if (!isFull(error.code)) throw error;
   return async () => {};
 }
 
@@ -185,21 +185,11 @@ async function publish(
     try {
       return await renameFolder(draft, paths.folder, { durable: isKept(record) });
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isNameTaken(error)) throw error;
       if (attempt > 0 || !(await removeAbandoned(state, name).catch(unlessUnclear)))
         throw alreadyExists(name, paths.folder);
     }
   }
-}
-
-/** The host has run out of something, for a moment. */
-function isShortage(error: unknown): boolean {
-  return ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"].includes(String((error as NodeJS.ErrnoException).code));
-}
-
-function isTaken(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === "ENOTEMPTY" || code === "EEXIST";
 }
 
 /** A machine that somebody may hold has its name. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { DamageError } from "./damage.ts";
+import { decodeRecord } from "./decode-record.ts";
 import { ContentStampSchema, FileStampSchema, LayerStampSchema } from "./file-stamp.ts";
 import { FIRST_GUEST_FORMAT, GuestFormatSchema, HeldDiskSchema } from "./held-files.ts";
 import { StringMapSchema } from "./string-map-schema.ts";
@@ -73,16 +73,7 @@ export type SnapshotRecord = v.InferOutput<typeof SnapshotRecordSchema>;
 
 /** DamageError. */
 export function decodeSnapshotRecord(text: string): SnapshotRecord {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DamageError("its record is no JSON", { cause });
-  }
-  const decoded = v.safeParse(SnapshotRecordSchema, value);
-  if (decoded.success) return decoded.output;
-  const [issue] = decoded.issues;
-  throw new DamageError(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  return decodeRecord(SnapshotRecordSchema, text);
 }
 
 export function encodeSnapshotRecord(record: SnapshotRecord): string {

@@ -6,7 +6,7 @@ import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, namesIn } from "../host/names-in.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
-import { discardFolder, renameFolder } from "../host/whole-folder.ts";
+import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { nearestOf } from "../util/options.ts";
 import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
@@ -78,7 +78,7 @@ export async function publishSnapshot(
   try {
     await renameFolder(draft.folder, folder, { durable: true });
   } catch (error) {
-    if (isTaken(error)) throw snapshotExists(name);
+    if (isNameTaken(error)) throw snapshotExists(name);
     throw error;
   }
   return { paths: savedMachinePaths(folder, "snapshot"), facts, record };
@@ -248,10 +248,6 @@ function snapshotExists(name: string): SnapshotAlreadyExistsError {
     remediation: `Choose another name, leave it out to have one made, or remove that one: smolvm snapshot rm ${name}`,
     details: { name },
   });
-}
-
-function isTaken(error: unknown): boolean {
-  return ["ENOTEMPTY", "EEXIST"].includes(String((error as NodeJS.ErrnoException).code));
 }
 
 async function bytesOf(paths: readonly string[]): Promise<number> {

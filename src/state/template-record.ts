@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { DamageError } from "./damage.ts";
+import { decodeRecord } from "./decode-record.ts";
 import { ContentStampSchema, FileStampSchema } from "./file-stamp.ts";
 
 const TemplateRecordSchema = v.strictObject({
@@ -31,16 +31,7 @@ export type TemplateRecord = v.InferOutput<typeof TemplateRecordSchema>;
 
 /** DamageError. */
 export function decodeTemplateRecord(text: string): TemplateRecord {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DamageError("its record is no JSON", { cause });
-  }
-  const decoded = v.safeParse(TemplateRecordSchema, value);
-  if (decoded.success) return decoded.output;
-  const [issue] = decoded.issues;
-  throw new DamageError(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  return decodeRecord(TemplateRecordSchema, text);
 }
 
 export function encodeTemplateRecord(record: TemplateRecord): string {
