@@ -30,8 +30,10 @@ export async function createOverlay({
     const file = await open(path, "wx", 0o600);
     try {
       await file.writeFile(bytes);
-      if (durable) await file.sync();
-      if (durable) await syncFolder(dirname(path));
+      if (durable) {
+        await file.sync();
+        await syncFolder(dirname(path));
+      }
     } catch (error) {
       await unlink(path).catch(() => {}); // the first error tells more
       throw error;

@@ -15,8 +15,10 @@ export class Backoff {
     return ms * (0.75 + Math.random() / 4);
   }
 
-  /** It has worked. */
-  reset(): void {
+  /** The same after one that was of use or not: the next one need not wait, or as above. */
+  pauseAfter(wasOfUse: boolean): number {
+    if (!wasOfUse) return this.pauseMs();
     this.#nextMs = FIRST_MS;
+    return 0;
   }
 }

@@ -19,9 +19,12 @@ export function addBulk(text: string, bulk: Buffer[]): { length: number; newline
 }
 
 /** NAME='value' … */
-export function assignments(variables: Readonly<Record<string, string>>): string {
+export function assignments(
+  variables: Readonly<Record<string, string>>,
+  quote: (text: string) => string = quoteShort,
+): string {
   return Object.entries(variables)
-    .map(([name, value]) => `${name}=${quoteShort(value)}`)
+    .map(([name, value]) => `${name}=${quote(value)}`)
     .join(" ");
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
 import type { Named } from "../util/names.ts";
+import { isEmpty } from "./bulk.ts";
 import { Capture } from "./capture.ts";
 import type { OutputStream, TerminalSize } from "./channel.ts";
 import { CommandClock } from "./command-clock.ts";
@@ -199,8 +200,7 @@ export class Command {
   /** A source that can be read only once waits until the shell is known to be there; what a terminal echoes before is lost. */
   async #feed(process: GuestProcess): Promise<void> {
     const { stdin, terminal } = this.#spec;
-    const isNothing = stdin.kind === "bytes" && stdin.bytes.length === 0;
-    if (isNothing && terminal === null) return; // the command is told to read nothing
+    if (isEmpty(this.#spec) && terminal === null) return; // the command is told to read nothing
     if ((stdin.kind !== "bytes" || terminal !== null) && (await process.takesInput) === null) return;
     this.#isFed = true;
     await feedStdin(stdin, process);

@@ -4,7 +4,7 @@ import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
 
 /** Linux, include/linux/threads.h: PID_MAX_LIMIT. */
 const MOST_PID = 2 ** 22;
-const MOST_EXIT_CODE = 255;
+export const MOST_EXIT_CODE = 255;
 const MOST_KIB = 2 ** 40;
 
 /** What the guest's scripts say in numbers. Null where it can't be: root there can say anything in their place. */

@@ -2,7 +2,7 @@ import type { SshConnection } from "./connection.ts";
 
 const INTERVAL_MS = 15_000;
 /** A guest that has not answered for so long, though it was not paused, is not there any more. */
-const SILENCE_MS = 60_000;
+export const SILENCE_MS = 60_000;
 
 export interface KeepAliveTimes {
   readonly intervalMs: number;

@@ -3,7 +3,7 @@ import { chmod, link, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HostError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
-import { syncFolder, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { codeOf, syncFolder, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { whyUnusable } from "./connection.ts";
 import { quoteWord } from "./quote.ts";
 import { encodeDropbearEd25519, encodeEd25519PublicBlob, encodeOpenSshEd25519 } from "./wire.ts";
@@ -146,7 +146,7 @@ async function makePair(state: ClientKeyPaths): Promise<ClientKey> {
     await link(temporary, state.clientKey);
     await syncFolder(dirname(state.clientKey));
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (codeOf(error) !== "EEXIST") throw error;
   } finally {
     await rm(temporary, { force: true });
   }

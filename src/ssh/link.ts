@@ -206,8 +206,7 @@ export class Link implements Place {
   }
 
   #noteKeeperAge(ms: number): void {
-    if (ms >= YOUNG_KEEPER_MS) this.#backoff.reset();
-    this.#keeperPauseMs = ms < YOUNG_KEEPER_MS ? this.#backoff.pauseMs() : 0;
+    this.#keeperPauseMs = this.#backoff.pauseAfter(ms >= YOUNG_KEEPER_MS);
   }
 
   /** For the pool of this connection. */

@@ -118,10 +118,6 @@ export class Links {
     this.#connecting?.abort.abort(new Error("closed"));
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** All who wait share one attempt; it ends when the last of them has left. */
   async #connect(signal: AbortSignal, patienceMs = Number.POSITIVE_INFINITY): Promise<void> {
     // Else who asks late would knock for ever where nobody is any more.
@@ -203,9 +199,8 @@ export class Links {
   }
 
   #noteEnd(wasOfUse: boolean): void {
-    if (wasOfUse) this.#backoff.reset();
     this.#young = wasOfUse ? 0 : this.#young + 1;
-    this.#pauseMs = wasOfUse ? 0 : this.#backoff.pauseMs();
+    this.#pauseMs = this.#backoff.pauseAfter(wasOfUse);
   }
 
   /** What ran on it ends by its keeper. Where it had none yet the next connection's does that: one is made for it. */

@@ -4,12 +4,11 @@ import type { CommandSpec } from "./spec.ts";
 import { waitingCode } from "./waiting-code.ts";
 
 /** Who reads a command's line. */
-export interface Reader {
+interface Reader {
   /** "child" is the worker's own shell; the others were started by it ahead of time, and have read their profile. */
   readonly kind: "child" | "bash" | "posix";
   /** By which the line is told from one that came too late, to another shell. */
   readonly guard: string;
-  readonly token: string;
   /** The worker is to end after this command: what it leaves of its input must not be read as lines. */
   readonly isLast: boolean;
   /** What a shell that was started ahead of time has to be told before it is as good as new. */

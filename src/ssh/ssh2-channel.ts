@@ -7,6 +7,7 @@ import {
   type OutputStream,
   type SshChannel,
 } from "./channel.ts";
+import { MOST_EXIT_CODE } from "./guest-words.ts";
 
 /** What is used of ssh2's client channel. */
 export interface RawChannel extends Duplex {
@@ -122,7 +123,6 @@ function decodeStatus(code: unknown, signal: unknown): ExitStatus | null {
 }
 
 const SIGNAL = /^SIG[A-Z0-9+-]{1,16}$/;
-const MOST_EXIT_CODE = 255;
 
 /** How much may be on its way to a server that has not shown that it reads: its window says what it likes. */
 const UNREAD_BYTES = 8 * 1024 * 1024;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import { ConnectError } from "./connection.ts";
 import type { EarlyShell } from "./early-shell.ts";
+import { SILENCE_MS } from "./keep-alive.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
@@ -13,8 +14,6 @@ const MOST_TRIES = 20;
 /** Each of them waits twice as long for the next connection. */
 const MOST_LOST = 8;
 const PAUSE_MS = 25;
-/** A guest whose server does not answer for so long is not there any more: see keep-alive.ts. */
-const PATIENCE_MS = 60_000;
 
 /**
  * A place for this command, over the first connection that has room. Nothing of the command is sent to it yet. `mayUseStandby` is false
@@ -30,7 +29,7 @@ export async function startProcess(
   if (early && process) return { place: early, process };
   let lost = 0;
   for (let tries = 1; ; tries++) {
-    const link = await links.get(stopper.signal, PATIENCE_MS);
+    const link = await links.get(stopper.signal, SILENCE_MS);
     const starting = link.start(spec, { mayBeSurplus: queue.waiting === 0, mayUseStandby }, stopper.signal);
     try {
       return { place: link, process: await stopper.race(starting) };

@@ -64,8 +64,8 @@ export function waitingCode(spec: CommandSpec, { kind, isLast, renewal, bulk }: 
     isLast ? `${builtin}kill -USR1 $PPID;` : "",
     cwd === null ? "" : changeFolder(cwd, language),
     isLong(values)
-      ? `${takeBulk(values, language, bulk)}${special}eval "${special === "\\" ? "\\\\" : "\\\\builtin "}export $__smolvm_l";${special}unset -v __smolvm_l;`
-      : values && `${special}export ${quotedAssignments(spec.env)};`,
+      ? `${takeBulk(values, language, bulk)}${special}eval "\\${special}export $__smolvm_l";${special}unset -v __smolvm_l;`
+      : values && `${special}export ${assignments(spec.env, quote)};`,
     isBulk ? takeBulk(command, language, bulk) : "",
     // All that comes from the channel has been read.
     isEmpty(spec) ? `{ ${builtin}test -c /dev/null||${exit};} 2>&-;\\exec </dev/null||${exit};` : "",
@@ -97,12 +97,6 @@ function changeFolder(cwd: string, { builtin, special, exit, forgetFolder }: Lan
   const path = cwd.startsWith("/") ? quote(cwd) : `~/${quote(cwd)}`;
   const refuse = `${builtin}printf "\\001$1 cwd\\n" >&2`;
   return `{ PWD=$PWD OLDPWD=;} 2>&-;${builtin}cd ${path} 2>&-||${special}eval '${refuse};${exit}';${forgetFolder}`;
-}
-
-function quotedAssignments(variables: Readonly<Record<string, string>>): string {
-  return Object.entries(variables)
-    .map(([name, value]) => `${name}=${quote(value)}`)
-    .join(" ");
 }
 
 /** The shell has a newline as a parameter. */

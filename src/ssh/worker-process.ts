@@ -16,6 +16,9 @@ export interface WorkerRun {
   ) => void;
 }
 
+/** The worker's own shell, where none that was started ahead of time takes the command. */
+const CHILD = { language: "child", guard: "", renewal: "" } as const;
+
 /** Gives a worker this command. Nothing of it is sent before `begin`. */
 export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): GuestProcess {
   const use = { isTainted: false, hasDeadline: false };
@@ -37,16 +40,10 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
   };
 
   const begin = (sink: OutputSink) => {
-    const { token } = worker;
-    if (standby === null) {
-      worker.dismissStandby();
-      const reader = { kind: "child", guard: "", renewal: "", token, isLast: run.isLast } as const;
-      worker.give(encodeCommand(spec, reader), { sink, onBegun, onEnd: over, isForStandby: false });
-    } else {
-      const { language, guard, renewal } = standby;
-      const reader = { kind: language, guard, renewal, token, isLast: run.isLast } as const;
-      worker.give(encodeCommand(spec, reader), { sink, onBegun, onEnd: over, isForStandby: true });
-    }
+    if (standby === null) worker.dismissStandby();
+    const { language: kind, guard, renewal } = standby ?? CHILD;
+    const lines = encodeCommand(spec, { kind, guard, renewal, isLast: run.isLast });
+    worker.give(lines, { sink, onBegun, onEnd: over, isForStandby: standby !== null });
   };
 
   return {

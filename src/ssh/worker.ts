@@ -123,7 +123,7 @@ export class Worker {
    */
   prepare(known: Pick<Standby, "kind" | "language" | "epoch">, isRoot: boolean): Promise<boolean> {
     this.forkChild();
-    const guard = this.nextGuard();
+    const guard = this.#nextGuard();
     this.standby = { ...known, guard, child: this.#reading, renewal: "", isReady: false };
     this.#write(
       Buffer.from(`${isRoot ? "ahead " : ""}${known.kind} ${guard} ${known.language}\n${this.token}\n`),
@@ -135,7 +135,7 @@ export class Worker {
 
   /** Takes over the shell that was started in this worker before its machine was saved. */
   adopt(known: Pick<Standby, "kind" | "language" | "epoch" | "renewal">): void {
-    this.standby = { ...known, guard: this.nextGuard(), child: this.#reading, isReady: true };
+    this.standby = { ...known, guard: this.#nextGuard(), child: this.#reading, isReady: true };
   }
 
   /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
@@ -159,7 +159,7 @@ export class Worker {
     return this.childPid !== 0;
   }
 
-  nextGuard(): string {
+  #nextGuard(): string {
     this.#lastGuard++;
     return String(this.#lastGuard);
   }

@@ -18,7 +18,11 @@ export async function queryMigration(qmp: QmpClient): Promise<string> {
 export type RunState = "running" | "paused" | "failed";
 
 const FAILED: ReadonlySet<string> = new Set([
-  ...["internal-error", "io-error", "guest-panicked", "watchdog", "shutdown"],
+  "internal-error",
+  "io-error",
+  "guest-panicked",
+  "watchdog",
+  "shutdown",
 ]);
 
 export function runStateOf(word: string): RunState {
