@@ -1,5 +1,5 @@
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { captureOutput, endGroup, startGroup } from "../processes.ts";
 import { untilPrinted } from "./console.ts";
 import { findFreePort } from "./free-port.ts";
@@ -27,9 +27,7 @@ export async function copyPlainMachine(pid: number, folder: string, keyPath: str
   const argv = parseCommandLine(await readFile(`/proc/${pid}/cmdline`, "utf8"));
   const from = machineFolderOf(argv);
   await mkdir(folder, { recursive: true });
-  const files = await Promise.all(
-    filesBelow(argv, from).map((path) => copyMachineFile(path, join(folder, basename(path)))),
-  );
+  const files = await Promise.all(filesBelow(argv, from).map((path) => copyMachineFile(path, folder)));
   return { boot: () => bootOnce({ argv, from, folder, files, keyPath }) };
 }
 
@@ -38,14 +36,18 @@ interface Copied {
   renew(): Promise<void>;
 }
 
-async function copyMachineFile(path: string, copy: string): Promise<Copied> {
+/** The machine may be gone with its folder when the copy is booted: what its disk lies on comes along. */
+async function copyMachineFile(path: string, folder: string): Promise<Copied> {
+  const copy = join(folder, basename(path));
   const { stdout } = await captureOutput(["qemu-img", "info", "--force-share", "--output=json", path]);
   const image = JSON.parse(stdout) as Record<string, unknown>;
   if (image.format !== "qcow2") {
     await copyFile(path, copy);
     return { renew: async () => undefined };
   }
-  const backing = String(image["full-backing-filename"]);
+  const base = String(image["full-backing-filename"]);
+  const backing = dirname(base) === dirname(path) ? join(folder, basename(base)) : base;
+  if (backing !== base) await copyFile(base, backing);
   const format = String(image["backing-filename-format"] ?? "raw");
   const size = String(image["virtual-size"]);
   return {
