@@ -30,9 +30,3 @@ go_home() {
 	cd 2>/dev/null || cd /
 	unset OLDPWD
 }
-
-# Becomes this program, as that user. $session is a command before it, or nothing.
-as_account() { # words
-	if [ "$account_id" = 0 ]; then exec $session "$@"; fi
-	exec $session su -s /bin/sh -c 'exec "$@"' -- "$LOGNAME" sh "$@"
-}

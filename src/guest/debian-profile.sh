@@ -18,10 +18,10 @@ if [ "${PS1-}" ]; then
   fi
 fi
 
-for i in /etc/profile.d/*.sh; do
-  case ${i##*/} in
+for __smolvm_file in /etc/profile.d/*.sh; do
+  case ${__smolvm_file##*/} in
   [!a-zA-Z0-9_]* | *[!a-zA-Z0-9._-]*) ;; # a name that run-parts would not take
-  *) if [ -f "$i" ] && [ -r "$i" ]; then . "$i"; fi ;;
+  *) if [ -f "$__smolvm_file" ] && [ -r "$__smolvm_file" ]; then . "$__smolvm_file"; fi ;;
   esac
 done
-unset i
+unset __smolvm_file

@@ -112,16 +112,25 @@ end() {
 } 2>/dev/null
 
 # Sends signal $2 to all of command $1. True where there was somebody. They stand still meanwhile: whom one of them forked
-# just now would be missed. The list is read to its end first: where one of it dies, the next reading skips another.
+# just now would be missed. PID 1 lets go on what stands still: then all of it is done again.
 each() {
-	found=1 tries=0 pids=''
-	echo 1 >"$base/$1/cgroup.freeze"
-	until frozen "$1" || [ $tries = 50 ]; do tries=$((tries + 1)); done
-	while read -r pid; do pids="$pids $pid"; done <"$base/$1/cgroup.procs"
-	for pid in $pids; do kill -s "$2" "$pid" && found=0; done
+	found=1
+	for _ in 1 2 3; do
+		echo 1 >"$base/$1/cgroup.freeze"
+		signal_frozen "$1" "$2"
+		frozen "$1" && break
+	done
 	echo 0 >"$base/$1/cgroup.freeze"
 	return $found
 } 2>/dev/null
+
+# The list is read to its end first: where one of it dies, the next reading skips another.
+signal_frozen() {
+	tries=0 pids=''
+	until frozen "$1" || [ $tries = 50 ]; do tries=$((tries + 1)); done
+	while read -r pid; do pids="$pids $pid"; done <"$base/$1/cgroup.procs"
+	for pid in $pids; do kill -s "$2" "$pid" && found=0; done
+}
 
 frozen() {
 	while read -r what is; do

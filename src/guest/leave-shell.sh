@@ -13,9 +13,9 @@ done 2>/dev/null
 shift 2
 [ -c "$main" ] && [ -c "$errors" ] || exit 1
 # What the worker reads when its first command has ended is known to the kernel then.
-if [ "$2" ]; then mkdir -p "$2" && read -r _ <"$2/cgroup.events"; fi
+mkdir -p "$2" && read -r _ <"$2/cgroup.events"
 # All that is left here would end with the connection's own cgroup, where it was started.
-if [ "$1" ]; then mkdir -p "$1" && echo 0 >"$1/cgroup.procs"; fi
+mkdir -p "$1" && echo 0 >"$1/cgroup.procs"
 # A port can be opened only once: a command that opens its /dev/stderr again needs a pipe there, as it has over SSH.
 mkfifo /run/smolvm.out /run/smolvm.err || exit 1
 exec 3<>"$main"

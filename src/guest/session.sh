@@ -4,7 +4,6 @@
 find_account "$USER"
 [ "$account_id" ] || { echo "This machine has no user $USER." >&2 && exit 1; }
 command=$2
-session=''
 
 # The image needs no such server, nor a library for it.
 serve_files() {

@@ -3,7 +3,10 @@ import { readPackageFile } from "../host/package-file.ts";
 /** The files of src/guest that go into /smolvm of every guest, under the same names. */
 export const SMOLVM_FILES = [
   "account.sh",
+  "init-again.sh",
   "init-identity.sh",
+  "init-live.sh",
+  "init-mend.sh",
   "init-run.sh",
   "init-shared.sh",
   "init-time.sh",

@@ -48,7 +48,7 @@ function parseWords(text: string, start: number): GuestMessage | undefined {
 
 /** What the host says there, that of earlier versions too: a guest that they have saved still echoes it. */
 const TOLD =
-  /^smolvm (?:ready\?|speak|quiet\? \d+|time \d+ \d+|clock \d+ \d+ \d+|(?:grace \d+ smolvm )?poweroff)$/;
+  /^smolvm (?:ready\?|speak|mend|kill [0-9a-f]+\/\d+ \d+|quiet\? \d+|time \d+ \d+|clock \d+ \d+ \d+|(?:grace \d+ smolvm )?poweroff)$/;
 /** Why a guest fails is for people too. */
 const ANSWERED = /^smolvm: (?:ready|quiet|speaks|done|(?:identity|ahead) \d+)$/;
 

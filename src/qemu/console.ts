@@ -103,6 +103,16 @@ export class GuestConsole {
     this.#say("speak");
   }
 
+  /** Asks a guest of ours to mend what may keep the host from connecting. */
+  askToMend(): void {
+    if (this.#listens) this.#say("mend");
+  }
+
+  /** Ends all that lives in a command's cgroup, by its path below ours; the worker of that process takes no other command. Needs no connection. */
+  endCommand(cgroup: string, workerPid: number): void {
+    this.#say(`kill ${cgroup} ${workerPid}`);
+  }
+
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. Once: it is heard. */
   giveIdentity(
     { hostname, machineId, wasInUse, keeps = "-" }: GuestIdentity,

@@ -119,7 +119,7 @@ async function cloneTemplate(
     // QEMU has the memory open by now. Had another process put a new template in its place meanwhile, this would be a mixture.
     await requireSavedMemory(template, context.signal);
     const { shell, hostKey } = template.record;
-    const early = shell && { left: shell, isFresh: true, ports: qemu.serial, hostname: spec.name };
+    const early = shell && { left: shell, isFresh: true, hostname: spec.name };
     const serverKey = parseHostKey(hostKey);
     runner = openRunner(machine, qemu, setup, serverKey, early);
     clock.mark("restore");

@@ -4,7 +4,7 @@ import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
 import type { LeftShell } from "../ssh/early-shell.ts";
 import { generateHostKey, type HostKey } from "../ssh/keys.ts";
-import type { CommandRunner, EarlyAccess } from "../ssh/runner.ts";
+import type { CommandRunner } from "../ssh/runner.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
 import { bounded } from "../util/bounded.ts";
@@ -12,7 +12,7 @@ import { bringUp, ownDisks, seededInitramfs } from "./cold.ts";
 import { newMachineId } from "./machine-id.ts";
 import { PhaseClock } from "./phases.ts";
 import { Run } from "./run.ts";
-import { runnerFor } from "./runner.ts";
+import { runnerFor, type SavedShell } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
 import { type BootContext, describe, type Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -150,7 +150,7 @@ async function useAsClone(
 ): Promise<LeftShell | null> {
   const { plan, signal } = making;
   const { spec: vm } = plan;
-  const early = left && { left, isFresh: true, ports: qemu.serial, hostname: HOSTNAME };
+  const early = left && { left, isFresh: true, hostname: HOSTNAME };
   return withRunner(making, qemu, early, async (runner) => {
     const run = (command: string | string[], shell: "raw" | "login") =>
       new Run(async () => ({ runner, vm }), command, { shell, signal });
@@ -167,7 +167,7 @@ async function useAsClone(
 async function withRunner<T>(
   { plan, hostKey }: Making,
   qemu: QemuMachine,
-  early: EarlyAccess | null,
+  early: SavedShell | null,
   body: (runner: CommandRunner) => Promise<T>,
 ): Promise<T> {
   const { spec, setup } = plan;

@@ -194,7 +194,7 @@ async function goOn(
   // Connections of the source would be reset, and what runs through them would end, before the guest knows who it is.
   const letThrough = await qemu.holdNetwork();
   const shell = facts.shell?.scripts === scriptsDigest() ? facts.shell : null;
-  const early = shell && { left: shell, isFresh: shell.isFresh, ports: qemu.serial, hostname: spec.name };
+  const early = shell && { left: shell, isFresh: shell.isFresh, hostname: spec.name };
   if (!early) drain(qemu);
   const serverKey = parseHostKey(facts.hostKey);
   const runner = openRunner(machine, qemu, setup, serverKey, early);

@@ -10,6 +10,9 @@ import type { Setup } from "./setup.ts";
 /** What is known of the server beforehand: nobody else can show this key. */
 export type ServerKey = Pick<HostKey, "publicBlob" | "publicLine">;
 
+/** A shell that a machine was saved with, and the machine's new name. */
+export type SavedShell = Pick<EarlyAccess, "left" | "isFresh" | "hostname">;
+
 /** For other SSH clients: where the machine is, with its key pinned. */
 export async function writeSshFiles(
   { spec, folder }: Machine,
@@ -42,7 +45,7 @@ export function openRunner(
   qemu: QemuMachine,
   setup: Setup,
   hostKey: ServerKey,
-  early: EarlyAccess | null = null,
+  early: SavedShell | null = null,
 ): CommandRunner {
   return runnerFor(qemu, setup, {
     vm: spec,
@@ -56,13 +59,18 @@ export function openRunner(
 export function runnerFor(
   qemu: QemuMachine,
   { key, choice }: Setup,
-  to: { vm: Named; user: string; hostKey: ServerKey; isPaused: () => boolean; early: EarlyAccess | null },
+  to: { vm: Named; user: string; hostKey: ServerKey; isPaused: () => boolean; early: SavedShell | null },
 ): CommandRunner {
   return createCommandRunner({
     vm: to.vm,
     died: qemu.exited.then(({ reason }) => reason.replace(/\.$/, "")),
     isPaused: to.isPaused,
-    early: to.early,
+    mend: () => qemu.console.askToMend(),
+    early: to.early && {
+      ...to.early,
+      ports: qemu.serial,
+      endCommand: (cgroup, workerPid) => qemu.console.endCommand(cgroup, workerPid),
+    },
     target: async () => ({
       host: "127.0.0.1",
       port: qemu.sshPort ?? 0,

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { basename } from "node:path";
 import type { Activity } from "./activity.ts";
 import type { Link, LinkName } from "./link.ts";
 import { CUT, type Place } from "./place.ts";
@@ -30,6 +31,8 @@ export interface EarlyShellOptions {
   /** The name that the restored machine has now. */
   readonly hostname: string;
   readonly activity: Activity;
+  /** Ends a command, by its cgroup below ours and its worker's process, where no connection can. It may be lost on the way. */
+  readonly endCommand: (cgroup: string, workerPid: number) => void;
   /** The connection that takes over; whoever asks waits for it. */
   readonly connect: () => Promise<Link>;
 }
@@ -40,6 +43,7 @@ export const LEFT_SLOT = 0;
 const STALE_EPOCH = -1;
 /** While the first command is young it has the guest to itself; what is longer needs a keeper soon. */
 const CONNECT_AFTER_MS = 600;
+const END_AGAIN_MS = 500;
 
 /**
  * The worker that a machine was saved with: its login shell has read the profile and waits. The first commands of a restored
@@ -54,6 +58,7 @@ export class EarlyShell implements Place {
   readonly #worker: Worker;
   readonly #activity: Activity;
   readonly #connect: () => Promise<Link>;
+  readonly #endCommand: EarlyShellOptions["endCommand"];
   #connecting: Promise<Link> | null = null;
   /** Resolves when there is a connection, for whatever reason it was made. */
   readonly #connected: Promise<void>;
@@ -63,7 +68,7 @@ export class EarlyShell implements Place {
   #isOpen = true;
   #wasUsed = false;
 
-  constructor({ ports, left, isFresh, hostname, activity, connect }: EarlyShellOptions) {
+  constructor({ ports, left, isFresh, hostname, activity, connect, endCommand }: EarlyShellOptions) {
     this.#left = left;
     const said = `\u0001${left.token} ready ${left.pid}\n`;
     this.#worker = new Worker(serialChannel(ports, said), left.token, LEFT_SLOT);
@@ -75,6 +80,7 @@ export class EarlyShell implements Place {
     });
     this.#activity = activity;
     this.#connect = connect;
+    this.#endCommand = endCommand;
     this.#connected = new Promise((resolve) => {
       this.#tellConnected = resolve;
     });
@@ -122,7 +128,12 @@ export class EarlyShell implements Place {
     });
   }
 
+  /** Both ways: the command itself may have taken the network away. */
   async kill(process: GuestProcess): Promise<void> {
+    const end = () => this.#endCommand(`${basename(this.#left.name[0])}/${LEFT_SLOT}`, this.#left.pid);
+    end();
+    const again = setInterval(end, END_AGAIN_MS);
+    void process.ended.finally(() => clearInterval(again));
     await (await this.handOver())?.kill(process);
   }
 

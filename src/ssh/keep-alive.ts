@@ -1,6 +1,6 @@
 import type { SshConnection } from "./connection.ts";
 
-const INTERVAL_MS = 15_000;
+const INTERVAL_MS = 5_000;
 /** A guest that has not answered for so long, though it was not paused, is not there any more. */
 export const SILENCE_MS = 60_000;
 
@@ -9,10 +9,16 @@ export interface KeepAliveTimes {
   readonly silenceMs: number;
 }
 
-/** Asks a connection that is silent for a sign of life now and then, and closes it where none comes. */
+export interface Guest {
+  readonly isPaused: () => boolean;
+  /** Asks it to mend what may keep it from answering. */
+  readonly mend: () => void;
+}
+
+/** Asks a connection that is silent for a sign of life now and then. Where none comes the guest is to mend it; then it is closed. */
 export function closeWhenDead(
-  connection: SshConnection,
-  isPaused: () => boolean,
+  connection: Pick<SshConnection, "bytesRead" | "lost" | "ping" | "abandon">,
+  { isPaused, mend }: Guest,
   { intervalMs, silenceMs }: KeepAliveTimes = { intervalMs: INTERVAL_MS, silenceMs: SILENCE_MS },
 ): void {
   let bytesSeen = connection.bytesRead;
@@ -27,6 +33,7 @@ export function closeWhenDead(
     lastTickMs = nowMs;
     if (nowMs - aliveMs >= silenceMs) connection.abandon("the server does not answer any more");
     else if (nowMs > aliveMs) void connection.ping();
+    if (nowMs - aliveMs >= 2 * intervalMs) mend();
   }, intervalMs);
   timer.unref();
   void connection.lost.then(() => clearInterval(timer));

@@ -16,6 +16,7 @@ const RECONNECT_BOUND_MS = 60_000;
 /** A connection that breaks sooner, before it has served a command, is not worth another one at once. */
 const YOUNG_MS = 5_000;
 const LONGEST_PAUSE_MS = 30_000;
+const MEND_EVERY_MS = 3_000;
 /** After so many in a row that broke young, the next one is left to the next command. */
 const MOST_YOUNG = 8;
 /** Silence is counted in such pieces, each as a whole or not at all. */
@@ -26,6 +27,10 @@ export interface LinksOptions {
   readonly target: () => Promise<SshTarget>;
   /** Whether the machine stands still on purpose. */
   readonly isPaused: () => boolean;
+  /** Asks the guest to mend what may keep this side from connecting. */
+  readonly mend: () => void;
+  /** How often, as long as no connection comes up: 3 s by default. */
+  readonly mendEveryMs?: number | undefined;
   readonly onFacts: (facts: GuestFacts) => void;
   /** What the first connection is to be called, whose keeper then looks after what goes by that name already. */
   readonly firstName: LinkName | null;
@@ -162,7 +167,7 @@ export class Links {
       attempt.failure = failure;
     };
     const link = this.#connectAfterPause(abort.signal, onFailure).then((connection) => {
-      const { onFacts, isPaused } = this.#options;
+      const { onFacts } = this.#options;
       const made = new Link(connection, {
         name: this.#firstName ?? newLinkName(),
         activity: this.activity,
@@ -171,7 +176,7 @@ export class Links {
       });
       this.#broken = [];
       this.#firstName = null;
-      closeWhenDead(connection, isPaused);
+      closeWhenDead(connection, this.#options);
       connection.letProcessEnd();
       this.#links.push(made);
       if (this.#isClosed) connection.close();
@@ -183,7 +188,12 @@ export class Links {
       return made;
     });
     const attempt: Attempt = { link, abort, waiting: 0, failure: null };
+    const mending = setInterval(() => {
+      if (!this.#options.isPaused()) this.#options.mend();
+    }, this.#options.mendEveryMs ?? MEND_EVERY_MS);
+    mending.unref();
     const done = () => {
+      clearInterval(mending);
       if (this.#connecting === attempt) this.#connecting = null;
     };
     link.then(done, done);

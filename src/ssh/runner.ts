@@ -24,12 +24,14 @@ export interface CommandRunnerOptions {
   readonly died: Promise<string>;
   /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
   readonly isPaused?: () => boolean;
+  /** Asks the guest, by another way, to mend what may keep this side from connecting. */
+  readonly mend?: () => void;
   /** Null: the machine was not saved with a shell. */
   readonly early?: EarlyAccess | null;
 }
 
 /** A shell that a machine was saved with, where it waits, and the machine's new name. */
-export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" | "hostname">;
+export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" | "hostname" | "endCommand">;
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
 export interface CommandRunner {
@@ -75,6 +77,7 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
   const links = new Links({
     target: options.target,
     isPaused: options.isPaused ?? (() => false),
+    mend: options.mend ?? (() => {}),
     firstName: options.early?.left.name ?? null,
     onFacts: ({ memoryKib }) => {
       queue.capacity = Math.max(LEAST_AT_ONCE, Math.min(MOST_AT_ONCE, Math.floor(memoryKib / KIB_EACH)));

@@ -1,4 +1,5 @@
 import type { Activity } from "./activity.ts";
+import { Backoff } from "./backoff.ts";
 import type { GuestFacts, Keeper } from "./keeper.ts";
 import { needsShell } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
@@ -18,6 +19,7 @@ const LONG_IDLE_MS = 500;
 const LATELY = 3;
 /** For how long none is started where the last one has ended without a word: its profile does not let it. */
 const UNFIT_MS = 60_000;
+const LONGEST_STALE_MS = 30_000;
 /** How soon, at first, it is looked again whether those whom commands left running have ended. */
 const LOOK_AGAIN_MS = 250;
 const LOOK_AGAIN_AT_MOST_MS = 60_000;
@@ -37,6 +39,8 @@ export interface Use {
   readonly isTainted: boolean;
   readonly hasDeadline: boolean;
   readonly isLast: boolean;
+  /** The shell that it was given to, which had been started ahead of time. */
+  readonly standby: Standby | null;
 }
 
 /** The workers of one connection that wait for a command, and those that wait for what a command left behind. */
@@ -55,6 +59,9 @@ export class WorkerPool {
   #timer: NodeJS.Timeout | null = null;
   #lookAgainMs = LOOK_AGAIN_MS;
   #unfitUntilMs = 0;
+  /** None is started ahead of time until then, and longer each time: somebody else uses the guest too, and those that waited were stale. */
+  #staleUntilMs = 0;
+  readonly #staleBackoff = new Backoff(LONGEST_STALE_MS);
 
   constructor(home: Home, activity: Activity) {
     this.#home = home;
@@ -148,12 +155,18 @@ export class WorkerPool {
   /** Its command is over; null: it was never begun. */
   giveBack(worker: Worker, end: ChildEnd | null, use: Use): void {
     this.#busy--;
+    if (use.standby && end) this.#noteStandby(end);
     if (end?.kind === "gone") this.#waiting.shift()?.();
     else if (end?.kind === "exited" && end.leftSomebody) this.#hold(worker, use.isTainted);
     else if (worker.endsByItself || (end !== null && this.#isSpent(end, use))) worker.quit();
     else if (use.hasDeadline) this.#keepAfterDeadline(worker);
     else this.#keep(worker);
     this.#whenIdle();
+  }
+
+  #noteStandby(end: ChildEnd): void {
+    const wasStale = end.kind === "never ran" && end.why === "gone";
+    this.#staleUntilMs = performance.now() + this.#staleBackoff.pauseAfter(!wasStale);
   }
 
   #isSpent(end: ChildEnd, { isTainted, isLast }: Use): boolean {
@@ -238,7 +251,8 @@ export class WorkerPool {
     if (this.#activity.epoch !== epoch) return;
     if (anyAlive) return this.#lookAgain();
     if (freeKib < LEAST_FREE_KIB) return;
-    for (const kind of kinds) {
+    const isStaleSoon = performance.now() < this.#staleUntilMs;
+    for (const kind of isStaleSoon ? [] : kinds) {
       const language = kind === "raw" ? "posix" : languageOf(this.#home.facts?.loginShell ?? "");
       if (language === null || (kind === "login" && performance.now() < this.#unfitUntilMs)) continue;
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;

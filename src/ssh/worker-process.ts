@@ -12,7 +12,7 @@ export interface WorkerRun {
   /** Called once, also where the command was never begun: then with null. */
   readonly onOver: (
     end: ChildEnd | null,
-    use: { readonly isTainted: boolean; readonly hasDeadline: boolean },
+    use: { readonly isTainted: boolean; readonly hasDeadline: boolean; readonly standby: Standby | null },
   ) => void;
 }
 
@@ -21,13 +21,13 @@ const CHILD = { language: "child", guard: "", renewal: "" } as const;
 
 /** Gives a worker this command. Nothing of it is sent before `begin`. */
 export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): GuestProcess {
-  const use = { isTainted: false, hasDeadline: false };
   let isOver = false;
   let settle: (end: ProcessEnd) => void = () => {};
   const ended = new Promise<ProcessEnd>((resolve) => {
     settle = resolve;
   });
   const standby = standbyFor(worker, spec, run);
+  const use = { isTainted: false, hasDeadline: false, standby };
   let onBegun = () => {};
   const begun = new Promise<true | null>((resolve) => {
     onBegun = () => resolve(true);

@@ -22,15 +22,22 @@ export class GuestAccess {
   readonly #spec: MachineSpec;
   readonly #state: StatePaths;
   readonly #isPaused: () => boolean;
+  readonly #mend: () => void;
   #access: Access | null = null;
   #isShared = false;
   #unshare = () => {};
   #resting: NodeJS.Timeout | null = null;
 
-  constructor(spec: MachineSpec, state: StatePaths, isPaused: () => boolean) {
+  /** `mend` has the guest mend what may keep this side from connecting. */
+  constructor(
+    spec: MachineSpec,
+    state: StatePaths,
+    { isPaused, mend }: { readonly isPaused: () => boolean; readonly mend: () => void },
+  ) {
     this.#spec = spec;
     this.#state = state;
     this.#isPaused = isPaused;
+    this.#mend = mend;
   }
 
   /** Null where the machine doesn't run. */
@@ -83,6 +90,7 @@ export class GuestAccess {
       vm: this.#spec,
       died,
       isPaused: this.#isPaused,
+      mend: this.#mend,
       early: null,
       target: async () => {
         const key = await obtainClientKey(this.#state, sshKeyPath).catch(throwHostTrouble);

@@ -58,7 +58,9 @@ export class RemoteMachine implements Handle {
     traceStatus(this.spec, this.status);
     this.logger = guardLogger(surroundings.logger);
     this.#surroundings = surroundings;
-    this.#guest = new GuestAccess(this.spec, this.state, () => this.status.phase === "paused");
+    const isPaused = () => this.status.phase === "paused";
+    const mend = () => void this.#ask("mend").catch(() => {});
+    this.#guest = new GuestAccess(this.spec, this.state, { isPaused, mend });
     this.#link = new HolderLink({
       spec: this.spec,
       state: this.state,
@@ -228,7 +230,7 @@ export class RemoteMachine implements Handle {
 
   /** Something that only a machine can do that is up, or about to be. */
   async #ask(
-    operation: "pause" | "resume" | "snapshot" | "copy",
+    operation: "pause" | "resume" | "mend" | "snapshot" | "copy",
     args: object = {},
     timeoutMs = GRACE_MS,
     signal?: AbortSignal,

@@ -37,6 +37,10 @@ export const operations: Readonly<Record<Operation, Perform>> = {
   },
   pause: (machine) => pauseMachine(machine),
   resume: (machine) => resumeMachine(machine),
+  /** Has its guest mend what may keep the caller from connecting. */
+  async mend({ booted }) {
+    booted?.qemu.console.askToMend();
+  },
   remove: (machine) => removeMachine(machine),
   describe: (machine) => describeOwn(machine),
   async snapshot(machine, args, { signal }) {

@@ -6,9 +6,19 @@ import { lineSplitter } from "../../util/line-splitter.ts";
  * What is said between the process that holds a machine and those that use it: JSON, a message per line. To be raised when a
  * message changes its meaning; whoever hears another number says so and does nothing.
  */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
-const OPERATIONS = ["start", "stop", "pause", "resume", "remove", "describe", "snapshot", "copy"] as const;
+const OPERATIONS = [
+  "start",
+  "stop",
+  "pause",
+  "resume",
+  "mend",
+  "remove",
+  "describe",
+  "snapshot",
+  "copy",
+] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
 const id = v.pipe(v.number(), v.integer());

@@ -50,7 +50,10 @@ it("says in an error of ours that a folder is none where a machine's holder shou
 it("says in an error of ours that the key for a machine of another process can't be read", async () => {
   const { record } = await folder.put("box");
   await mkdir(folder.state.clientKey, { recursive: true });
-  const access = new GuestAccess(record.spec, folder.state, () => false);
+  const access = new GuestAccess(record.spec, folder.state, {
+    isPaused: () => false,
+    mend: () => {},
+  });
   access.follow(BOOT, "");
   const { runner } = access.reached ?? {};
   await expectTrouble(runner?.waitConnected({ timeoutMs: 10_000 }) ?? Promise.resolve(), "EISDIR");

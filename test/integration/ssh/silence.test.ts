@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { ConnectError } from "../../../src/ssh/connection.ts";
+import { closeWhenDead } from "../../../src/ssh/keep-alive.ts";
 import { Links } from "../../../src/ssh/links.ts";
+import { eventually } from "../../support/eventually.ts";
 import { type SshGuest, startSshGuest } from "../../support/ssh-guest.ts";
 
 let guest: SshGuest;
@@ -14,16 +16,21 @@ afterEach(() => guest.close());
 const NEVER = new AbortController().signal;
 
 /** The connections to a guest whose server takes what comes and says nothing, as one that was stopped does. */
-async function silentLinks(isPaused: () => boolean) {
+async function silentLinks(isPaused: () => boolean, mendEveryMs?: number) {
   const sockets: Socket[] = [];
   const server = createServer((socket) => sockets.push(socket.on("error", () => {})));
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   let answers = false;
   const target = async () => (answers ? guest.target : { ...guest.target, port });
-  const links = new Links({ target, isPaused, onFacts: () => {}, firstName: null });
+  let mends = 0;
+  const mend = () => void mends++;
+  const links = new Links({ target, isPaused, mend, mendEveryMs, onFacts: () => {}, firstName: null });
   return {
     links,
+    get mends() {
+      return mends;
+    },
     answer: () => {
       answers = true;
       for (const socket of sockets) socket.destroy();
@@ -71,4 +78,38 @@ it("a machine that is paused may be silent for as long as it likes", async () =>
   isPaused = false;
   expect(await got).toBeInstanceOf(ConnectError);
   await close();
+});
+
+it("a guest whose server does not answer is asked to mend what is in the way, as long as it is not paused", async () => {
+  let isPaused = true;
+  const silent = await silentLinks(() => isPaused, 20);
+  const got = silent.links.get(NEVER, 20_000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(silent.mends).toBe(0);
+  isPaused = false;
+  await eventually(() => silent.mends > 2, "it is asked again and again");
+  silent.answer();
+  expect((await got).isOpen).toBe(true);
+  const asked = silent.mends;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(silent.mends).toBe(asked);
+  await silent.close();
+});
+
+it("a guest that is silent on a connection that stands is asked the same before the connection is given up", async () => {
+  const done: string[] = [];
+  const guest = { isPaused: () => false, mend: () => void done.push("mend") };
+  const lost = new Promise<string>((resolve) => {
+    const connection = {
+      bytesRead: 1000,
+      ping: async () => void done.push("ping"),
+      abandon: resolve,
+      get lost() {
+        return lost;
+      },
+    };
+    queueMicrotask(() => closeWhenDead(connection, guest, { intervalMs: 50, silenceMs: 400 }));
+  });
+  expect(await lost).toBe("the server does not answer any more");
+  expect(done.slice(0, 3)).toEqual(["ping", "ping", "mend"]);
 });

@@ -4,6 +4,33 @@ import { GuestConsole } from "../../../src/qemu/console.ts";
 import { type GuestMessage, isBetweenUs, parseGuestMessage } from "../../../src/qemu/console-words.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
 
+describe("what the host says there", () => {
+  const stream = () => {
+    const port = new PassThrough();
+    const said: string[] = [];
+    const wire = new Duplex({
+      read() {},
+      write(chunk, _encoding, done) {
+        said.push(String(chunk));
+        done();
+      },
+    });
+    return { console: new GuestConsole(wire, port), wire, said };
+  };
+
+  it("is only for a guest of ours: one with a login prompt is not asked to mend anything", async () => {
+    const { console, wire, said } = stream();
+    console.askToMend();
+    expect(said).toEqual([]);
+    wire.push("smolvm: ready\n");
+    await new Promise((resolve) => setImmediate(resolve));
+    console.askToMend();
+    console.endCommand("ab12/0", 77);
+    expect(said).toEqual(["smolvm mend\n", "smolvm kill ab12/0 77\n"]);
+    expect(said.map((line) => isBetweenUs(line.trim()))).toEqual([true, true]);
+  });
+});
+
 describe("a line of the console", () => {
   it.each<[string, GuestMessage | undefined]>([
     ["smolvm: ready", { kind: "ready" }],
