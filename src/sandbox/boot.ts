@@ -5,7 +5,7 @@ import { bounded } from "../util/bounded.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
-import { inTime } from "./in-time.ts";
+import { startInTime } from "./in-time.ts";
 import { limitOnHost } from "./limits.ts";
 import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
@@ -19,7 +19,7 @@ export async function bootMachine(machine: Machine, context: BootContext): Promi
   const isFirst = !machine.wasBooted;
   if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
   const found = await setUp(machine, context, clock);
-  return inTime(machine.spec.name, context, async (inside, leftMs) => {
+  return startInTime(machine.spec.name, context, async (inside, leftMs) => {
     const clone = await startClone(machine, found, inside, clock);
     const { setup } = "whyCold" in clone ? await takePlace(machine, found) : clone;
     const cold = () => bootCold(machine, setup, { ...inside, timeoutMs: leftMs() }, clock);
@@ -39,7 +39,7 @@ async function restoreMachine(
 ): Promise<Booted> {
   const setup = await setUpRestore(machine.spec, machine.state, origin, context);
   clock.mark("setup");
-  return inTime(machine.spec.name, context, async (inside, leftMs) => {
+  return startInTime(machine.spec.name, context, async (inside, leftMs) => {
     const started = await startRestored(machine, origin, setup, inside, clock);
     const report = () => reportOf(setup, clock, "snapshot", "");
     return finish(machine, { ...started, setup }, { isFirst: true, report, ...inside, timeoutMs: leftMs() });

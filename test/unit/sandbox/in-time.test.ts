@@ -6,7 +6,7 @@ import {
   OperationTimeoutError,
   PortInUseError,
 } from "../../../src/errors.ts";
-import { inTime } from "../../../src/sandbox/in-time.ts";
+import { inTime, startInTime } from "../../../src/sandbox/in-time.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const SEEN = { commandLine: "qemu", qemuOutput: "words", consoleTail: "tail" };
@@ -24,7 +24,7 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
 describe("a start that has so much time", () => {
   it("has less and less of it, and gives what it came to", async () => {
     const lefts: number[] = [];
-    const came = await inTime("web", { timeoutMs: 60_000, signal: never }, async (_context, leftMs) => {
+    const came = await startInTime("web", { timeoutMs: 60_000, signal: never }, async (_context, leftMs) => {
       lefts.push(leftMs());
       await sleep(20);
       lefts.push(leftMs());
@@ -36,7 +36,7 @@ describe("a start that has so much time", () => {
 
   it("is aborted then, whatever it waits for, and says how long it had", async () => {
     const error = await failureOf(
-      inTime("web", { timeoutMs: 50, signal: never }, ({ signal }) => until(signal)),
+      startInTime("web", { timeoutMs: 50, signal: never }, ({ signal }) => until(signal)),
     );
     expect(error).toBeInstanceOf(OperationTimeoutError);
     expect(error).toMatchObject({
@@ -48,7 +48,7 @@ describe("a start that has so much time", () => {
 
   it("names that time and not the rest that was left for a step, with what was seen", async () => {
     const error = await failureOf(
-      inTime("web", { timeoutMs: 50, signal: never }, async (_context, leftMs) => {
+      startInTime("web", { timeoutMs: 50, signal: never }, async (_context, leftMs) => {
         await sleep(leftMs() + 20);
         const cause = new OperationTimeoutError("Waiting for the guest", 0.013);
         throw new BootError("The guest did not say so within 0.013 s.", SEEN, { cause });
@@ -72,14 +72,32 @@ describe("a start that has so much time", () => {
       throw error;
     };
     expect(
-      await failureOf(inTime("web", { timeoutMs: afterMs === 0 ? 60_000 : 50, signal: never }, work)),
+      await failureOf(startInTime("web", { timeoutMs: afterMs === 0 ? 60_000 : 50, signal: never }, work)),
     ).toBe(error);
   });
 
   it("is aborted by the caller's signal as ever", async () => {
     const abort = new AbortController();
-    const work = inTime("web", { timeoutMs: 60_000, signal: abort.signal }, ({ signal }) => until(signal));
+    const work = startInTime("web", { timeoutMs: 60_000, signal: abort.signal }, ({ signal }) => until(signal));
     abort.abort();
     expect(await failureOf(work)).toBeInstanceOf(OperationAbortedError);
+  });
+});
+
+describe("a piece of work that shares the time of what came before it", () => {
+  it("has what is left of that, and names all of it", async () => {
+    const sinceMs = performance.now() - 59_900;
+    const bounds = { operation: "Starting the forks", timeoutMs: 60_000, sinceMs };
+    const lefts: number[] = [];
+    const work = inTime(bounds, ({ signal, leftMs }) => {
+      lefts.push(leftMs());
+      return until(signal);
+    });
+    expect(await failureOf(work)).toMatchObject({
+      message: "Starting the forks did not finish within 60 s",
+      timeoutSeconds: 60,
+      cause: expect.any(OperationAbortedError),
+    });
+    expect(lefts[0]).toBeLessThanOrEqual(100);
   });
 });
