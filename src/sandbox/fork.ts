@@ -62,7 +62,7 @@ async function startAll(forks: readonly Fork[], logger: Logger, bounds: TimedBou
   const turns = new Queue(availableParallelism());
   const failed = new AbortController();
   let starts: readonly Promise<void>[] = [];
-  const startOne = async (fork: Fork, { signal, leftMs }: SharedTime) => {
+  const startOne = async (fork: Fork, { signal, leftMs }: Pick<SharedTime, "signal" | "leftMs">) => {
     const leave = await turns.enter(signal);
     try {
       await fork.start({ signal, timeout: leftMs() / 1000 });
@@ -92,7 +92,9 @@ async function removeAll(
   const remove = (fork: Fork) =>
     fork.delete().catch((error) => warn(`A fork was not removed whole: ${error}`));
   const removing = Promise.allSettled(starts).then(() => Promise.all(forks.map(remove)));
-  await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch(warn);
+  await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch((error) =>
+    warn(String(error)),
+  );
 }
 
 function namesOf({ count = 1, name }: ForkOptions): (string | undefined)[] {

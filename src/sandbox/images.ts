@@ -4,6 +4,7 @@ import { hostArch } from "../host/platform.ts";
 import {
   currentAmong,
   deleteImage as deleteStored,
+  type EnsureImageOptions,
   ensureImage,
   foldersOfImage,
   IMAGE_NAMES,
@@ -100,8 +101,12 @@ async function deleteUnused(state: StatePaths, name: string): Promise<void> {
 }
 
 /** The image, built where it is missing. */
-export async function getImage(state: StatePaths, name: string, options: BuildImageOptions): Promise<Image> {
-  const { onProgress, signal, mirror, rebuild = false } = options;
+export async function getImage(
+  state: StatePaths,
+  name: string,
+  options: BuildImageOptions & Pick<EnsureImageOptions, "untimed">,
+): Promise<Image> {
+  const { onProgress, signal, mirror, untimed, rebuild = false } = options;
   return ensureImage(imageName(name), {
     state,
     arch: hostArch(),
@@ -113,6 +118,7 @@ export async function getImage(state: StatePaths, name: string, options: BuildIm
       ),
     rebuild,
     ...(mirror !== undefined && { mirror }),
+    ...(untimed && { untimed }),
     onProgress,
     signal,
   });

@@ -16,6 +16,8 @@ export interface SharedTime {
   /** Aborted when it is over, and by the caller's signal. */
   readonly signal: AbortSignal;
   readonly leftMs: () => number;
+  /** For what may take as long as it needs: meanwhile the time stands still. */
+  readonly untimed: <R>(work: () => Promise<R>) => Promise<R>;
 }
 
 /**
@@ -27,21 +29,65 @@ export async function inTime<T>(
   work: (time: SharedTime) => Promise<T>,
   asLate: (late: OperationTimeoutError, error: unknown) => Error = (late) => late,
 ): Promise<T> {
-  const deadlineMs = sinceMs + timeoutMs;
-  const leftMs = () => Math.max(1, deadlineMs - performance.now());
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), leftMs() + GRACE_MS);
+  const clock = new Countdown(sinceMs + timeoutMs - performance.now(), () => late.abort());
   try {
-    return await work({ signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal, leftMs });
+    return await work({
+      signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
+      leftMs: () => Math.max(1, clock.leftMs),
+      untimed: (untimed) => clock.standStill(untimed),
+    });
   } catch (error) {
     const isLate =
       late.signal.aborted ||
-      (performance.now() >= deadlineMs &&
-        causesOf(error).some((each) => each instanceof OperationTimeoutError));
+      (clock.leftMs <= 0 && causesOf(error).some((each) => each instanceof OperationTimeoutError));
     if (!isLate || signal?.aborted) throw error;
     throw asLate(new OperationTimeoutError(operation, timeoutMs / 1000, undefined, { cause: error }), error);
   } finally {
-    clearTimeout(timer);
+    clock.end();
+  }
+}
+
+/** Calls `onLate` a moment after its time is over. */
+class Countdown {
+  readonly #onLate: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #deadlineMs: number;
+  /** What was left when it was made to stand still. */
+  #heldMs = 0;
+  #holds = 0;
+  #isOver = false;
+
+  constructor(forMs: number, onLate: () => void) {
+    this.#onLate = onLate;
+    this.#deadlineMs = performance.now() + forMs;
+    this.#setTimer();
+  }
+
+  get leftMs(): number {
+    return this.#holds > 0 ? this.#heldMs : this.#deadlineMs - performance.now();
+  }
+
+  async standStill<R>(work: () => Promise<R>): Promise<R> {
+    this.#heldMs = this.leftMs;
+    this.#holds++;
+    clearTimeout(this.#timer);
+    try {
+      return await work();
+    } finally {
+      this.#holds--;
+      this.#deadlineMs = performance.now() + this.#heldMs;
+      if (this.#holds === 0 && !this.#isOver) this.#setTimer();
+    }
+  }
+
+  end(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  #setTimer(): void {
+    this.#timer = setTimeout(this.#onLate, Math.max(1, this.leftMs) + GRACE_MS);
   }
 }
 
@@ -49,14 +95,14 @@ export async function inTime<T>(
 export async function startInTime<T>(
   machine: string,
   context: BootContext,
-  work: (context: BootContext, leftMs: () => number) => Promise<T>,
+  work: (context: BootContext, time: SharedTime) => Promise<T>,
 ): Promise<T> {
-  const { timeoutMs, signal } = context;
+  const { timeoutMs, sinceMs, signal } = context;
   const asLate = (late: OperationTimeoutError, error: unknown) => {
     if (!(error instanceof BootError)) return late;
     const message = `Machine "${machine}" did not come up within ${timeoutMs / 1000} s.`;
     return new BootError(message, error, { cause: late, details: { timeoutMs } });
   };
-  const start = (time: SharedTime) => work({ ...context, signal: time.signal }, time.leftMs);
-  return inTime({ operation: `Starting machine "${machine}"`, timeoutMs, signal }, start, asLate);
+  const start = (time: SharedTime) => work({ ...context, signal: time.signal }, time);
+  return inTime({ operation: `Starting machine "${machine}"`, timeoutMs, sinceMs, signal }, start, asLate);
 }

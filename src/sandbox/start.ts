@@ -16,14 +16,18 @@ import { endUnended } from "./stop.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
-/** Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. */
-export async function startMachine(machine: Machine, options: StartOptions = {}): Promise<void> {
-  const { timeoutMs, signals } = parseStart(options, machine.surroundings);
+/**
+ * Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. `spentMs` of its time are
+ * over already.
+ */
+export async function startMachine(machine: Machine, options: StartOptions = {}, spentMs = 0): Promise<void> {
+  const parsed = parseStart(options, machine.surroundings);
+  const sinceMs = parsed.sinceMs - spentMs;
   if (machine.booted && (await ensureUp(machine, machine.booted))) return;
   if (machine.unended) await endUnended(machine);
   if (machine.starting) return machine.starting;
   machine.status.change("starting", "start");
-  machine.starting = startOnce(machine, options, timeoutMs, signals).finally(() => {
+  machine.starting = startOnce(machine, options, { ...parsed, sinceMs }).finally(() => {
     machine.starting = null;
   });
   return machine.starting;
@@ -43,11 +47,15 @@ async function ensureUp(machine: Machine, booted: Booted): Promise<boolean> {
   return ["running", "paused"].includes(machine.status.phase);
 }
 
-/** ValidationError; what ends a start besides its time. */
-export function parseStart(
-  options: StartOptions,
-  surroundings: Pick<SmolVMOptions, "signal">,
-): { readonly timeoutMs: number; readonly signals: AbortSignal[] } {
+/** How long a start may take, from when on, and what else ends it. */
+interface StartBounds {
+  readonly timeoutMs: number;
+  readonly sinceMs: number;
+  readonly signals: readonly AbortSignal[];
+}
+
+/** ValidationError. */
+export function parseStart(options: StartOptions, surroundings: Pick<SmolVMOptions, "signal">): StartBounds {
   checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
   if (options.onProgress !== undefined && typeof options.onProgress !== "function")
     throw refuse("onProgress", options.onProgress, "a function");
@@ -55,14 +63,13 @@ export function parseStart(
   const signals = [surroundings.signal, parseSignal(options.signal)].filter(
     (each) => each instanceof AbortSignal,
   );
-  return { timeoutMs, signals };
+  return { timeoutMs, sinceMs: performance.now(), signals };
 }
 
 async function startOnce(
   machine: Machine,
   options: StartOptions,
-  timeoutMs: number,
-  signals: readonly AbortSignal[],
+  { timeoutMs, sinceMs, signals }: StartBounds,
 ): Promise<void> {
   const isFirst = !machine.wasBooted;
   const abort = new AbortController();
@@ -75,6 +82,7 @@ async function startOnce(
     const booted = await bootMachine(machine, {
       signal,
       timeoutMs,
+      sinceMs,
       onProgress: progress.report,
     });
     machine.booted = booted;

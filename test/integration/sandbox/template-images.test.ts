@@ -52,7 +52,7 @@ function obtain(image: Image): Promise<Template | { readonly whyCold: string }> 
     choice: { accelerator: "tcg", reason: "", candidates: [] },
     qemu: { arch: "x86_64", path: "/usr/bin/qemu-system-x86_64", features },
   } as unknown as Setup;
-  const context = { signal: new AbortController().signal, timeoutMs: 120_000 };
+  const context = { signal: new AbortController().signal, timeoutMs: 120_000, sinceMs: performance.now() };
   return obtainTemplate(parseSpec({ image: image.manifest.name }), state, setup, context, (message) => {
     throw new Error(message);
   });
