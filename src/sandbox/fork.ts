@@ -18,7 +18,7 @@ export interface ForkOptions extends CopyCallOptions {
   name?: string;
   /** Whether they outlive this program: as their source does by default. */
   persistent?: boolean;
-  /** How long it may take from the call until all of them run, the copy and each one's start together: 120 s by default. */
+  /** How long it may take from the call until all of them run, the copy and each one's start together: 120 s by default, 5 s more for each one more. */
   timeout?: Duration;
 }
 
@@ -29,6 +29,8 @@ interface Fork {
 }
 
 const MOST_FORKS = 64;
+/** Some five times what one more takes under emulation on a processor of its own. */
+const SECONDS_FOR_EACH = 5;
 /** How long the caller of forks that can't be had waits until those are removed that were made. */
 const REMOVAL_MS = 30_000;
 
@@ -40,7 +42,7 @@ export async function forkMachine<T extends Fork>(
 ): Promise<T[]> {
   checkOptionKeys(options, ["count", "name", "persistent", "timeout", "signal"], "fork()");
   const names = namesOf(options);
-  const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
+  const timeoutMs = parseDurationMs(options.timeout ?? defaultSeconds(names.length), "timeout");
   const signal = parseSignal(options.signal) ?? undefined;
   const { logger, spec } = source;
   const { persistent = spec.persistent } = options;
@@ -65,7 +67,7 @@ async function startAll(forks: readonly Fork[], logger: Logger, bounds: TimedBou
   const startOne = async (fork: Fork, { signal, leftMs }: Pick<SharedTime, "signal" | "leftMs">) => {
     const leave = await turns.enter(signal);
     try {
-      await fork.start({ signal, timeout: leftMs() / 1000 });
+      await fork.start({ signal, timeout: Math.ceil(leftMs()) / 1000 });
     } finally {
       leave();
     }
@@ -95,6 +97,10 @@ async function removeAll(
   await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch((error) =>
     warn(String(error)),
   );
+}
+
+function defaultSeconds(count: number): number {
+  return COPY_TIMEOUT_SECONDS + (count - 1) * SECONDS_FOR_EACH;
 }
 
 function namesOf({ count = 1, name }: ForkOptions): (string | undefined)[] {

@@ -38,14 +38,19 @@ export async function inTime<T>(
       untimed: (untimed) => clock.standStill(untimed),
     });
   } catch (error) {
-    const isLate =
-      late.signal.aborted ||
-      (clock.leftMs <= 0 && causesOf(error).some((each) => each instanceof OperationTimeoutError));
+    const isLate = late.signal.aborted || (clock.leftMs <= 0 && causesOf(error).some(saysItWasLate));
     if (!isLate || signal?.aborted) throw error;
     throw asLate(new OperationTimeoutError(operation, timeoutMs / 1000, undefined, { cause: error }), error);
   } finally {
     clock.end();
   }
+}
+
+/** Of an error that came from another process no cause is known. */
+function saysItWasLate(error: unknown): boolean {
+  return (
+    error instanceof OperationTimeoutError || (error instanceof BootError && "timeoutMs" in error.details)
+  );
 }
 
 /** Calls `onLate` a moment after its time is over. */

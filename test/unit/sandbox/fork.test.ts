@@ -93,6 +93,14 @@ describe("the time that forks have", () => {
     expect(timeouts.at(-1)).toBeLessThan(Number(timeouts[0]));
   });
 
+  it("is more for many, unless it is given", async () => {
+    const { made, make } = makers(0);
+    await forkMachine(source, {}, make);
+    await forkMachine(source, { count: 5 }, make);
+    const [one, first] = made.map(({ timeouts: [timeout] }) => Math.round(Number(timeout) / 5) * 5);
+    expect([one, first]).toEqual([120, 140]);
+  });
+
   it("ends all of them, and is what the error names", async () => {
     const { made, make } = makers(5_000);
     const error = await forkMachine(source, { count: 64, timeout: 0.3 }, make).catch((failure) => failure);

@@ -60,6 +60,16 @@ describe("a start that has so much time", () => {
     });
   });
 
+  it("names that time too where what was late is told by another process, without its cause", async () => {
+    const error = await failureOf(
+      startInTime("web", within(50), async () => {
+        await sleep(60);
+        throw new BootError("It did not come up within 0.013 s.", SEEN, { details: { timeoutMs: 13 } });
+      }),
+    );
+    expect(error).toMatchObject({ message: 'Machine "web" did not come up within 0.05 s.' });
+  });
+
   it.each<[string, () => Error, number]>([
     ["before that", () => new BootError("QEMU ended.", SEEN), 0],
     ["then, for another reason", () => new PortInUseError("Port 80 is taken."), 60],
