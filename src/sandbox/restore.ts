@@ -161,9 +161,8 @@ async function restoreOnce(
     const memoryFile = { path: origin.paths.memory, shared: false };
     const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
     qemu = await launchMachine(description, {
-      ...launchOptions(machine, folder, setup),
+      ...launchOptions(machine, folder, setup, () => clock.mark("spawn")),
       saved: { fd: saved.fd, leavesMemoryOut: true },
-      onSpawned: () => clock.mark("spawn"),
       ...left(),
     });
     await requireSavedMemory(origin, context.signal);

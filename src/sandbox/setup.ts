@@ -116,16 +116,22 @@ export function overlayOn(base: BaseDisk, layers: readonly string[], durable: bo
 
 /** What a machine's QEMU is launched with, whichever way it starts. */
 export function launchOptions(
-  { spec, state }: Machine,
+  machine: Machine,
   { folder, logs }: MachinePaths,
   { qemu }: Setup,
-): Pick<LaunchOptions, "state" | "qemu" | "ephemeralFolder" | "owner" | "logs"> {
+  onSpawned = () => {},
+): Pick<LaunchOptions, "state" | "qemu" | "ephemeralFolder" | "owner" | "logs" | "onSpawned"> {
+  const { spec, state } = machine;
   return {
     state,
     qemu,
     ephemeralFolder: spec.persistent ? null : folder,
     owner: folder,
     logs: openLogs(logs),
+    onSpawned(process) {
+      machine.launched = process;
+      onSpawned();
+    },
   };
 }
 

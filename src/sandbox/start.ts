@@ -1,4 +1,5 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import type { LaunchedProcess } from "../qemu/machine.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
@@ -78,6 +79,8 @@ async function startOnce(
   const signal = AbortSignal.any([abort.signal, progress.signal, ...signals]);
   try {
     throwIfAborted(signal);
+    if (isFirst && machine.launched) await removeFolder(machine); // of a first start whose QEMU could not be ended then
+    machine.launched = null;
     collectLeftovers(machine.state);
     const booted = await bootMachine(machine, {
       signal,
@@ -93,7 +96,8 @@ async function startOnce(
     followQemu(machine, booted);
     watchLifetime(machine, booted);
   } catch (error) {
-    await unwind(machine, isFirst);
+    if (machine.launched?.exit === null) keepUnended(machine, machine.launched);
+    else await unwind(machine, isFirst);
     const wasAborted = signal.aborted && !(error instanceof OperationTimeoutError);
     throw progress.explain(wasAborted ? abortedError(machine, signal) : error);
   } finally {
@@ -103,18 +107,29 @@ async function startOnce(
 
 /** A first start that failed leaves nothing; a later one leaves the disk. */
 async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
-  if (isFirst && machine.folder) {
-    const { folder } = machine;
-    machine.folder = null;
-    machine.held = null;
-    await machine.records.settled();
-    await removeMachineFolder(folder).catch((error) =>
-      machine.surroundings.logger.warn?.(
-        `The folder of "${machine.spec.name}" could not be removed: ${error}`,
-      ),
-    );
-  }
+  if (isFirst) await removeFolder(machine);
+  machine.launched = null;
   machine.status.change(isFirst ? "created" : "stopped", "start");
+}
+
+async function removeFolder(machine: Machine): Promise<void> {
+  const { folder, spec, surroundings } = machine;
+  if (!folder) return;
+  machine.folder = null;
+  machine.held = null;
+  await machine.records.settled();
+  await removeMachineFolder(folder).catch((error) =>
+    surroundings.logger.warn?.(`The folder of "${spec.name}" could not be removed: ${error}`),
+  );
+}
+
+/** Nothing is removed while QEMU may still have it: the next start, stop or removal ends it first. */
+function keepUnended(machine: Machine, process: LaunchedProcess): void {
+  const { pid } = process;
+  const end = () => process.kill();
+  const qemu = { pid, sshPort: null, kill: end, shutdown: end };
+  machine.unended = { qemu, runner: null, hostKey: null, limits: null, report: null };
+  machine.status.change("error", "start", `its QEMU (pid ${pid}) could not be ended`);
 }
 
 /** Its commands hear of it by themselves, and why. */
