@@ -18,7 +18,7 @@ import { runGuest } from "../qemu/run-guest.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
-import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
 import { imageBootArgs } from "./boot-args.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { hostTrouble, throwHostTrouble } from "./host-trouble.ts";
@@ -131,8 +131,7 @@ function checkBuildOptions(options: BuildImageOptions): void {
     throw refuse("rebuild", rebuild, "true or false");
   if (mirror !== undefined && (typeof mirror !== "string" || !URL.canParse(mirror)))
     throw refuse("mirror", mirror, "the address of a Debian mirror");
-  if (onProgress !== undefined && typeof onProgress !== "function")
-    throw refuse("onProgress", onProgress, "a function");
+  checkFunction("onProgress", onProgress);
   parseSignal(signal);
 }
 

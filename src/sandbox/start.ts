@@ -2,7 +2,7 @@ import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import type { LaunchedProcess } from "../qemu/machine.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
@@ -58,8 +58,7 @@ interface StartBounds {
 /** ValidationError. */
 export function parseStart(options: StartOptions, surroundings: Pick<SmolVMOptions, "signal">): StartBounds {
   checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
-  if (options.onProgress !== undefined && typeof options.onProgress !== "function")
-    throw refuse("onProgress", options.onProgress, "a function");
+  checkFunction("onProgress", options.onProgress);
   const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
   const signals = [surroundings.signal, parseSignal(options.signal)].filter(
     (each) => each instanceof AbortSignal,
