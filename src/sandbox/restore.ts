@@ -105,8 +105,7 @@ async function trialGuestFor(
   const [kernel, initramfs] = [heldKernel(paths.folder), heldInitramfs(paths.folder)];
   if (facts.image && (await isThere(kernel)) && (await isThere(initramfs))) {
     const image = { ...facts.image, kernelVersion: null };
-    const guest = trialGuestOf({ image, kernel, initramfs });
-    if (guest) return guest;
+    return trialGuestOf({ image, kernel, initramfs });
   }
   return trialGuestOfImage(await imagesFoundOnce(state, context)(facts.image?.name ?? "tiny"));
 }

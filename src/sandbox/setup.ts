@@ -50,7 +50,11 @@ export async function setUp(machine: Machine, context: SetupContext, clock: Phas
   const { spec, state } = machine;
   const imageOf = imagesFoundOnce(state, context);
   const finding = bootFilesOf(machine, imageOf);
-  const trialGuest = async () => trialGuestOf(await finding) ?? trialGuestOfImage(await imageOf("tiny"));
+  const trialGuest = async () => {
+    const { image, kernel, initramfs } = await finding;
+    if (image && initramfs !== null) return trialGuestOf({ image, kernel, initramfs });
+    return trialGuestOfImage(await imageOf("tiny"));
+  };
   const choosing = acceleratorFor(spec.accelerator, state, trialGuest, context.signal);
   choosing.catch(() => {}); // heard below
   const [files, [key, qemu]] = await Promise.all([finding, findKeyAndQemu(spec, state, context.signal)]);
