@@ -97,7 +97,7 @@ export class SmolVM implements AsyncDisposable {
     return readLogs(this.#handle, options);
   }
 
-  /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, HostError, ImageError, VMAlreadyExistsError. */
+  /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, OperationTimeoutError, HostError, ImageError, VMAlreadyExistsError. */
   async start(options: StartOptions = {}): Promise<this> {
     await this.#told(this.#handle.start(options));
     return this;
