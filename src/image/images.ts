@@ -21,6 +21,8 @@ export interface EnsureImageOptions extends MirrorOptions {
   readonly runGuest: RunGuest;
   /** Ask the archive whether there is anything newer, and make the image anew if so. Default false. */
   readonly rebuild?: boolean;
+  /** Does the making, which may take minutes; an image that is there is found outside of it. */
+  readonly untimed?: <T>(make: () => Promise<T>) => Promise<T>;
   /** ASCII-armoured public keys that the mirror's index may be signed by. Default: Debian's own. */
   readonly archiveKeys?: readonly string[];
   readonly onProgress?: OnProgress | undefined;
@@ -32,7 +34,7 @@ export interface EnsureImageOptions extends MirrorOptions {
  * Throws ImageError where a signature, a hash, a dependency or the build itself is wrong; then nothing is kept.
  */
 export async function ensureImage(name: ImageName, options: EnsureImageOptions): Promise<Image> {
-  const { state, arch, rebuild = false, onProgress = () => {} } = options;
+  const { state, arch, rebuild = false, onProgress = () => {}, untimed = (make) => make() } = options;
   const recipe = await recipeDigest(name);
   if (!rebuild) {
     const stored = await readImages(state, name);
@@ -41,7 +43,7 @@ export async function ensureImage(name: ImageName, options: EnsureImageOptions):
     requireRead(stored);
   }
   const { buildImage } = await import("./build.ts");
-  return await buildImage(name, { ...options, recipe, rebuild, onProgress });
+  return untimed(() => buildImage(name, { ...options, recipe, rebuild, onProgress }));
 }
 
 /** The one that new machines start from: the newest of those that this version of our code made. */

@@ -18,6 +18,9 @@ interface OutputLog {
   close(): void;
 }
 
+/** What is known of a QEMU from its first moment on. */
+export type LaunchedProcess = Pick<QemuProcess, "pid" | "exit" | "kill">;
+
 export interface LaunchOptions {
   readonly state: StatePaths;
   /** The folder that goes with the machine when this process dies; null for a machine whose files are to be kept. */
@@ -33,7 +36,7 @@ export interface LaunchOptions {
   /** Hears each line of the guest's console, from the first one on. */
   readonly onConsoleLine?: (line: string) => void;
   /** Called as soon as QEMU runs, before it has answered. */
-  readonly onSpawned?: () => void;
+  readonly onSpawned?: (process: LaunchedProcess) => void;
   readonly signal?: AbortSignal | undefined;
   /** For QEMU's own start, without the guest's. Default 30 s. */
   readonly timeoutMs?: number;
@@ -43,7 +46,8 @@ export interface LaunchOptions {
 
 /**
  * A QEMU that is up and answers; its guest has only begun to boot, or is restored and paused. Throws HostError (no QEMU),
- * BootError (QEMU ended, or does not answer or restore in time), OperationAbortedError. Nothing is left where it throws.
+ * BootError (QEMU ended, or does not answer or restore in time), OperationAbortedError. Nothing is left where it throws, unless that is
+ * because QEMU can't be ended.
  */
 export async function launchMachine(
   description: MachineDescription,
@@ -60,7 +64,7 @@ export async function launchMachine(
   const handed = { ephemeralFolder, files, owner: options.owner ?? null };
   const process = await QemuProcess.start([qemu.path, ...args], commandLine, handed);
   if (options.logs) takeDown(process, options.logs);
-  onSpawned?.();
+  onSpawned?.(process);
   if (onConsoleLine) process.console.onLine(onConsoleLine);
   try {
     const qmp = await process.whileAlive(QmpClient.connect(process.qmpStream, { signal, timeoutMs }));

@@ -4,7 +4,7 @@ import { type AcceleratorChoice, chooseAccelerator } from "../qemu/accelerator.t
 import type { TrialGuest } from "../qemu/trial.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { imageBootArgs } from "./boot-args.ts";
-import { type BootFiles, filesOfImage } from "./boot-files.ts";
+import type { ImageIdentity } from "./boot-files.ts";
 import type { MachineSpec } from "./spec.ts";
 
 export type { AcceleratorChoice };
@@ -28,17 +28,20 @@ export async function judgeAccelerators(state: StatePaths): Promise<AcceleratorC
   return chooseAccelerator({ requested: "auto", arch: hostArch(), state, trialGuest });
 }
 
-/** With the files of a machine; null where they are not of an image of ours, whose initramfs can say that it is up. */
+/** With a kernel and an initramfs of an image of ours: that can say that it is up. */
 export function trialGuestOf({
   image,
   kernel,
   initramfs,
-}: Pick<BootFiles, "image" | "kernel" | "initramfs">): TrialGuest | null {
-  if (image === null || initramfs === null) return null;
+}: {
+  readonly image: Pick<ImageIdentity, "digest" | "kernelVersion">;
+  readonly kernel: string;
+  readonly initramfs: string;
+}): TrialGuest {
   const bootArgs = `${imageBootArgs(hostArch(), false)} smolvm.task=trial`;
   return { kernel, initramfs, bootArgs, digest: image.kernelVersion ?? image.digest };
 }
 
-export function trialGuestOfImage(image: Image): TrialGuest {
-  return trialGuestOf(filesOfImage(image, image.manifest.arch)) as TrialGuest;
+export function trialGuestOfImage({ manifest, kernel, initramfs }: Image): TrialGuest {
+  return trialGuestOf({ image: manifest, kernel, initramfs });
 }

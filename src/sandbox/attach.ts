@@ -3,7 +3,7 @@ import { holdRawTerminal, isTerminalInput } from "../host/raw-terminal.ts";
 import type { TerminalSize } from "../ssh/channel.ts";
 import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
 import { endOfTerminalInput } from "../ssh/terminal-process.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, refuse } from "../util/options.ts";
 import { AttachedOutput } from "./attached-output.ts";
 
 export interface AttachOptions {
@@ -93,8 +93,7 @@ function parseAttach(stdin: unknown, stdout: unknown, options: unknown): AttachO
   if (!isReadable(Object(stdin))) throw refuse("stdin", stdin, "a Readable");
   if (!isWritable(stdout)) throw refuse("stdout", stdout, "a Writable");
   checkOptionKeys(options, ["onInput", "onOutput"], "attach()");
-  for (const [key, listener] of Object.entries(options as object))
-    if (listener !== undefined && typeof listener !== "function") throw refuse(key, listener, "a function");
+  for (const [key, listener] of Object.entries(options as object)) checkFunction(key, listener);
   return options as AttachOptions;
 }
 

@@ -20,7 +20,7 @@ export interface BootFiles {
 }
 
 /** Which image, whatever becomes of its name. */
-interface ImageIdentity {
+export interface ImageIdentity {
   readonly name: string;
   readonly digest: string;
   /** Null: nobody has written it down. */

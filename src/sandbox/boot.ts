@@ -5,7 +5,7 @@ import { bounded } from "../util/bounded.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
-import { inTime } from "./in-time.ts";
+import { type SharedTime, startInTime } from "./in-time.ts";
 import { limitOnHost } from "./limits.ts";
 import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
@@ -17,17 +17,29 @@ import type { PortSpec } from "./spec.ts";
 export async function bootMachine(machine: Machine, context: BootContext): Promise<Booted> {
   const clock = new PhaseClock();
   const isFirst = !machine.wasBooted;
-  if (isFirst && machine.origin) return restoreMachine(machine, machine.origin, context, clock);
-  const found = await setUp(machine, context, clock);
-  return inTime(machine.spec.name, context, async (inside, leftMs) => {
-    const clone = await startClone(machine, found, inside, clock);
-    const { setup } = "whyCold" in clone ? await takePlace(machine, found) : clone;
-    const cold = () => bootCold(machine, setup, { ...inside, timeoutMs: leftMs() }, clock);
-    const started = "whyCold" in clone ? await cold() : clone;
-    const way = "whyCold" in clone ? "cold" : "template";
-    const report = () => reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : "");
-    return finish(machine, { ...started, setup }, { isFirst, report, ...inside, timeoutMs: leftMs() });
-  });
+  const origin = isFirst ? machine.origin : null;
+  return startInTime(machine.spec.name, context, (inside, time) =>
+    origin
+      ? restoreMachine(machine, origin, inside, time, clock)
+      : bootOrClone(machine, isFirst, inside, time, clock),
+  );
+}
+
+async function bootOrClone(
+  machine: Machine,
+  isFirst: boolean,
+  context: BootContext,
+  { leftMs, untimed }: SharedTime,
+  clock: PhaseClock,
+): Promise<Booted> {
+  const left = () => ({ ...context, timeoutMs: leftMs() });
+  const found = await setUp(machine, { ...context, untimed }, clock);
+  const clone = await startClone(machine, found, left(), clock);
+  const { setup } = "whyCold" in clone ? await takePlace(machine, found) : clone;
+  const started = "whyCold" in clone ? await bootCold(machine, setup, left(), clock) : clone;
+  const way = "whyCold" in clone ? "cold" : "template";
+  const report = () => reportOf(setup, clock, way, "whyCold" in clone ? clone.whyCold : "");
+  return finish(machine, { ...started, setup }, { isFirst, report, ...left() });
 }
 
 /** The first start of a machine that is a copy of another one. */
@@ -35,15 +47,15 @@ async function restoreMachine(
   machine: Machine,
   origin: SavedMachine,
   context: BootContext,
+  { leftMs, untimed }: SharedTime,
   clock: PhaseClock,
 ): Promise<Booted> {
-  const setup = await setUpRestore(machine.spec, machine.state, origin, context);
+  const left = () => ({ ...context, timeoutMs: leftMs() });
+  const setup = await setUpRestore(machine.spec, machine.state, origin, { ...context, untimed });
   clock.mark("setup");
-  return inTime(machine.spec.name, context, async (inside, leftMs) => {
-    const started = await startRestored(machine, origin, setup, inside, clock);
-    const report = () => reportOf(setup, clock, "snapshot", "");
-    return finish(machine, { ...started, setup }, { isFirst: true, report, ...inside, timeoutMs: leftMs() });
-  });
+  const started = await startRestored(machine, origin, setup, left(), clock);
+  const report = () => reportOf(setup, clock, "snapshot", "");
+  return finish(machine, { ...started, setup }, { isFirst: true, report, ...left() });
 }
 
 interface Finishing extends BootContext {

@@ -57,7 +57,7 @@ export async function startClone(
     void trustTemplate(template).catch(() => {});
     return { ...started, setup };
   } catch (error) {
-    if (context.signal.aborted) throw error;
+    if (context.signal.aborted || machine.launched?.exit === null) throw error; // or two QEMUs would have its name
     clock.mark("failed clone");
     const why = `a clone could not be started: ${(error as Error).message}`;
     warn(`"${spec.name}" is booted instead: ${why}`);
@@ -109,9 +109,8 @@ async function cloneTemplate(
     qemu = await launchMachine(
       describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile }),
       {
-        ...launchOptions(machine, folder, setup),
+        ...launchOptions(machine, folder, setup, () => clock.mark("spawn")),
         saved: { fd: saved.fd, leavesMemoryOut: true },
-        onSpawned: () => clock.mark("spawn"),
         ...left(),
       },
     );

@@ -4,7 +4,7 @@ import { createOverlay } from "../qemu/disk.ts";
 import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
-import { isShared, listLayers } from "../state/disk-layers.ts";
+import { isShared, listLayers, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
@@ -16,6 +16,9 @@ import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type
 
 /** Some ten times what a boot takes under emulation. */
 const PATIENCE_MS = 40_000;
+
+/** Half of what copies may make of a disk. With fewer a start adds one, which takes no time. */
+const MANY_LAYERS = 32;
 
 /** For QEMU's own start, without the guest's. */
 const LAUNCH_MS = 30_000;
@@ -120,6 +123,11 @@ export async function seededInitramfs(files: BootFiles, target: string, seed: Se
   return target;
 }
 
+/** A backup that is made of links shares the highest layer each time: they are not to become more for ever. */
+async function isMadeOwn(layers: readonly string[], durable: boolean): Promise<boolean> {
+  return layers.length >= MANY_LAYERS && (await unshareLayer(layers.at(-1) ?? "", durable));
+}
+
 /** The machine's own overlay: made at its first start, found at the later ones, with others above it where copies were made. */
 export async function ownDisks(
   base: BaseDisk | null,
@@ -131,7 +139,8 @@ export async function ownDisks(
   const layers = await listLayers(folder);
   const top = layers.at(-1);
   // One that a snapshot has too is frozen, whatever became of those above it: a crash of the host may have lost them.
-  if (top !== undefined && !(await isShared(top))) return [overlayOn(base, layers, durable)];
+  if (top !== undefined && (!(await isShared(top)) || (await isMadeOwn(layers, durable))))
+    return [overlayOn(base, layers, durable)];
   const path = diskLayer(folder, layers.length);
   const baseFormat = top === undefined ? base.format : "qcow2";
   await createOverlay({ base: top ?? base.path, baseFormat, path, sizeMib, durable });

@@ -13,6 +13,7 @@ import { diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
+import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
 import { lookAtQemu } from "./run-state.ts";
@@ -27,6 +28,7 @@ const SPEECH_MS = 5_000;
 const SETTLE_MS = 1_000;
 
 export interface CopyOptions {
+  /** For all of it together, what it waits for included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -38,10 +40,17 @@ export interface CopyOptions {
 export async function copyMachine(
   machine: Machine,
   verb: string,
-  options: CopyOptions,
+  { timeoutMs, signal }: CopyOptions,
 ): Promise<SavedMachine> {
-  await machine.starting;
-  while (machine.copying) await bounded(machine.copying, { operation: "Copying the machine", ...options });
+  const operation = `Copying machine "${machine.spec.name}"`;
+  const copy = (time: SharedTime) => copyInTurn(machine, verb, { timeoutMs, signal: time.signal });
+  return inTime({ operation, timeoutMs, signal }, copy);
+}
+
+async function copyInTurn(machine: Machine, verb: string, options: CopyOptions): Promise<SavedMachine> {
+  const wait = (work: Promise<void>) => bounded(work, { operation: "Copying the machine", ...options });
+  if (machine.starting) await wait(machine.starting);
+  while (machine.copying) await wait(machine.copying);
   machine.status.require(verb, "running", "paused");
   const booted = bootedOf(machine, verb);
   requireCloning(machine, booted, verb);

@@ -1,11 +1,13 @@
 import { availableParallelism } from "node:os";
 import { Queue } from "../ssh/queue.ts";
 import { discardDraftFolder } from "../state/draft-folder.ts";
-import { parseDurationMs } from "../util/duration.ts";
+import { bounded } from "../util/bounded.ts";
+import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
-import type { SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
+import { inTime, type SharedTime, type TimedBounds } from "./in-time.ts";
+import type { Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
 import { parseSignal } from "./run-options.ts";
 import { COPY_TIMEOUT_SECONDS, type CopyCallOptions, optionsOf } from "./snapshots.ts";
 
@@ -16,6 +18,8 @@ export interface ForkOptions extends CopyCallOptions {
   name?: string;
   /** Whether they outlive this program: as their source does by default. */
   persistent?: boolean;
+  /** How long it may take from the call until all of them run, the copy and each one's start together: 120 s by default, 5 s more for each one more. */
+  timeout?: Duration;
 }
 
 /** What is needed of a copy before it is handed out. */
@@ -25,6 +29,10 @@ interface Fork {
 }
 
 const MOST_FORKS = 64;
+/** Some five times what one more takes under emulation on a processor of its own. */
+const SECONDS_FOR_EACH = 5;
+/** How long the caller of forks that can't be had waits until those are removed that were made. */
+const REMOVAL_MS = 30_000;
 
 /** All of them or none: the first error is thrown, and what had been made is deleted. */
 export async function forkMachine<T extends Fork>(
@@ -34,43 +42,65 @@ export async function forkMachine<T extends Fork>(
 ): Promise<T[]> {
   checkOptionKeys(options, ["count", "name", "persistent", "timeout", "signal"], "fork()");
   const names = namesOf(options);
-  const timeoutMs = parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout");
+  const timeoutMs = parseDurationMs(options.timeout ?? defaultSeconds(names.length), "timeout");
   const signal = parseSignal(options.signal) ?? undefined;
   const { logger, spec } = source;
   const { persistent = spec.persistent } = options;
+  const sinceMs = performance.now();
   const saved = await source.copy("fork", { timeoutMs, signal });
   try {
     const forks = names.map((name) =>
       make(optionsOf(saved, { logger, persistent, ...(name !== undefined && { name }) })),
     );
-    await startAll(forks, signal);
+    const operation = `Starting the forks of machine "${spec.name}"`;
+    await startAll(forks, logger, { operation, timeoutMs, sinceMs, signal });
     return forks;
   } finally {
     await discardDraftFolder(saved.paths.folder);
   }
 }
 
-async function startAll(forks: readonly Fork[], signal: AbortSignal | undefined): Promise<void> {
-  const failed = new AbortController();
-  const both = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+async function startAll(forks: readonly Fork[], logger: Logger, bounds: TimedBounds): Promise<void> {
   const turns = new Queue(availableParallelism());
-  let first: { readonly error: unknown } | null = null;
-  const startOne = async (fork: Fork) => {
-    let leave = () => {};
+  const failed = new AbortController();
+  let starts: readonly Promise<void>[] = [];
+  const startOne = async (fork: Fork, { signal, leftMs }: Pick<SharedTime, "signal" | "leftMs">) => {
+    const leave = await turns.enter(signal);
     try {
-      leave = await turns.enter(both);
-      await fork.start({ signal: both });
-    } catch (error) {
-      first ??= { error };
-      failed.abort(error);
+      await fork.start({ signal, timeout: Math.ceil(leftMs()) / 1000 });
     } finally {
       leave();
     }
   };
-  await Promise.all(forks.map(startOne));
-  if (first === null) return;
-  await Promise.allSettled(forks.map((fork) => fork.delete()));
-  throw (first as { readonly error: unknown }).error;
+  try {
+    await inTime(bounds, async ({ signal, leftMs }) => {
+      const time = { signal: AbortSignal.any([signal, failed.signal]), leftMs };
+      starts = forks.map((fork) => startOne(fork, time));
+      await Promise.all(starts);
+    });
+  } catch (error) {
+    failed.abort(error);
+    await removeAll(forks, starts, logger);
+    throw error;
+  }
+}
+
+/** Where that takes long, it goes on in the background. Never rejects. */
+async function removeAll(
+  forks: readonly Fork[],
+  starts: readonly Promise<void>[],
+  { warn = () => {} }: Logger,
+): Promise<void> {
+  const remove = (fork: Fork) =>
+    fork.delete().catch((error) => warn(`A fork was not removed whole: ${error}`));
+  const removing = Promise.allSettled(starts).then(() => Promise.all(forks.map(remove)));
+  await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch((error) =>
+    warn(String(error)),
+  );
+}
+
+function defaultSeconds(count: number): number {
+  return COPY_TIMEOUT_SECONDS + (count - 1) * SECONDS_FOR_EACH;
 }
 
 function namesOf({ count = 1, name }: ForkOptions): (string | undefined)[] {

@@ -4,6 +4,7 @@ import { hostArch } from "../host/platform.ts";
 import {
   currentAmong,
   deleteImage as deleteStored,
+  type EnsureImageOptions,
   ensureImage,
   foldersOfImage,
   IMAGE_NAMES,
@@ -17,7 +18,7 @@ import { runGuest } from "../qemu/run-guest.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
-import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
 import { imageBootArgs } from "./boot-args.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { hostTrouble, throwHostTrouble } from "./host-trouble.ts";
@@ -100,8 +101,12 @@ async function deleteUnused(state: StatePaths, name: string): Promise<void> {
 }
 
 /** The image, built where it is missing. */
-export async function getImage(state: StatePaths, name: string, options: BuildImageOptions): Promise<Image> {
-  const { onProgress, signal, mirror, rebuild = false } = options;
+export async function getImage(
+  state: StatePaths,
+  name: string,
+  options: BuildImageOptions & Pick<EnsureImageOptions, "untimed">,
+): Promise<Image> {
+  const { onProgress, signal, mirror, untimed, rebuild = false } = options;
   return ensureImage(imageName(name), {
     state,
     arch: hostArch(),
@@ -113,6 +118,7 @@ export async function getImage(state: StatePaths, name: string, options: BuildIm
       ),
     rebuild,
     ...(mirror !== undefined && { mirror }),
+    ...(untimed && { untimed }),
     onProgress,
     signal,
   });
@@ -125,8 +131,7 @@ function checkBuildOptions(options: BuildImageOptions): void {
     throw refuse("rebuild", rebuild, "true or false");
   if (mirror !== undefined && (typeof mirror !== "string" || !URL.canParse(mirror)))
     throw refuse("mirror", mirror, "the address of a Debian mirror");
-  if (onProgress !== undefined && typeof onProgress !== "function")
-    throw refuse("onProgress", onProgress, "a function");
+  checkFunction("onProgress", onProgress);
   parseSignal(signal);
 }
 

@@ -1,5 +1,5 @@
 import type { ProcessIdentity } from "../host/process-identity.ts";
-import type { QemuMachine } from "../qemu/machine.ts";
+import type { LaunchedProcess, QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { HeldFiles } from "../state/held-files.ts";
@@ -43,8 +43,10 @@ export interface Machine {
   hostKey: HostKey | null;
   /** The QEMU process and what belongs to this one boot of it. */
   booted: Booted | null;
-  /** A boot that was to end, and whose QEMU has not been seen to: it may still write to the disk. */
-  unended: Booted | null;
+  /** A boot, or a start that failed, whose QEMU was to end and has not been seen to: it may still write to the disk. */
+  unended: Unended | null;
+  /** The QEMU that the start which is under way, or the last one, has launched last. */
+  launched: LaunchedProcess | null;
   /** The start that is under way: a second call waits for the same one. */
   starting: Promise<void> | null;
   abortStart: ((reason: Error) => void) | null;
@@ -68,6 +70,14 @@ export interface Booted extends Started {
   readonly report: BootReport;
   /** What its QEMU may take of the host; null where nothing limits it. */
   readonly limits: HostLimit | null;
+}
+
+/** Of a start that failed no more is known than its process. */
+export interface Unended extends Pick<Booted, "runner" | "hostKey" | "limits"> {
+  readonly qemu: Pick<QemuMachine, "pid" | "sshPort" | "kill"> & {
+    shutdown(options: { readonly timeoutMs: number }): Promise<unknown>;
+  };
+  readonly report: BootReport | null;
 }
 
 /** A cgroup that holds one QEMU. */

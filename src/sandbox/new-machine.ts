@@ -61,7 +61,16 @@ export function recordedMachine(
 
 type Known = Omit<
   Machine,
-  "records" | "owner" | "booted" | "unended" | "starting" | "abortStart" | "stopping" | "copying" | "removing"
+  | "records"
+  | "owner"
+  | "booted"
+  | "unended"
+  | "launched"
+  | "starting"
+  | "abortStart"
+  | "stopping"
+  | "copying"
+  | "removing"
 >;
 
 function recorded(known: Known): Machine {
@@ -71,6 +80,7 @@ function recorded(known: Known): Machine {
     owner: null,
     booted: null,
     unended: null,
+    launched: null,
     starting: null,
     abortStart: null,
     stopping: null,

@@ -12,6 +12,7 @@ import {
   touchTemplate,
 } from "../state/templates.ts";
 import { blameFor, PATIENCE_MS } from "./blame.ts";
+import { inTime, type TimedBounds } from "./in-time.ts";
 import { makeTemplate, type TemplatePlan } from "./make-template.ts";
 import type { BootContext, Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
@@ -41,7 +42,10 @@ export async function obtainTemplate(
 ): Promise<Template | NoTemplate> {
   const inputs = templateInputs(spec, setup);
   const plan: TemplatePlan = { spec, state, setup, key: templateKey(inputs), inputs, warn };
-  const ours = { ...context, timeoutMs: Math.min(context.timeoutMs / 2, PATIENCE_MS) };
+  const halfMs = context.timeoutMs / 2;
+  const ours = { ...context, timeoutMs: Math.min(halfMs, PATIENCE_MS) };
+  // A machine for which none can be made needs time to boot.
+  const making = { operation: "Making the template", timeoutMs: halfMs, sinceMs: performance.now() };
   try {
     const found = await findSound(plan, ours);
     if (found) return found;
@@ -53,7 +57,7 @@ export async function obtainTemplate(
     warn(`"${spec.name}" is booted instead: ${why}`);
     return { whyCold: why };
   }
-  return makeInTurn(plan, ours);
+  return makeInTurn(plan, ours, { ...making, signal: context.signal });
 }
 
 /** One that is proved to be damaged is named and removed. Of one that can't be read at the moment nothing is known: that is thrown. */
@@ -88,7 +92,11 @@ async function findObstacle(
 }
 
 /** Only one process makes a template at a time; others wait, but not for ever, and take what it made. */
-async function makeInTurn(plan: TemplatePlan, context: BootContext): Promise<Template | NoTemplate> {
+async function makeInTurn(
+  plan: TemplatePlan,
+  context: BootContext,
+  making: TimedBounds,
+): Promise<Template | NoTemplate> {
   const { state, key, warn } = plan;
   const operation = "Waiting for another process to make the template";
   const patience = AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]);
@@ -101,7 +109,7 @@ async function makeInTurn(plan: TemplatePlan, context: BootContext): Promise<Tem
       phase: "wait",
       message: "Saving a template from which machines like this one start",
     });
-    const made = await makeTemplate(plan, context);
+    const made = await inTime(making, ({ signal }) => makeTemplate(plan, { ...context, signal }));
     failedAtMs.delete(key);
     if (await isThere(plan.setup.files.kernel)) return made;
     // A program that removes an image removes its templates after it: a template that comes later would stay without a use.

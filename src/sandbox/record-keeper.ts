@@ -1,7 +1,7 @@
 import { findProcess } from "../host/process-identity.ts";
 import { writeMachineRecord } from "../state/machine-folder.ts";
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
-import type { Booted, Machine } from "./machine.ts";
+import type { Machine, Unended } from "./machine.ts";
 
 /** A disk that is full may have room again. */
 const RETRY_MS = 1_000;
@@ -78,8 +78,8 @@ export async function recordOf(machine: Machine): Promise<MachineRecord> {
   };
 }
 
-async function describeBoot({ qemu, hostKey, limits, report }: Booted): Promise<MachineRecord["boot"]> {
+async function describeBoot({ qemu, hostKey, limits, report }: Unended): Promise<MachineRecord["boot"]> {
   const process = await findProcess(qemu.pid);
-  if (!process) return null; // it has just died
+  if (!process || !report) return null; // it has just died, or never came up
   return { qemu: process, sshPort: qemu.sshPort, hostKey, cgroup: limits?.folder ?? null, report };
 }

@@ -1,9 +1,7 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
-import { hostArch } from "../host/platform.ts";
 import { isThere, readFromStart, unlessMissing } from "../host/whole-file.ts";
-import { findQemu } from "../qemu/binary.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
@@ -11,7 +9,7 @@ import type { TrialGuest } from "../qemu/trial.ts";
 import type { WaitOptions } from "../qemu/wait.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { scriptsDigest } from "../ssh/guest-scripts.ts";
-import { obtainClientKey, parseHostKey } from "../ssh/keys.ts";
+import { parseHostKey } from "../ssh/keys.ts";
 import { findBase, shareDisk } from "../state/disk-layers.ts";
 import { GUEST_FORMAT, isAsItWas } from "../state/held-files.ts";
 import { diskLayer, heldInitramfs, heldKernel, type MachinePaths, type StatePaths } from "../state/paths.ts";
@@ -32,10 +30,12 @@ import {
   type BootContext,
   claimFolder,
   describe,
+  findKeyAndQemu,
   imagesFoundOnce,
   launchOptions,
   overlayOn,
   type Setup,
+  type SetupContext,
 } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import { deviceModel } from "./template-key.ts";
@@ -47,13 +47,13 @@ export async function setUpRestore(
   spec: MachineSpec,
   state: StatePaths,
   origin: SavedMachine,
-  { signal }: BootContext,
+  context: SetupContext,
 ): Promise<Setup> {
   const { facts } = origin;
-  const [key, qemu, choice] = await Promise.all([
-    obtainClientKey(state, spec.sshKeyPath),
-    findQemu(hostArch(), state),
-    acceleratorFor(facts.accelerator, state, () => trialGuestFor(origin, state, signal), signal),
+  const { signal } = context;
+  const [[key, qemu], choice] = await Promise.all([
+    findKeyAndQemu(spec, state, signal),
+    acceleratorFor(facts.accelerator, state, () => trialGuestFor(origin, state, context), signal),
   ]);
   const disk = facts.base && { ...facts.base, path: facts.base.elsewhere?.path ?? "" };
   const startsSsh = facts.hostKey !== null;
@@ -100,15 +100,14 @@ export async function setUpRestore(
 async function trialGuestFor(
   { facts, paths }: SavedMachine,
   state: StatePaths,
-  signal: AbortSignal,
+  context: SetupContext,
 ): Promise<TrialGuest> {
   const [kernel, initramfs] = [heldKernel(paths.folder), heldInitramfs(paths.folder)];
   if (facts.image && (await isThere(kernel)) && (await isThere(initramfs))) {
     const image = { ...facts.image, kernelVersion: null };
-    const guest = trialGuestOf({ image, kernel, initramfs });
-    if (guest) return guest;
+    return trialGuestOf({ image, kernel, initramfs });
   }
-  return trialGuestOfImage(await imagesFoundOnce(state, { signal })(facts.image?.name ?? "tiny"));
+  return trialGuestOfImage(await imagesFoundOnce(state, context)(facts.image?.name ?? "tiny"));
 }
 
 /** Goes on with a saved machine as another one. What is left where it fails, but for QEMU, is the caller's to remove. */
@@ -161,9 +160,8 @@ async function restoreOnce(
     const memoryFile = { path: origin.paths.memory, shared: false };
     const description = describe(spec, setup, { name: spec.name, initramfs: null, disks, memoryFile });
     qemu = await launchMachine(description, {
-      ...launchOptions(machine, folder, setup),
+      ...launchOptions(machine, folder, setup, () => clock.mark("spawn")),
       saved: { fd: saved.fd, leavesMemoryOut: true },
-      onSpawned: () => clock.mark("spawn"),
       ...left(),
     });
     await requireSavedMemory(origin, context.signal);

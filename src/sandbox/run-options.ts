@@ -7,7 +7,7 @@ import { StdinStream } from "../ssh/stdin-stream.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { checkArguments, checkScript } from "../util/exec-limits.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, refuse } from "../util/options.ts";
 
 export interface RunOptions {
   /** "login" (default): the user's login shell with /etc/profile and all it loads; "raw": /bin/sh without any profile. */
@@ -188,7 +188,6 @@ function parseCheck(check: unknown = false): boolean {
 }
 
 function parseListener(option: string, listener: unknown): OutputListener | null {
-  if (listener === undefined) return null;
-  if (typeof listener === "function") return listener as OutputListener;
-  throw refuse(option, listener, "a function");
+  checkFunction(option, listener);
+  return (listener as OutputListener | undefined) ?? null;
 }

@@ -10,23 +10,32 @@ import { type ClientKey, obtainClientKey } from "../ssh/keys.ts";
 import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
+import { bounded } from "../util/bounded.ts";
 import { type AcceleratorChoice, acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import { bootFilesOf, holdBootFiles } from "./hold.ts";
 import { getImage } from "./images.ts";
+import type { SharedTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { recordOf } from "./record-keeper.ts";
 import type { MachineSpec } from "./spec.ts";
 
 const MIB = 1024 * 1024;
+/** More than a QEMU that answers ever takes to say what it can do. */
+const PATIENCE_MS = 120_000;
 
 export interface BootContext {
   readonly signal: AbortSignal;
-  /** For QEMU's start until the guest is ready. */
+  /** For everything but an image that has to be built. */
   readonly timeoutMs: number;
+  /** From when on that counts, by `performance.now()`. */
+  readonly sinceMs: number;
   readonly onProgress?: OnProgress | undefined;
 }
+
+/** `untimed` is for what may take minutes. */
+export type SetupContext = Pick<BootContext, "signal" | "onProgress"> & Pick<SharedTime, "untimed">;
 
 /** What is the same for every machine of a kind, whichever way it starts. */
 export interface Setup {
@@ -37,18 +46,18 @@ export interface Setup {
 }
 
 /** Finds or makes what has to be there before a machine can start: its image, the key, an accelerator that works. */
-export async function setUp(machine: Machine, context: BootContext, clock: PhaseClock): Promise<Setup> {
+export async function setUp(machine: Machine, context: SetupContext, clock: PhaseClock): Promise<Setup> {
   const { spec, state } = machine;
   const imageOf = imagesFoundOnce(state, context);
   const finding = bootFilesOf(machine, imageOf);
-  const trialGuest = async () => trialGuestOf(await finding) ?? trialGuestOfImage(await imageOf("tiny"));
+  const trialGuest = async () => {
+    const { image, kernel, initramfs } = await finding;
+    if (image && initramfs !== null) return trialGuestOf({ image, kernel, initramfs });
+    return trialGuestOfImage(await imageOf("tiny"));
+  };
   const choosing = acceleratorFor(spec.accelerator, state, trialGuest, context.signal);
   choosing.catch(() => {}); // heard below
-  const [files, key, qemu] = await Promise.all([
-    finding,
-    obtainClientKey(state, spec.sshKeyPath),
-    findQemu(hostArch(), state),
-  ]);
+  const [files, [key, qemu]] = await Promise.all([finding, findKeyAndQemu(spec, state, context.signal)]);
   checkDiskSize(spec.diskMib, files.disk);
   clock.mark("image");
   const choice = await choosing;
@@ -56,11 +65,18 @@ export async function setUp(machine: Machine, context: BootContext, clock: Phase
   return { files, key, choice, qemu };
 }
 
-/** Whoever asks for an image gets the same: one that is not there yet is built once. */
-export function imagesFoundOnce(
+/** Neither hears a signal by itself. */
+export async function findKeyAndQemu(
+  { sshKeyPath }: MachineSpec,
   state: StatePaths,
-  options: Pick<BootContext, "signal" | "onProgress">,
-): (name: string) => Promise<Image> {
+  signal: AbortSignal,
+): Promise<[ClientKey, QemuBinary]> {
+  const finding = Promise.all([obtainClientKey(state, sshKeyPath), findQemu(hostArch(), state)]);
+  return bounded(finding, { operation: "Finding QEMU and the SSH key", timeoutMs: PATIENCE_MS, signal });
+}
+
+/** Whoever asks for an image gets the same: one that is not there yet is built once. */
+export function imagesFoundOnce(state: StatePaths, options: SetupContext): (name: string) => Promise<Image> {
   const images = new Map<string, Promise<Image>>();
   return (name) => {
     const image = images.get(name) ?? getImage(state, name, options);
@@ -104,16 +120,22 @@ export function overlayOn(base: BaseDisk, layers: readonly string[], durable: bo
 
 /** What a machine's QEMU is launched with, whichever way it starts. */
 export function launchOptions(
-  { spec, state }: Machine,
+  machine: Machine,
   { folder, logs }: MachinePaths,
   { qemu }: Setup,
-): Pick<LaunchOptions, "state" | "qemu" | "ephemeralFolder" | "owner" | "logs"> {
+  onSpawned = () => {},
+): Pick<LaunchOptions, "state" | "qemu" | "ephemeralFolder" | "owner" | "logs" | "onSpawned"> {
+  const { spec, state } = machine;
   return {
     state,
     qemu,
     ephemeralFolder: spec.persistent ? null : folder,
     owner: folder,
     logs: openLogs(logs),
+    onSpawned(process) {
+      machine.launched = process;
+      onSpawned();
+    },
   };
 }
 

@@ -43,7 +43,7 @@ export interface SnapshotInfo {
 }
 
 export interface CopyCallOptions {
-  /** How long it may take: 120 s by default. */
+  /** How long it may take, other copies that are waited for included: 120 s by default. */
   timeout?: Duration;
   signal?: AbortSignal;
 }

@@ -4,7 +4,7 @@ import type { ImageSource, MachineSpec, PortSpec } from "../state/machine-record
 import { parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { generateId, generateName, parseName, parseUserName } from "../util/names.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, refuse } from "../util/options.ts";
 import { parseStringMap } from "../util/string-map.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 
@@ -98,8 +98,7 @@ function checkSurroundings({ signal, onProgress, logger }: SmolVMOptions): void 
     throw refuse("logger", logger, "an object with the methods debug and warn, such as console");
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw refuse("signal", signal, "an AbortSignal");
-  if (onProgress !== undefined && typeof onProgress !== "function")
-    throw refuse("onProgress", onProgress, "a function");
+  checkFunction("onProgress", onProgress);
 }
 
 function parseSource(options: SmolVMOptions | VMConfig): ImageSource {

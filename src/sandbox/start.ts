@@ -1,7 +1,8 @@
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
+import type { LaunchedProcess } from "../qemu/machine.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
@@ -16,14 +17,18 @@ import { endUnended } from "./stop.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
-/** Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. */
-export async function startMachine(machine: Machine, options: StartOptions = {}): Promise<void> {
-  const { timeoutMs, signals } = parseStart(options, machine.surroundings);
+/**
+ * Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. `spentMs` of its time are
+ * over already.
+ */
+export async function startMachine(machine: Machine, options: StartOptions = {}, spentMs = 0): Promise<void> {
+  const parsed = parseStart(options, machine.surroundings);
+  const sinceMs = parsed.sinceMs - spentMs;
   if (machine.booted && (await ensureUp(machine, machine.booted))) return;
   if (machine.unended) await endUnended(machine);
   if (machine.starting) return machine.starting;
   machine.status.change("starting", "start");
-  machine.starting = startOnce(machine, options, timeoutMs, signals).finally(() => {
+  machine.starting = startOnce(machine, options, { ...parsed, sinceMs }).finally(() => {
     machine.starting = null;
   });
   return machine.starting;
@@ -43,26 +48,28 @@ async function ensureUp(machine: Machine, booted: Booted): Promise<boolean> {
   return ["running", "paused"].includes(machine.status.phase);
 }
 
-/** ValidationError; what ends a start besides its time. */
-export function parseStart(
-  options: StartOptions,
-  surroundings: Pick<SmolVMOptions, "signal">,
-): { readonly timeoutMs: number; readonly signals: AbortSignal[] } {
+/** How long a start may take, from when on, and what else ends it. */
+interface StartBounds {
+  readonly timeoutMs: number;
+  readonly sinceMs: number;
+  readonly signals: readonly AbortSignal[];
+}
+
+/** ValidationError. */
+export function parseStart(options: StartOptions, surroundings: Pick<SmolVMOptions, "signal">): StartBounds {
   checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
-  if (options.onProgress !== undefined && typeof options.onProgress !== "function")
-    throw refuse("onProgress", options.onProgress, "a function");
+  checkFunction("onProgress", options.onProgress);
   const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
   const signals = [surroundings.signal, parseSignal(options.signal)].filter(
     (each) => each instanceof AbortSignal,
   );
-  return { timeoutMs, signals };
+  return { timeoutMs, sinceMs: performance.now(), signals };
 }
 
 async function startOnce(
   machine: Machine,
   options: StartOptions,
-  timeoutMs: number,
-  signals: readonly AbortSignal[],
+  { timeoutMs, sinceMs, signals }: StartBounds,
 ): Promise<void> {
   const isFirst = !machine.wasBooted;
   const abort = new AbortController();
@@ -71,10 +78,13 @@ async function startOnce(
   const signal = AbortSignal.any([abort.signal, progress.signal, ...signals]);
   try {
     throwIfAborted(signal);
+    if (isFirst && machine.launched) await removeFolder(machine); // of a first start whose QEMU could not be ended then
+    machine.launched = null;
     collectLeftovers(machine.state);
     const booted = await bootMachine(machine, {
       signal,
       timeoutMs,
+      sinceMs,
       onProgress: progress.report,
     });
     machine.booted = booted;
@@ -85,7 +95,8 @@ async function startOnce(
     followQemu(machine, booted);
     watchLifetime(machine, booted);
   } catch (error) {
-    await unwind(machine, isFirst);
+    if (machine.launched?.exit === null) keepUnended(machine, machine.launched);
+    else await unwind(machine, isFirst);
     const wasAborted = signal.aborted && !(error instanceof OperationTimeoutError);
     throw progress.explain(wasAborted ? abortedError(machine, signal) : error);
   } finally {
@@ -95,18 +106,29 @@ async function startOnce(
 
 /** A first start that failed leaves nothing; a later one leaves the disk. */
 async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
-  if (isFirst && machine.folder) {
-    const { folder } = machine;
-    machine.folder = null;
-    machine.held = null;
-    await machine.records.settled();
-    await removeMachineFolder(folder).catch((error) =>
-      machine.surroundings.logger.warn?.(
-        `The folder of "${machine.spec.name}" could not be removed: ${error}`,
-      ),
-    );
-  }
+  if (isFirst) await removeFolder(machine);
+  machine.launched = null;
   machine.status.change(isFirst ? "created" : "stopped", "start");
+}
+
+async function removeFolder(machine: Machine): Promise<void> {
+  const { folder, spec, surroundings } = machine;
+  if (!folder) return;
+  machine.folder = null;
+  machine.held = null;
+  await machine.records.settled();
+  await removeMachineFolder(folder).catch((error) =>
+    surroundings.logger.warn?.(`The folder of "${spec.name}" could not be removed: ${error}`),
+  );
+}
+
+/** Nothing is removed while QEMU may still have it: the next start, stop or removal ends it first. */
+function keepUnended(machine: Machine, process: LaunchedProcess): void {
+  const { pid } = process;
+  const end = () => process.kill();
+  const qemu = { pid, sshPort: null, kill: end, shutdown: end };
+  machine.unended = { qemu, runner: null, hostKey: null, limits: null, report: null };
+  machine.status.change("error", "start", `its QEMU (pid ${pid}) could not be ended`);
 }
 
 /** Its commands hear of it by themselves, and why. */

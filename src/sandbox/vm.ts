@@ -97,7 +97,7 @@ export class SmolVM implements AsyncDisposable {
     return readLogs(this.#handle, options);
   }
 
-  /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, HostError, ImageError, VMAlreadyExistsError. */
+  /** Boots the machine, building its image first where that is missing. Running: nothing to do; paused: resumes. BootError, OperationTimeoutError, HostError, ImageError, VMAlreadyExistsError. */
   async start(options: StartOptions = {}): Promise<this> {
     await this.#told(this.#handle.start(options));
     return this;
@@ -130,7 +130,7 @@ export class SmolVM implements AsyncDisposable {
 
   /**
    * Saves memory and disk as they are at one moment, under a name (absent: a readable generated one), while the machine goes on: `pauseMs`
-   * says for how long it stood still. SnapshotAlreadyExistsError, ValidationError, VMStateError, OperationAbortedError.
+   * says for how long it stood still. SnapshotAlreadyExistsError, ValidationError, VMStateError, OperationTimeoutError, OperationAbortedError.
    */
   async snapshot(name?: string, options: CopyCallOptions = {}): Promise<SnapshotInfo> {
     return this.#told(this.#handle.snapshot(name, options));
@@ -138,7 +138,8 @@ export class SmolVM implements AsyncDisposable {
 
   /**
    * Copies of this machine that run, each with a name, machine-id and random numbers of its own; what ran here goes on running there. All
-   * of them or none: the first error is thrown. `count` is 1 by default, 64 at most; several are called name-1, name-2 …
+   * of them or none: the first error is thrown, OperationTimeoutError where `timeout` has passed. `count` is 1 by default, 64 at most;
+   * several are called name-1, name-2 …
    */
   async fork(options?: ForkOptions): Promise<SmolVM[]> {
     return this.#told(forkMachine(this.#handle, options, (prepared) => new SmolVM(prepared)));

@@ -1,5 +1,6 @@
-import { constants, copyFile, link, stat } from "node:fs/promises";
-import { codeOf, isThere } from "../host/whole-file.ts";
+import { constants, copyFile, link, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { codeOf, isThere, syncFile, syncFolder } from "../host/whole-file.ts";
 import { diskBase, diskLayer } from "./paths.ts";
 
 /** The files of a folder's disk, the lowest first; none where it has no disk yet. */
@@ -44,6 +45,25 @@ export async function linkFile(from: string, to: string): Promise<boolean> {
 /** Whether somebody else has the file too, so that nobody may write to it. */
 export async function isShared(path: string): Promise<boolean> {
   return (await stat(path)).nlink > 1;
+}
+
+/**
+ * Gives the folder a copy of its own of a layer that others have too: those keep the file that it was. False where there can be none, as on a
+ * full disk; then all is as it was.
+ */
+export async function unshareLayer(path: string, durable: boolean): Promise<boolean> {
+  const draft = `${path}.part`;
+  try {
+    await rm(draft, { force: true });
+    await copyFile(path, draft, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    if (durable) await syncFile(draft);
+    await rename(draft, path);
+  } catch {
+    await rm(draft, { force: true }).catch(() => {});
+    return false;
+  }
+  if (durable) await syncFolder(dirname(path));
+  return true;
 }
 
 /** Another file system, one without links, too many of them, or a file of another user. */

@@ -18,6 +18,11 @@ export function checkOptionKeys(given: unknown, known: readonly string[], what: 
   }
 }
 
+/** Refuses what is neither a function nor left out. */
+export function checkFunction(option: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "function") throw refuse(option, value, "a function");
+}
+
 /** The known word that is nearest to `word`, if one is near enough to be meant. */
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
   const ranked = known

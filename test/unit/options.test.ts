@@ -1,6 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { checkOptionKeys, refuse } from "../../src/util/options.ts";
+import { checkFunction, checkOptionKeys, refuse } from "../../src/util/options.ts";
 
 class Foo {}
 class Named {
@@ -58,5 +58,14 @@ describe("an object of options", () => {
     expect(() => checkOptionKeys(value, ["name"], "f()")).toThrow(
       `f() takes one object of options; given ${shown}.`,
     );
+  });
+});
+
+describe("a function", () => {
+  it("may be left out, and is the only thing that is one", () => {
+    for (const value of [undefined, () => {}, class {}, new Function()])
+      expect(() => checkFunction("onProgress", value)).not.toThrow();
+    for (const value of [null, {}, "f", Symbol("f")])
+      expect(() => checkFunction("onProgress", value)).toThrow(/^onProgress must be a function; given /);
   });
 });

@@ -63,13 +63,13 @@ export class HolderLink {
   async ask(
     way: () => Promise<HolderConnection | null>,
     operation: Operation,
-    args: object,
+    args: object | (() => object),
     { timeoutMs, ...options }: AskOptions,
   ): Promise<{ readonly value: unknown } | null> {
     for (let attempt = 1; ; attempt++) {
       const holder = await way();
       if (holder === null) return null;
-      const call = holder.call(operation, args, options);
+      const call = holder.call(operation, typeof args === "function" ? args() : args, options);
       const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
       try {
         return { value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs })) };

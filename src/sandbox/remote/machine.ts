@@ -186,14 +186,15 @@ export class RemoteMachine implements Handle {
   }
 
   async #start(options: StartOptions): Promise<void> {
-    const { timeoutMs, signals } = parseStart(options, this.#surroundings);
+    const { timeoutMs, sinceMs, signals } = parseStart(options, this.#surroundings);
     if (this.#isGone) throw this.status.refusal("start");
     const progress = new ProgressGuard(options.onProgress ?? this.#surroundings.onProgress);
     const signal = AbortSignal.any([progress.signal, ...signals]);
     const paths = this.#paths ?? (await this.#claim());
     const origin = this.#origin;
     try {
-      const args = { timeoutMs, ...(origin && { origin }) };
+      const spentMs = () => performance.now() - sinceMs; // a supervisor is started first
+      const args = () => ({ timeoutMs, spentMs: spentMs(), ...(origin && { origin }) });
       const asked = { timeoutMs: null, signal, onProgress: progress.report as never };
       await this.#link.ask(() => this.#obtain(paths), "start", args, asked);
       if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);

@@ -20,16 +20,21 @@ type Perform = (machine: Machine, args: unknown, context: OperationContext) => P
 
 const milliseconds = v.pipe(v.number(), v.minValue(0.001));
 const TimedSchema = v.object({ timeoutMs: milliseconds });
-const StartSchema = v.object({ timeoutMs: milliseconds, origin: v.optional(v.unknown()) });
+const StartSchema = v.object({
+  timeoutMs: milliseconds,
+  /** What was over of that when the holder was asked. */
+  spentMs: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+  origin: v.optional(v.unknown()),
+});
 const SnapshotSchema = v.object({ name: v.string(), timeoutMs: milliseconds });
 const CopySchema = v.object({ verb: v.picklist(["fork", "snapshot"]), timeoutMs: milliseconds });
 
 /** What another process can ask of a machine. */
 export const operations: Readonly<Record<Operation, Perform>> = {
   async start(machine, args, { signal, onProgress }) {
-    const { timeoutMs, origin } = v.parse(StartSchema, args);
+    const { timeoutMs, spentMs, origin } = v.parse(StartSchema, args);
     if (origin !== undefined && !machine.wasBooted) machine.origin = decodeSavedMachine(origin);
-    await startMachine(machine, { timeout: `${timeoutMs}ms`, signal, onProgress });
+    await startMachine(machine, { timeout: `${timeoutMs}ms`, signal, onProgress }, spentMs);
   },
   async stop(machine, args) {
     const { timeoutMs } = v.parse(TimedSchema, args);

@@ -19,8 +19,9 @@ afterEach(() => folder[Symbol.asyncDispose]());
 
 const died = async () => Promise.reject(new Error("QEMU has ended"));
 
-it("a copy whose source dies is one error, that of its caller, and none of the program", async () => {
-  const machine = await runMachine(folder, {
+/** One whose copies fail as they begin. */
+const mortal = () =>
+  runMachine(folder, {
     qemu: {
       offerLayer: () => ({ opened: Promise.resolve(), settle: died }),
       copyInto: () => ({ result: died(), settled: Promise.resolve() }),
@@ -32,6 +33,9 @@ it("a copy whose source dies is one error, that of its caller, and none of the p
       qemu: { features: { cloning: true, vmgenid: true } },
     },
   });
+
+it("a copy whose source dies is one error, that of its caller, and none of the program", async () => {
+  const machine = await mortal();
   await writeFile(diskLayer(machinePaths(folder.state, "box").folder, 0), "");
   const unhandled = vi.fn();
   process.on("unhandledRejection", unhandled);
@@ -43,4 +47,17 @@ it("a copy whose source dies is one error, that of its caller, and none of the p
     process.off("unhandledRejection", unhandled);
   }
   expect(unhandled).not.toHaveBeenCalled();
+});
+
+it("a copy has one time for all that it waits for and does", async () => {
+  const machine = await mortal();
+  const copyFor = async (ms: number, then: () => Promise<void> | null) => {
+    await sleep(ms);
+    machine.copying = then();
+  };
+  machine.copying = copyFor(300, () => copyFor(300, () => null)); // others that were first
+  await expect(copyMachine(machine, "snapshot", { timeoutMs: 450 })).rejects.toMatchObject({
+    code: "OPERATION_TIMEOUT",
+    message: 'Copying machine "box" did not finish within 0.45 s',
+  });
 });

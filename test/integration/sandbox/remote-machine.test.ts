@@ -243,6 +243,23 @@ describe("starting a machine whose supervisor is about to end", () => {
     expect(calls).toEqual(["start", "start"]);
     await handle.close();
   });
+
+  it("starts in the time that is left when it is asked", async () => {
+    let asked: unknown;
+    const put = await pretend("box", (socket) => {
+      setTimeout(() => send(socket, { kind: "record", protocol: 2, record: put.record }), 200);
+      onRequest(socket, (request) => {
+        if (request.kind !== "call") return;
+        asked = request.args;
+        send(socket, { kind: "result", id: request.id });
+      });
+    });
+    const handle = new RemoteMachine(put.record, put.paths);
+    await handle.start({ timeout: 60 });
+    expect(asked).toEqual({ timeoutMs: 60_000, spentMs: expect.any(Number) });
+    expect(Object(asked).spentMs).toBeGreaterThanOrEqual(198);
+    await handle.close();
+  });
 });
 
 describe("the first start of a persistent machine", () => {

@@ -45,17 +45,19 @@ const features = {
   ...{ vmgenid: true, cloning: true },
 } as const;
 
-function obtain(image: Image): Promise<Template | { readonly whyCold: string }> {
+function obtain(image: Image, warn = fail): Promise<Template | { readonly whyCold: string }> {
   const setup = {
     files: filesOfImage(image, "x86_64"),
     key: { path: "/keys/id", privateKey: "secret", publicLine: "ssh-ed25519 AAAA me" },
     choice: { accelerator: "tcg", reason: "", candidates: [] },
     qemu: { arch: "x86_64", path: "/usr/bin/qemu-system-x86_64", features },
   } as unknown as Setup;
-  const context = { signal: new AbortController().signal, timeoutMs: 120_000 };
-  return obtainTemplate(parseSpec({ image: image.manifest.name }), state, setup, context, (message) => {
-    throw new Error(message);
-  });
+  const context = { signal: new AbortController().signal, timeoutMs: 120_000, sinceMs: performance.now() };
+  return obtainTemplate(parseSpec({ image: image.manifest.name }), state, setup, context, warn);
+}
+
+function fail(message: string): void {
+  throw new Error(message);
 }
 
 async function templateOf(image: Image): Promise<Template> {
@@ -102,5 +104,32 @@ describe("the templates of an image that is removed", () => {
     vi.mocked(makeTemplate).mockImplementation(publish);
     const again = await templateOf(await storeImage(state, "debian", "1")); // at once: nothing was wrong with it
     expect(await findTemplate(state, again.record.key)).toEqual(again);
+  });
+});
+
+describe("a template whose making takes long", () => {
+  it("is given up after half of the time, so that the machine can boot", async () => {
+    const image = await storeImage(state, "tiny", "7");
+    let begin = () => {};
+    const isBegun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    vi.mocked(makeTemplate).mockImplementation((_plan, { signal }) => {
+      begin();
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const obtaining = obtain(image, () => {});
+      await isBegun;
+      await vi.advanceTimersByTimeAsync(61_000);
+      expect(await obtaining).toEqual({
+        whyCold: "making the template failed: Making the template did not finish within 60 s",
+      });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

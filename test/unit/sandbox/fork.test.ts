@@ -1,11 +1,16 @@
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { OperationTimeoutError } from "../../../src/errors.ts";
 import { forkMachine } from "../../../src/sandbox/fork.ts";
 import type { Handle } from "../../../src/sandbox/handle.ts";
 import type { StartOptions } from "../../../src/sandbox/options.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const MANY = 30;
+const COPY_MS = 20;
+/** What the caller's logger was told. */
+let said: string[] = [];
 const facts = {
   memoryMib: 512,
   cpus: 1,
@@ -16,23 +21,39 @@ const facts = {
   image: null,
 };
 const source = {
-  ...{ logger: {}, spec: { persistent: false } },
-  copy: async () => ({ facts, paths: { folder: "/nonexistent/folder" } }),
+  ...{ logger: { warn: (message: string) => said.push(message) }, spec: { name: "box", persistent: false } },
+  copy: async () => {
+    await sleep(COPY_MS);
+    return { facts, paths: { folder: "/nonexistent/folder" } };
+  },
 } as unknown as Handle;
 
 let warnings: string[] = [];
 const warn = (warning: Error) => warnings.push(String(warning));
 beforeEach(() => {
   warnings = [];
+  said = [];
   process.on("warning", warn);
 });
 afterEach(() => process.off("warning", warn));
+
+function makers(startMs: number, more: object = {}) {
+  const made: ReturnType<typeof fork>[] = [];
+  const make = () => {
+    made.push(Object.assign(fork(startMs), more));
+    return made.at(-1) as ReturnType<typeof fork>;
+  };
+  return { made, make };
+}
 
 /** One that starts as a machine does, which ends by the signal at each of its steps. */
 function fork(startMs: number) {
   return {
     isDeleted: false,
-    async start({ signal }: StartOptions) {
+    /** How long each of its starts was given, in seconds. */
+    timeouts: [] as unknown[],
+    async start({ signal, timeout }: StartOptions) {
+      this.timeouts.push(timeout);
       const both = AbortSignal.any([new AbortController().signal, ...(signal ? [signal] : [])]);
       for (const each of [both, signal])
         await bounded(sleep(startMs), { operation: "Starting", timeoutMs: 10_000, signal: each });
@@ -53,15 +74,76 @@ describe("many forks at once", () => {
   });
 
   it("are none where the caller gives up, and give none then either", async () => {
-    const made: ReturnType<typeof fork>[] = [];
-    const make = () => {
-      made.push(fork(5_000));
-      return made.at(-1) as ReturnType<typeof fork>;
-    };
+    const { made, make } = makers(5_000);
     const signal = AbortSignal.timeout(50);
     await expect(forkMachine(source, { count: MANY, signal }, make)).rejects.toThrow();
     expect(made.map(({ isDeleted }) => isDeleted)).toEqual(Array(MANY).fill(true));
     await sleep(10);
     expect(warnings).toEqual([]);
+  });
+});
+
+describe("the time that forks have", () => {
+  it("is one for the copy and all starts, also of those that wait for their turn", async () => {
+    const count = Math.min(64, 2 * availableParallelism());
+    const { made, make } = makers(15);
+    await forkMachine(source, { count, timeout: 60 }, make);
+    const timeouts = made.map(({ timeouts: [timeout] }) => Number(timeout));
+    expect(Math.max(...timeouts)).toBeLessThanOrEqual(60 - (COPY_MS - 1) / 1000);
+    expect(timeouts.at(-1)).toBeLessThan(Number(timeouts[0]));
+  });
+
+  it("is more for many, unless it is given", async () => {
+    const { made, make } = makers(0);
+    await forkMachine(source, {}, make);
+    await forkMachine(source, { count: 5 }, make);
+    const [one, first] = made.map(({ timeouts: [timeout] }) => Math.round(Number(timeout) / 5) * 5);
+    expect([one, first]).toEqual([120, 140]);
+  });
+
+  it("ends all of them, and is what the error names", async () => {
+    const { made, make } = makers(5_000);
+    const error = await forkMachine(source, { count: 64, timeout: 0.3 }, make).catch((failure) => failure);
+    expect(error).toBeInstanceOf(OperationTimeoutError);
+    expect(error).toMatchObject({
+      message: 'Starting the forks of machine "box" did not finish within 0.3 s',
+      timeoutSeconds: 0.3,
+      cause: expect.any(Error),
+    });
+    expect(made.map(({ isDeleted }) => isDeleted)).toEqual(Array(64).fill(true));
+    if (availableParallelism() < 64) expect(made.at(-1)?.timeouts).toEqual([]);
+  });
+
+  it("is not waited past for one that can't be removed", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const broken = new Error("it broke");
+      const start = async () => Promise.reject(broken);
+      let tell = () => {};
+      const isRemoving = new Promise<void>((resolve) => {
+        tell = resolve;
+      });
+      const remove = () => {
+        tell();
+        return new Promise<void>(() => {});
+      };
+      const { make } = makers(0, { start, delete: remove });
+      const forking = forkMachine(source, { count: 2 }, make).catch((failure) => failure);
+      await vi.advanceTimersByTimeAsync(COPY_MS);
+      await isRemoving;
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(await forking).toBe(broken);
+      expect(said).toEqual([expect.stringContaining("Removing the forks")]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("is no matter where one fails by itself: that is thrown, and what was not removed is told", async () => {
+    const broken = new Error("it broke");
+    const fail = (error: Error) => async () => Promise.reject(error);
+    const { make } = makers(0, { start: fail(broken), delete: fail(new Error("it stays")) });
+    await expect(forkMachine(source, {}, make)).rejects.toBe(broken);
+    expect(said).toEqual(["A fork was not removed whole: Error: it stays"]);
   });
 });

@@ -6,11 +6,12 @@ import {
   OperationTimeoutError,
   PortInUseError,
 } from "../../../src/errors.ts";
-import { inTime } from "../../../src/sandbox/in-time.ts";
+import { inTime, startInTime } from "../../../src/sandbox/in-time.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const SEEN = { commandLine: "qemu", qemuOutput: "words", consoleTail: "tail" };
 const never = new AbortController().signal;
+const within = (timeoutMs: number, signal = never) => ({ timeoutMs, sinceMs: performance.now(), signal });
 const until = (signal: AbortSignal) =>
   bounded(new Promise<never>(() => {}), { operation: "Booting", timeoutMs: 60_000, signal });
 
@@ -24,7 +25,7 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
 describe("a start that has so much time", () => {
   it("has less and less of it, and gives what it came to", async () => {
     const lefts: number[] = [];
-    const came = await inTime("web", { timeoutMs: 60_000, signal: never }, async (_context, leftMs) => {
+    const came = await startInTime("web", within(60_000), async (_context, { leftMs }) => {
       lefts.push(leftMs());
       await sleep(20);
       lefts.push(leftMs());
@@ -35,9 +36,7 @@ describe("a start that has so much time", () => {
   });
 
   it("is aborted then, whatever it waits for, and says how long it had", async () => {
-    const error = await failureOf(
-      inTime("web", { timeoutMs: 50, signal: never }, ({ signal }) => until(signal)),
-    );
+    const error = await failureOf(startInTime("web", within(50), ({ signal }) => until(signal)));
     expect(error).toBeInstanceOf(OperationTimeoutError);
     expect(error).toMatchObject({
       message: 'Starting machine "web" did not finish within 0.05 s',
@@ -48,7 +47,7 @@ describe("a start that has so much time", () => {
 
   it("names that time and not the rest that was left for a step, with what was seen", async () => {
     const error = await failureOf(
-      inTime("web", { timeoutMs: 50, signal: never }, async (_context, leftMs) => {
+      startInTime("web", within(50), async (_context, { leftMs }) => {
         await sleep(leftMs() + 20);
         const cause = new OperationTimeoutError("Waiting for the guest", 0.013);
         throw new BootError("The guest did not say so within 0.013 s.", SEEN, { cause });
@@ -61,6 +60,16 @@ describe("a start that has so much time", () => {
     });
   });
 
+  it("names that time too where what was late is told by another process, without its cause", async () => {
+    const error = await failureOf(
+      startInTime("web", within(50), async () => {
+        await sleep(60);
+        throw new BootError("It did not come up within 0.013 s.", SEEN, { details: { timeoutMs: 13 } });
+      }),
+    );
+    expect(error).toMatchObject({ message: 'Machine "web" did not come up within 0.05 s.' });
+  });
+
   it.each<[string, () => Error, number]>([
     ["before that", () => new BootError("QEMU ended.", SEEN), 0],
     ["then, for another reason", () => new PortInUseError("Port 80 is taken."), 60],
@@ -71,15 +80,44 @@ describe("a start that has so much time", () => {
       await sleep(afterMs);
       throw error;
     };
-    expect(
-      await failureOf(inTime("web", { timeoutMs: afterMs === 0 ? 60_000 : 50, signal: never }, work)),
-    ).toBe(error);
+    expect(await failureOf(startInTime("web", within(afterMs === 0 ? 60_000 : 50), work))).toBe(error);
+  });
+
+  it("has no less of it after what may take as long as it needs, and is aborted when the rest is over", async () => {
+    const lefts: number[] = [];
+    const work = startInTime("web", within(200), async ({ signal }, { leftMs, untimed }) => {
+      await Promise.all([untimed(() => sleep(250)), untimed(() => sleep(500))]);
+      expect(signal.aborted).toBe(false);
+      lefts.push(leftMs());
+      await untimed(() => Promise.reject(new Error("no"))).catch(() => {});
+      return until(signal);
+    });
+    expect(await failureOf(work)).toMatchObject({ timeoutSeconds: 0.2 });
+    expect(lefts[0]).toBeGreaterThan(100);
   });
 
   it("is aborted by the caller's signal as ever", async () => {
     const abort = new AbortController();
-    const work = inTime("web", { timeoutMs: 60_000, signal: abort.signal }, ({ signal }) => until(signal));
+    const work = startInTime("web", within(60_000, abort.signal), ({ signal }) => until(signal));
     abort.abort();
     expect(await failureOf(work)).toBeInstanceOf(OperationAbortedError);
+  });
+});
+
+describe("a piece of work that shares the time of what came before it", () => {
+  it("has what is left of that, and names all of it", async () => {
+    const sinceMs = performance.now() - 59_900;
+    const bounds = { operation: "Starting the forks", timeoutMs: 60_000, sinceMs };
+    const lefts: number[] = [];
+    const work = inTime(bounds, ({ signal, leftMs }) => {
+      lefts.push(leftMs());
+      return until(signal);
+    });
+    expect(await failureOf(work)).toMatchObject({
+      message: "Starting the forks did not finish within 60 s",
+      timeoutSeconds: 60,
+      cause: expect.any(OperationAbortedError),
+    });
+    expect(lefts[0]).toBeLessThanOrEqual(100);
   });
 });
