@@ -78,7 +78,8 @@ export async function identifySocket(path: string): Promise<string> {
   return identify(await stat(path, { bigint: true }));
 }
 
-function identify({ dev, ino }: BigIntStats): string {
+/** The very file that was looked at, as `identifySocket` tells it. */
+export function identify({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
 }
 

@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Stats } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationAbortedError, SmolVMError } from "../errors.ts";
-import { probeSocket } from "./local-socket.ts";
+import { identify, probeSocket } from "./local-socket.ts";
 import { type Claim, type Holding, judgeClaim, makeClaim } from "./lock-claim.ts";
 import { DEAD, type ProcessIdentity, unknown } from "./process-identity.ts";
 import { MOST_LINES_BYTES, NoFileError, readText } from "./read-file.ts";
@@ -114,15 +114,15 @@ async function sweep(path: string, own: Claim): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const file = join(folder, name);
-    const found = await stat(file).catch(() => undefined);
+    const found = await stat(file, { bigint: true }).catch(() => undefined);
     if (found && (await isLeft(file, found, own).catch(() => false))) await rm(file, { force: true });
   }
 }
 
-async function isLeft(file: string, found: Stats, own: Claim): Promise<boolean> {
-  if (found.isSocket()) return (await probeSocket(file, `${found.dev}:${found.ino}`)) === "refused";
+async function isLeft(file: string, found: BigIntStats, own: Claim): Promise<boolean> {
+  if (found.isSocket()) return (await probeSocket(file, identify(found))) === "refused";
   if ((await readLock(file)) === own.content) return true;
-  return Date.now() - found.mtimeMs > TRYING_MS && (await judgeLock(file)).life === "dead";
+  return Date.now() - Number(found.mtimeMs) > TRYING_MS && (await judgeLock(file)).life === "dead";
 }
 
 /** "dead": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
