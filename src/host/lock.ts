@@ -4,6 +4,7 @@ import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationAbortedError, SmolVMError } from "../errors.ts";
+import { quoteText } from "../util/quote.ts";
 import { identify, probeSocket } from "./local-socket.ts";
 import { type Claim, type Holding, judgeClaim, makeClaim } from "./lock-claim.ts";
 import { DEAD, type ProcessIdentity, unknown } from "./process-identity.ts";
@@ -197,12 +198,11 @@ export async function findHolder(path: string): Promise<ProcessIdentity | undefi
 
 function unclearLock(path: string, { why, holder }: Holding): SmolVMError {
   const who = holder ? `process ${holder.pid}` : "its holder";
-  const quoted = `'${path.replaceAll("'", "'\\''")}'`;
   return new SmolVMError(
     "LOCK_UNCLEAR",
     `The lock ${path} can't be taken: it is not known whether ${who} still holds it (${why}).`,
     {
-      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoted}`,
+      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoteText(path)}`,
       details: { path, pid: holder?.pid, why },
     },
   );

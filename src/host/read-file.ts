@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { SmolVMError } from "../errors.ts";
+import { quoteText } from "../util/quote.ts";
 import { codeOf, readAt } from "./whole-file.ts";
 
 /** A record, a manifest, or a cache of ours. All options of a machine take 3 MiB at most, and with each on a line of its own twice that. */
@@ -18,7 +19,7 @@ export class NoFileError extends SmolVMError {
 
   constructor(path: string, problem: string) {
     super("STATE", `${path} ${problem}`, {
-      remediation: `Look at it, and put the right file there or remove it: ls -lL '${path.replaceAll("'", "'\\''")}'`,
+      remediation: `Look at it, and put the right file there or remove it: ls -lL ${quoteText(path)}`,
       details: { path },
     });
     this.name = "SmolVMError"; // what callers know it as

@@ -5,8 +5,8 @@ import { HostError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { MOST_LINES_BYTES, NoFileError, readText } from "../host/read-file.ts";
 import { codeOf, syncFolder, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { quoteWord } from "../util/quote.ts";
 import { whyUnusable } from "./connection.ts";
-import { quoteWord } from "./quote.ts";
 import { encodeDropbearEd25519, encodeEd25519PublicBlob, encodeOpenSshEd25519 } from "./wire.ts";
 
 /** The key with which this user logs in to machines. */
