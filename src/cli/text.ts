@@ -1,3 +1,4 @@
+import { quoteText } from "../util/quote.ts";
 import { tame, tameLine } from "../util/tame.ts";
 
 /** Columns as wide as their widest cell; the last one is not padded. */
@@ -45,7 +46,7 @@ export function formatDuration(seconds: number): string {
 /** A word as a shell would have to be given it: a POSIX one, or, where it would steer a terminal, one that knows `$'\x1b'`. */
 export function quoteForShell(text: string): string {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text;
-  if (tame(text) === text) return `'${text.replaceAll("'", "'\\''")}'`;
+  if (tame(text) === text) return quoteText(text);
   return `$'${text.replaceAll(/[\\']/g, "\\$&").replaceAll(/[^\n]/gu, escaped)}'`;
 }
 

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import { HostError } from "../errors.ts";
+import { openToAppend } from "./read-file.ts";
 
 export interface DetachedOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -22,7 +23,7 @@ export async function spawnDetached(
   { env, outputPath }: DetachedOptions,
 ): Promise<DetachedProcess> {
   const [file, ...args] = argv;
-  const output = openSync(outputPath, "a", 0o600);
+  const output = openToAppend(outputPath);
   try {
     const child = spawn(file, args, {
       cwd: "/", // so that no folder is kept busy

@@ -6,6 +6,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { HostError } from "../errors.ts";
 import { namesIn } from "./names-in.ts";
+import { FOLDER_TO_READ, unlessMissing } from "./whole-file.ts";
 
 /** Longer ones don't fit in an address of macOS. */
 const LONGEST_PATH_BYTES = 103;
@@ -49,7 +50,8 @@ const DRAFT = /^\.[0-9a-f]{6}$/;
 /** Sockets that were to stand at that path, whose makers died before. Only for a caller that knows that nobody is at it now. */
 export async function listDeadDrafts(path: string): Promise<string[]> {
   const name = basename(path);
-  const names = (await namesIn(dirname(path))).filter((each) => each.startsWith(name));
+  const all = (await namesIn(dirname(path)).catch(unlessMissing)) ?? [];
+  const names = all.filter((each) => each.startsWith(name));
   const drafts = names
     .filter((each) => DRAFT.test(each.slice(name.length)))
     .map((each) => join(dirname(path), each));
@@ -76,7 +78,8 @@ export async function identifySocket(path: string): Promise<string> {
   return identify(await stat(path, { bigint: true }));
 }
 
-function identify({ dev, ino }: BigIntStats): string {
+/** The very file that was looked at, as `identifySocket` tells it. */
+export function identify({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
 }
 
@@ -108,7 +111,7 @@ interface Address {
 /** On Linux a folder that is open has a short name, however deep it lies, and whatever it is called meanwhile. */
 function openAddress(path: string): Address {
   if (process.platform === "linux") {
-    const folder = openSync(dirname(path), "r");
+    const folder = openSync(dirname(path), FOLDER_TO_READ);
     return { short: `/proc/self/fd/${folder}/${basename(path)}`, release: () => closeSync(folder) };
   }
   if (Buffer.byteLength(path) <= LONGEST_PATH_BYTES) return { short: path, release: () => {} };

@@ -1,12 +1,14 @@
 import { createHash, randomUUID } from "node:crypto";
-import type { Stats } from "node:fs";
-import { link, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import type { BigIntStats } from "node:fs";
+import { link, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperationAbortedError, SmolVMError } from "../errors.ts";
-import { probeSocket } from "./local-socket.ts";
+import { quoteText } from "../util/quote.ts";
+import { identify, probeSocket } from "./local-socket.ts";
 import { type Claim, type Holding, judgeClaim, makeClaim } from "./lock-claim.ts";
 import { DEAD, type ProcessIdentity, unknown } from "./process-identity.ts";
+import { MOST_LINES_BYTES, NoFileError, readText } from "./read-file.ts";
 
 export interface LockOptions {
   /** What an abort is called in the error, for example "Waiting for another process to build the image". */
@@ -113,15 +115,15 @@ async function sweep(path: string, own: Claim): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const file = join(folder, name);
-    const found = await stat(file).catch(() => undefined);
-    if (found && (await isLeft(file, found, own))) await rm(file, { force: true });
+    const found = await stat(file, { bigint: true }).catch(() => undefined);
+    if (found && (await isLeft(file, found, own).catch(() => false))) await rm(file, { force: true });
   }
 }
 
-async function isLeft(file: string, found: Stats, own: Claim): Promise<boolean> {
-  if (found.isSocket()) return (await probeSocket(file, `${found.dev}:${found.ino}`)) === "refused";
-  if ((await readText(file)) === own.content) return true;
-  return Date.now() - found.mtimeMs > TRYING_MS && (await judgeLock(file)).life === "dead";
+async function isLeft(file: string, found: BigIntStats, own: Claim): Promise<boolean> {
+  if (found.isSocket()) return (await probeSocket(file, identify(found))) === "refused";
+  if ((await readLock(file)) === own.content) return true;
+  return Date.now() - Number(found.mtimeMs) > TRYING_MS && (await judgeLock(file)).life === "dead";
 }
 
 /** "dead": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
@@ -134,14 +136,25 @@ async function tryTake(path: string, claim: Claim): Promise<Taken | Holding> {
     return { file };
   } catch (error) {
     if (!isTaken(error)) throw error;
-    const seen = await readText(path);
-    if (seen === undefined) return { ...DEAD, holder: undefined };
-    const holding = await judgeClaim(path, seen);
-    if (holding.life === "dead") await removeStale(path, seen, own);
-    return holding;
+    return await clearIfStale(path, own).catch(unlessNoFile);
   } finally {
     await rm(own, { force: true }).catch(() => {}); // the lock may be taken by now
   }
+}
+
+/** Who holds it. Where that one is dead, it is gone by then. */
+async function clearIfStale(path: string, own: string): Promise<Holding> {
+  const seen = await readLock(path);
+  if (seen === undefined) return { ...DEAD, holder: undefined };
+  const holding = await judgeClaim(path, seen);
+  if (holding.life === "dead") await removeStale(path, seen, own);
+  return holding;
+}
+
+/** What is no file tells nothing of a holder, as one that can't be understood. */
+function unlessNoFile(error: unknown): Holding {
+  if (!(error instanceof NoFileError)) throw error;
+  return { ...unknown(error.message), holder: undefined };
 }
 
 /**
@@ -155,13 +168,13 @@ async function removeStale(path: string, seen: string, own: string, lock = path)
     await link(own, claim);
   } catch (error) {
     if (!isTaken(error)) throw error;
-    const claimed = await readText(claim);
+    const claimed = await readLock(claim);
     const isStale = claimed !== undefined && (await judgeClaim(lock, claimed)).life === "dead";
     if (isStale) await removeStale(claim, claimed, own, lock);
     return;
   }
   try {
-    if ((await readText(path)) === seen) await rm(path, { force: true });
+    if ((await readLock(path)) === seen) await rm(path, { force: true });
   } finally {
     await rm(claim, { force: true });
   }
@@ -170,7 +183,7 @@ async function removeStale(path: string, seen: string, own: string, lock = path)
 /** Who holds it. "dead" also where nobody does. Never rejects. */
 export async function judgeLock(path: string): Promise<Holding> {
   try {
-    const text = await readText(path);
+    const text = await readLock(path);
     return text === undefined ? { ...DEAD, holder: undefined } : await judgeClaim(path, text);
   } catch (error) {
     return { ...unknown((error as Error).message), holder: undefined };
@@ -185,20 +198,19 @@ export async function findHolder(path: string): Promise<ProcessIdentity | undefi
 
 function unclearLock(path: string, { why, holder }: Holding): SmolVMError {
   const who = holder ? `process ${holder.pid}` : "its holder";
-  const quoted = `'${path.replaceAll("'", "'\\''")}'`;
   return new SmolVMError(
     "LOCK_UNCLEAR",
     `The lock ${path} can't be taken: it is not known whether ${who} still holds it (${why}).`,
     {
-      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoted}`,
+      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoteText(path)}`,
       details: { path, pid: holder?.pid, why },
     },
   );
 }
 
 /** Undefined where it is proved that there is none. */
-async function readText(path: string): Promise<string | undefined> {
-  return await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+async function readLock(path: string): Promise<string | undefined> {
+  return await readText(path, MOST_LINES_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });

@@ -1,7 +1,7 @@
-import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { readFile, readlink, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { here } from "./place.ts";
-import { findProcess, judgeProcess, type ProcessIdentity } from "./process-identity.ts";
+import { findProcess, judgeProcess, listProcessIds, type ProcessIdentity } from "./process-identity.ts";
 
 /** The variable that names the folder to which a process belongs. */
 const MARK = "SMOLVM_MACHINE_FOLDER";
@@ -21,8 +21,7 @@ export function markOf(folder: string | null | undefined): NodeJS.ProcessEnv {
  */
 export async function findOwned(parent: string): Promise<OwnedProcess[]> {
   if (process.platform !== "linux" || !here().showsOwn) return [];
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(pids.map((pid) => readOwned(Number(pid), parent)));
+  const found = await Promise.all((await listProcessIds()).map((pid) => readOwned(pid, parent)));
   return found.filter((each) => each !== undefined);
 }
 

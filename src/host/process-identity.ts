@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import * as v from "valibot";
 import { HostError } from "../errors.ts";
 import { here, type Place } from "./place.ts";
@@ -117,6 +117,11 @@ async function look(pid: number): Promise<Seen> {
   } catch (error) {
     return exists(pid) ? { startedAt: "", why: (error as Error).message } : "none";
   }
+}
+
+/** The processes that this one can see. Only Linux tells. */
+export async function listProcessIds(): Promise<number[]> {
+  return (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 function exists(pid: number): boolean {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolders } from "./make-folders.ts";
@@ -49,9 +50,12 @@ export async function syncFile(path: string): Promise<void> {
   await file.sync().finally(() => file.close());
 }
 
+/** For a folder: anything else at its path is ENOTDIR. */
+export const FOLDER_TO_READ = constants.O_RDONLY | constants.O_DIRECTORY;
+
 /** The names in it are on the host's disk. */
 export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
+  const folder = await open(path, FOLDER_TO_READ);
   await folder
     .sync()
     .catch((error: unknown) => {

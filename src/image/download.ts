@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
-import { open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ImageError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
+import { NoFileError, readWhole, requireFile } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf } from "../host/whole-file.ts";
 import { fetchBody, withRetries } from "./http.ts";
@@ -29,7 +30,7 @@ export interface DownloadOptions {
  */
 export async function download(file: Download, options: DownloadOptions): Promise<Buffer> {
   const kept = join(options.folder, file.sha256);
-  const cached = await readFile(kept).catch(() => undefined);
+  const cached = await readWhole(kept, file.sizeBytes).catch(() => undefined);
   if (cached && isRight(cached, file)) {
     options.onBytes?.(file.sizeBytes);
     return cached;
@@ -38,6 +39,9 @@ export async function download(file: Download, options: DownloadOptions): Promis
   // While we write, the part has a name of our own: two processes never write to one file.
   const part = `${kept}.${process.pid}-${randomUUID().slice(0, 8)}.part`;
   await rename(`${kept}.part`, part).catch(() => {});
+  await requireFile(part).catch(async (error) => {
+    if (error instanceof NoFileError) await rm(part, { recursive: true }); // nothing can be added to it
+  });
   try {
     const content = await fetchRight(part, file, options);
     await rename(part, kept);
@@ -70,18 +74,26 @@ function isRunning(pid: number): boolean {
 async function fetchRight(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
   const continued = (await sizeOf(part)) > 0;
   const content = await fetchInto(part, file, options);
-  if (isRight(content, file)) return content;
+  if (content && isRight(content, file)) return content;
   await rm(part, { force: true });
   if (!continued) throw refused(file, "its SHA-256 is not the one in the archive's index");
   options.onBytes?.(-file.sizeBytes);
   return await fetchRight(part, file, options);
 }
 
-async function fetchInto(part: string, file: Download, options: DownloadOptions): Promise<Buffer> {
+/** Undefined: more is there than there should be. */
+async function fetchInto(
+  part: string,
+  file: Download,
+  options: DownloadOptions,
+): Promise<Buffer | undefined> {
   const there = await sizeOf(part);
   if (there > 0) options.onBytes?.(there);
   await withRetries(file.url, options.signal, () => appendTo(part, file, options));
-  return await readFile(part);
+  return await readWhole(part, file.sizeBytes).catch((error) => {
+    if (!(error instanceof NoFileError)) throw error;
+    return undefined;
+  });
 }
 
 async function appendTo(part: string, file: Download, options: DownloadOptions): Promise<void> {

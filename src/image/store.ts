@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { HostError } from "../errors.ts";
 import { judgeLock } from "../host/lock.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, listLeft } from "../host/names-in.ts";
 import { ALIVE } from "../host/process-identity.ts";
+import { MOST_RECORD_BYTES, NoFileError, readText } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { isNameTaken, renameFolder } from "../host/whole-folder.ts";
@@ -87,7 +88,7 @@ function isFolderOf(folder: string, name: string): boolean {
 async function readImage(paths: ImagePaths): Promise<Image | DamagedImage | UnreadImage> {
   const { folder } = paths;
   try {
-    const text = await readFile(paths.manifest, "utf8").catch(sayMissing(paths.manifest));
+    const text = await readText(paths.manifest, MOST_RECORD_BYTES).catch(sayMissing(paths.manifest));
     const manifest = decodeManifest(text);
     await requireSize(paths.kernel, manifest.kernelBytes);
     await requireSize(paths.initramfs, manifest.initramfsBytes);
@@ -112,6 +113,7 @@ async function requireSize(path: string, bytes: number): Promise<void> {
 /** A RangeError says what is wrong with an image; what the host can't read at the moment may be right. */
 function sayMissing(path: string): (error: unknown) => never {
   return (error) => {
+    if (error instanceof NoFileError) throw new RangeError(`${basename(path)}: it ${error.problem}`);
     throw isMissing(error) ? new RangeError(`${basename(path)}: it is missing`) : error;
   };
 }

@@ -1,8 +1,9 @@
-import { readFile, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import * as v from "valibot";
 import { HostError } from "../errors.ts";
 import { requireTool } from "../host/find-tool.ts";
 import { spawnGuarded } from "../host/guarded-process.ts";
+import { MOST_RECORD_BYTES, readText } from "../host/read-file.ts";
 import { writeCache } from "../host/whole-file.ts";
 import type { StatePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
@@ -64,7 +65,7 @@ async function recallOrAsk(
 /** A damaged or foreign cache is no cache. */
 async function readCache(path: string): Promise<Cache> {
   try {
-    return v.parse(CacheSchema, JSON.parse(await readFile(path, "utf8")));
+    return v.parse(CacheSchema, JSON.parse(await readText(path, MOST_RECORD_BYTES)));
   } catch {
     return [];
   }

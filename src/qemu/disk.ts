@@ -1,6 +1,7 @@
 import { open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
+import { NoFileError, openFile } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, syncFolder } from "../host/whole-file.ts";
 import type { DiskFormat } from "./description.ts";
@@ -47,7 +48,8 @@ export async function createOverlay({
 
 /** What a disk was made on, by its own word; null where it says nothing. */
 export async function readBackingPath(path: string): Promise<string | null> {
-  const file = await open(path, "r");
+  const { file } = await openFile(path).catch(unlessNoFile);
+  if (!file) return null;
   try {
     const header = Buffer.alloc(64 * 1024);
     const { bytesRead } = await file.read(header, 0, header.length, 0);
@@ -55,6 +57,11 @@ export async function readBackingPath(path: string): Promise<string | null> {
   } finally {
     await file.close();
   }
+}
+
+function unlessNoFile(error: unknown): { readonly file: null } {
+  if (error instanceof NoFileError) return { file: null };
+  throw error;
 }
 
 /** Exported for its table of causes. */

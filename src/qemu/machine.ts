@@ -1,6 +1,6 @@
-import { quoteWord } from "../ssh/quote.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { bounded } from "../util/bounded.ts";
+import { quoteWord } from "../util/quote.ts";
 import { qemuArguments, TERMINAL } from "./arguments.ts";
 import { findQemu, type QemuBinary } from "./binary.ts";
 import type { MachineDescription } from "./description.ts";

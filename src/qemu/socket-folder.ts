@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { FOLDER_TO_READ } from "../host/whole-file.ts";
 
 /** Where one socket is for a while. */
 export interface SocketFolder {
@@ -42,7 +43,7 @@ async function openedFolder(parent: string): Promise<SocketFolder> {
   const path = await mkdtemp(join(parent, PREFIX));
   const { remove } = plainFolder(path);
   try {
-    const opened = await open(path, "r");
+    const opened = await open(path, FOLDER_TO_READ);
     const close = () => opened.close().catch(() => {}); // a second time it is closed already
     return {
       socketPath: `/proc/${process.pid}/fd/${opened.fd}/${socketName()}`,

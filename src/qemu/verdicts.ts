@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import * as v from "valibot";
+import { MOST_RECORD_BYTES, readText } from "../host/read-file.ts";
 import { writeCache } from "../host/whole-file.ts";
 
 /** What a trial is about: another of any of these may behave differently. */
@@ -44,7 +44,7 @@ export async function keepVerdict(path: string, key: TrialKey, verdict: Verdict)
 /** A damaged file holds no verdicts: a trial is cheap. */
 async function readEntries(path: string): Promise<readonly Entry[]> {
   try {
-    return v.parse(v.array(EntrySchema), JSON.parse(await readFile(path, "utf8")));
+    return v.parse(v.array(EntrySchema), JSON.parse(await readText(path, MOST_RECORD_BYTES)));
   } catch {
     return [];
   }

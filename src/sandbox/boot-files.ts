@@ -1,5 +1,5 @@
-import { open } from "node:fs/promises";
 import { ValidationError } from "../errors.ts";
+import { type OpenedFile, type OpenLimits, openFile } from "../host/read-file.ts";
 import type { Image } from "../image/images.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { imageBootArgs, startsSsh } from "./boot-args.ts";
@@ -74,9 +74,7 @@ export function filesOfImage(image: Image, arch: Architecture): BootFiles {
 
 /** Tells qcow2 from raw by its header (magic "QFI\xfb", size at byte 24: QEMU's docs/interop/qcow2.txt). */
 export async function inspectDisk(path: string): Promise<BaseDisk> {
-  const file = await open(path).catch((error) => {
-    throw unreadable("rootfsPath", path, error);
-  });
+  const { file } = await openOwn("rootfsPath", path, { orBlockDevice: true });
   try {
     const header = Buffer.alloc(32);
     const { bytesRead } = await file.read(header, 0, 32, 0);
@@ -89,10 +87,15 @@ export async function inspectDisk(path: string): Promise<BaseDisk> {
 }
 
 async function requireReadable(option: string, path: string): Promise<void> {
-  const file = await open(path).catch((error) => {
+  const { file } = await openOwn(option, path);
+  await file.close();
+}
+
+/** A file of the caller's. ValidationError. */
+async function openOwn(option: string, path: string, limits: OpenLimits = {}): Promise<OpenedFile> {
+  return openFile(path, limits).catch((error) => {
     throw unreadable(option, path, error);
   });
-  await file.close();
 }
 
 function unreadable(option: string, path: string, cause: Error): ValidationError {

@@ -1,4 +1,5 @@
 import { BootError, OperationTimeoutError } from "../errors.ts";
+import { requireFile } from "../host/read-file.ts";
 import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
@@ -137,6 +138,7 @@ export async function ownDisks(
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
   const layers = await listLayers(folder);
+  await Promise.all(layers.map(requireFile));
   const top = layers.at(-1);
   // One that a snapshot has too is frozen, whatever became of those above it: a crash of the host may have lost them.
   if (top !== undefined && (!(await isShared(top)) || (await isMadeOwn(layers, durable))))

@@ -1,4 +1,4 @@
-import { quoteText } from "../ssh/quote.ts";
+import { quoteText } from "../util/quote.ts";
 
 const HEADING = "# Written by smolvm: setEnvVars() replaces this file.\n";
 

@@ -1,5 +1,6 @@
 import { ImageError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
+import { NoFileError, requireFile } from "../host/read-file.ts";
 import { isMissing, isThere } from "../host/whole-file.ts";
 import { findImage, type Image } from "../image/images.ts";
 import {
@@ -111,13 +112,12 @@ async function heldFiles(machine: Machine, held: HeldFiles, folder: string): Pro
   const { source } = machine.spec;
   const find = async (what: string, elsewhere: Elsewhere | null, own: string): Promise<string> => {
     if (elsewhere) return requireSame(machine, what, elsewhere);
-    if (await isThere(own)) return own;
-    throw lost(
-      machine,
-      what,
-      `${own} is missing`,
-      `Put it back; what there is of the machine is in ${folder}`,
-    );
+    await requireFile(own).catch((error: Error) => {
+      if (!(isMissing(error) || error instanceof NoFileError)) throw error;
+      const why = isMissing(error) ? `${own} is missing` : error.message;
+      throw lost(machine, what, why, `Put it back; what there is of the machine is in ${folder}`);
+    });
+    return own;
   };
   const disk = held.disk && {
     format: held.disk.format,

@@ -1,7 +1,9 @@
-import type { FileHandle } from "node:fs/promises";
-import { open, readFile, stat } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openFile, readEnd } from "../host/read-file.ts";
+import { readAt } from "../host/whole-file.ts";
 import { isBetweenUs } from "../qemu/console-words.ts";
+import { LOG_FILE_BYTES } from "../state/bounded-log.ts";
 import type { LogPaths } from "../state/paths.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
@@ -34,11 +36,11 @@ export async function* readLogs(
   const { file, older } = await openLog(paths);
   try {
     const lines = new LineReader((line) => source === "qemu" || !isBetweenUs(line));
-    const newer = file ? await readWhole(file) : Buffer.alloc(0);
-    const all = [...lines.take(older), ...lines.take(newer)];
+    const newer = file ? await readNewest(file) : { bytes: Buffer.alloc(0), at: 0 };
+    const all = [...lines.take(older), ...lines.take(newer.bytes)];
     if (!follow) all.push(...lines.end());
     yield* all.slice(tail === null ? 0 : Math.max(0, all.length - tail));
-    if (follow) yield* followLog(handle, paths, { file, at: newer.length, lines }, signal);
+    if (follow) yield* followLog(handle, paths, { file, at: newer.at, lines }, signal);
   } finally {
     await file?.close();
   }
@@ -50,8 +52,8 @@ const ATTEMPTS = 20;
 /** Both files as they were at one moment, however often they are exchanged meanwhile. */
 async function openLog({ now, older }: LogPaths): Promise<{ file: FileHandle | null; older: Buffer }> {
   for (let attempt = 1; ; attempt++) {
-    const file = await open(now, "r").catch(() => null);
-    const before = await readFile(older).catch(() => Buffer.alloc(0));
+    const file = await openIfThere(now);
+    const before = await readEnd(older, LOG_FILE_BYTES).catch(() => Buffer.alloc(0));
     // While they are exchanged there is none that is the newer.
     const found = await stat(now).catch(() => null);
     if ((await file?.stat())?.ino === found?.ino || attempt === ATTEMPTS) return { file, older: before };
@@ -100,7 +102,14 @@ async function* followLog(
 async function openIfOther(path: string, file: FileHandle | null): Promise<FileHandle | null> {
   const found = await stat(path).catch(() => null);
   if (!found || (file && (await file.stat()).ino === found.ino)) return null;
-  return open(path, "r").catch(() => null);
+  return openIfThere(path);
+}
+
+async function openIfThere(path: string): Promise<FileHandle | null> {
+  return openFile(path).then(
+    ({ file }) => file,
+    () => null,
+  );
 }
 
 const CHUNK_BYTES = 64 * 1024;
@@ -111,11 +120,12 @@ async function readFrom(file: FileHandle | null, at: number): Promise<Buffer> {
   return buffer.subarray(0, bytesRead);
 }
 
-async function readWhole(file: FileHandle): Promise<Buffer> {
+/** What is in a log by now, and where that ends. No log of ours is longer. */
+async function readNewest(file: FileHandle): Promise<{ readonly bytes: Buffer; readonly at: number }> {
   const { size } = await file.stat();
-  const buffer = Buffer.alloc(size);
-  const { bytesRead } = await file.read(buffer, 0, size, 0);
-  return buffer.subarray(0, bytesRead);
+  const from = Math.max(0, size - LOG_FILE_BYTES);
+  const bytes = await readAt(file, Buffer.alloc(size - from), from);
+  return { bytes, at: from + bytes.length };
 }
 
 function parseOptions(options: LogsOptions) {

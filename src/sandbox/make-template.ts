@@ -1,4 +1,5 @@
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
+import { openFile } from "../host/read-file.ts";
 import type { MachineDescription } from "../qemu/description.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
 import { SHELL_PORT_NAMES } from "../qemu/serial-ports.ts";
@@ -105,7 +106,7 @@ function launchInto({ plan, draft }: Pick<Making, "plan" | "draft">) {
 /** The saved machine, as the only clone that keeps its memory. */
 async function rehearse(making: Making): Promise<QemuMachine> {
   const { draft, description, signal } = making;
-  const saved = await open(draft.state, "r");
+  const { file: saved } = await openFile(draft.state);
   try {
     const qemu = await launchMachine(
       { ...description, initramfs: null },

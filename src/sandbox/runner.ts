@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { writeWhole } from "../host/whole-file.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
 import { formatKnownHosts, formatSshConfig } from "../ssh/commands.ts";
 import type { HostKey } from "../ssh/keys.ts";
@@ -25,8 +25,8 @@ export async function writeSshFiles(
   const { knownHosts, sshConfig } = folder;
   const address = { port, user: spec.sshUser, keyPath: key.path, knownHosts };
   await Promise.all([
-    writeFile(knownHosts, formatKnownHosts(port, hostKey.publicLine), { mode: 0o600 }),
-    writeFile(sshConfig, sshConfigOrWhyNot(spec.name, address), { mode: 0o600 }),
+    writeWhole(knownHosts, formatKnownHosts(port, hostKey.publicLine), { durable: false }),
+    writeWhole(sshConfig, sshConfigOrWhyNot(spec.name, address), { durable: false }),
   ]);
 }
 

@@ -1,4 +1,5 @@
-import { appendFile, constants, copyFile } from "node:fs/promises";
+import { appendFile, constants, copyFile, rm } from "node:fs/promises";
+import { requireFile } from "../host/read-file.ts";
 import { readGuestScript } from "../ssh/guest-scripts.ts";
 import { encodeCpio } from "../util/cpio.ts";
 
@@ -22,7 +23,9 @@ export interface Seed {
  * The kernel unpacks archives one after the other (Documentation/driver-api/early-userspace/buffer-format.rst).
  */
 export async function writeSeededInitramfs(base: string, target: string, seed: Seed): Promise<void> {
-  await copyFile(base, target, constants.COPYFILE_FICLONE);
+  await requireFile(base);
+  await rm(target, { force: true }); // what has its place is not to be written to
+  await copyFile(base, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
   await appendFile(target, encodeSeed(seed));
 }
 

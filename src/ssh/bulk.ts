@@ -1,4 +1,4 @@
-import { quoteText } from "./quote.ts";
+import { quoteText } from "../util/quote.ts";
 import type { CommandSpec } from "./spec.ts";
 
 /**

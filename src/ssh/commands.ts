@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { ValidationError } from "../errors.ts";
 import { parseUserName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
-import { quoteWord } from "./quote.ts";
+import { quoteWord } from "../util/quote.ts";
 
 /** What it takes to reach one machine by OpenSSH's own programs. */
 export interface SshAddress {

@@ -5,10 +5,10 @@ import {
   OperationTimeoutError,
 } from "../errors.ts";
 import type { Named } from "../util/names.ts";
+import { quoteWord } from "../util/quote.ts";
 import { shortCommand } from "../util/short-command.ts";
 import { tameLine, tameWords } from "../util/tame.ts";
 import type { ExitStatus } from "./channel.ts";
-import { quoteWord } from "./quote.ts";
 import type { NeverRan } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { StopReason } from "./stop.ts";

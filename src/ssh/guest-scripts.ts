@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readPackageFileNow } from "../host/package-file.ts";
-import { quoteText } from "./quote.ts";
+import { quoteText } from "../util/quote.ts";
 
 /** The scripts of src/guest that are sent with an exec request, without what only a reader of the source needs. */
 export function readGuestScript(

@@ -1,11 +1,12 @@
 import { generateKeyPairSync, randomBytes, randomInt } from "node:crypto";
-import { chmod, link, readFile, rm } from "node:fs/promises";
+import { chmod, link, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { HostError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
+import { MOST_LINES_BYTES, NoFileError, readText } from "../host/read-file.ts";
 import { codeOf, syncFolder, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { quoteWord } from "../util/quote.ts";
 import { whyUnusable } from "./connection.ts";
-import { quoteWord } from "./quote.ts";
 import { encodeDropbearEd25519, encodeEd25519PublicBlob, encodeOpenSshEd25519 } from "./wire.ts";
 
 /** The key with which this user logs in to machines. */
@@ -70,8 +71,8 @@ function unusable(path: string, problem: "passphrase" | "format"): HostError {
 async function readHalves(path: string): Promise<ClientKey> {
   try {
     const [privateKey, publicLine] = await Promise.all([
-      readFile(path, "utf8"),
-      readFile(`${path}.pub`, "utf8"),
+      readText(path, MOST_LINES_BYTES),
+      readText(`${path}.pub`, MOST_LINES_BYTES),
     ]);
     return { path, privateKey, publicLine: publicLine.trim() };
   } catch (cause) {
@@ -126,12 +127,20 @@ export function parseHostKey(publicLine: string): Pick<HostKey, "publicBlob" | "
 }
 
 async function readPair(state: ClientKeyPaths): Promise<ClientKey | null> {
-  const privateKey = await readFile(state.clientKey, "utf8").catch(unlessMissing);
+  const privateKey = await readText(state.clientKey, MOST_LINES_BYTES).catch((error) => {
+    if (error instanceof NoFileError) throw damaged(state.clientKey, error);
+    return unlessMissing(error);
+  });
   if (privateKey === undefined) return null;
-  const publicLine = (await readFile(state.clientKeyPublic, "utf8").catch(unlessMissing))?.trim();
+  const publicLine = (await readText(state.clientKeyPublic, MOST_LINES_BYTES).catch(unlessWrong))?.trim();
   const key = publicLine !== undefined && { path: state.clientKey, privateKey, publicLine };
   // Somebody may have put another key in its place and left the old public half, which would lock us out.
   return key && isPair(key) ? key : await restorePublicHalf(state, privateKey);
+}
+
+/** What is missing, or is no file, is made again. */
+function unlessWrong(error: unknown): undefined {
+  return error instanceof NoFileError ? undefined : unlessMissing(error);
 }
 
 /** The private file appears by a hard link, which fails where another process was first: then its key counts. */
@@ -176,11 +185,16 @@ function publicBlobOf(privateKey: string, path: string): Buffer {
     if (length === 0 || blob.length !== length) throw new Error("its public half is cut off");
     return blob;
   } catch (cause) {
-    throw new HostError(`The SSH key ${path} is damaged.`, {
-      cause,
-      remediation: `rm -f ${quoteWord(path)} ${quoteWord(`${path}.pub`)}`,
-    });
+    throw damaged(path, cause);
   }
+}
+
+function damaged(path: string, cause: unknown): HostError {
+  const why = cause instanceof NoFileError ? `: it ${cause.problem}` : "";
+  return new HostError(`The SSH key ${path} is damaged${why}.`, {
+    cause,
+    remediation: `rm -f ${quoteWord(path)} ${quoteWord(`${path}.pub`)}`,
+  });
 }
 
 /** Node knows ed25519 keys as JWK: `d` is the seed, `x` the public half. */

@@ -1,5 +1,5 @@
+import { quoteOnOneLine, quoteText } from "../util/quote.ts";
 import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
-import { quoteOnOneLine, quoteText } from "./quote.ts";
 import type { CommandSpec } from "./spec.ts";
 import { waitingCode } from "./waiting-code.ts";
 

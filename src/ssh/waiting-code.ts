@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
+
+import { quoteOnOneLine } from "../util/quote.ts";
 import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
-import { quoteOnOneLine } from "./quote.ts";
 import type { CommandSpec } from "./spec.ts";
 
 /** A language that a shell which waits can be told something in. */

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, renameSync, statSync, writeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, fstatSync, renameSync, statSync, writeSync } from "node:fs";
+import { openToAppend, readEnd } from "../host/read-file.ts";
 
 /** Two files of this size are the most that one log takes. */
 export const LOG_FILE_BYTES = 1024 * 1024;
@@ -36,7 +36,7 @@ export class BoundedLog {
   }
 
   #open(): void {
-    this.#file = openSync(this.#path, "a", 0o600);
+    this.#file = openToAppend(this.#path);
     this.#bytes = fstatSync(this.#file).size;
   }
 
@@ -57,6 +57,5 @@ const TAIL_BYTES = 8 * 1024;
 
 /** The last of what a log holds; "" where there is none. */
 export async function readTail(path: string): Promise<string> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  return text.slice(-TAIL_BYTES);
+  return (await readEnd(path, TAIL_BYTES).catch(() => Buffer.alloc(0))).toString("utf8");
 }

@@ -1,5 +1,6 @@
 import { constants, copyFile, link, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { requireFile } from "../host/read-file.ts";
 import { codeOf, isThere, syncFile, syncFolder } from "../host/whole-file.ts";
 import { diskBase, diskLayer } from "./paths.ts";
 
@@ -25,9 +26,11 @@ export async function shareDisk(from: string, to: string, count?: number): Promi
   const base = await findBase(from);
   const pairs: [string, string][] = frozen.map((path, index) => [path, diskLayer(to, index)]);
   if (base !== undefined) pairs.push([base, diskBase(to)]);
-  for (const [path, target] of pairs)
+  for (const [path, target] of pairs) {
+    await requireFile(path);
     if (!(await linkFile(path, target)))
       await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  }
   return pairs.slice(0, frozen.length).map(([, target]) => target);
 }
 

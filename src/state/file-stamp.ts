@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { open, readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
+import { MOST_RECORD_BYTES, openFile, readText } from "../host/read-file.ts";
 import { isMissing, readAt, writeWhole } from "../host/whole-file.ts";
 import { DamageError } from "./damage.ts";
 import { stampsFile } from "./paths.ts";
+import { sayDamaged } from "./read-record.ts";
 
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -41,6 +43,9 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 /** 16 MiB take some 30 ms. */
 const LARGEST_READ_BYTES = 16 * 1024 * 1024;
 const HOLE = Buffer.alloc(CHUNK_BYTES);
+
+/** Devices and processors take less than 1 MiB; the guest's memory is a file of its own. */
+export const MOST_STATE_BYTES = 256 * 1024 * 1024;
 
 /** DamageError where the content is not the one that was stamped. It has to be all there is. */
 export function requireContent(name: string, content: Uint8Array, stamp: ContentStamp): void {
@@ -118,7 +123,7 @@ const StampsSchema = v.record(v.string(), FileStampSchema);
  */
 async function readStamps(path: string): Promise<v.InferOutput<typeof StampsSchema>> {
   try {
-    return v.parse(StampsSchema, JSON.parse(await readFile(stampsFile(dirname(path)), "utf8")));
+    return v.parse(StampsSchema, JSON.parse(await readText(stampsFile(dirname(path)), MOST_RECORD_BYTES)));
   } catch {
     return {};
   }
@@ -156,7 +161,9 @@ function identityOf({ size, ino, mtimeNs, ctimeNs }: BigIntStats): FileIdentity 
 async function digestWithoutHoles(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
   const buffer = Buffer.alloc(CHUNK_BYTES);
-  const file = await open(path, "r");
+  const { file } = await openFile(path).catch((error) => {
+    throw sayDamaged(basename(path), error);
+  });
   try {
     for (let at = 0; ; at += CHUNK_BYTES) {
       signal?.throwIfAborted();

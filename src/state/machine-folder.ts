@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
 import { judgeHolder } from "../host/holder.ts";
 import { acquireLock, judgeLock, tryLock } from "../host/lock.ts";
@@ -17,6 +16,7 @@ import {
   NewerFormatError,
 } from "./machine-record.ts";
 import { type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
+import { readRecord } from "./read-record.ts";
 
 /** A machine as its folder tells. */
 export interface StoredMachine {
@@ -66,7 +66,7 @@ export async function writeMachineRecord(paths: MachinePaths, record: MachineRec
 export async function findMachine(state: StatePaths, name: string): Promise<StoredMachine | undefined> {
   const paths = machinePaths(state, name);
   try {
-    const record = decodeMachineRecord(await readFile(paths.record, "utf8"));
+    const record = decodeMachineRecord(await readRecord(paths.record));
     if (record.spec.name !== name) throw new Error(`its record is that of machine "${record.spec.name}"`);
     return { name, paths, record };
   } catch (error) {

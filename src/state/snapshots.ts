@@ -1,9 +1,10 @@
-import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises";
+import { type FileHandle, rm, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import * as v from "valibot";
 import { HostError, SmolVMError, SnapshotAlreadyExistsError, SnapshotNotFoundError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, namesIn } from "../host/names-in.ts";
+import { openFile, readWhole } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
@@ -12,6 +13,7 @@ import { DamageError } from "./damage.ts";
 import { listLayers } from "./disk-layers.ts";
 import { listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import {
+  MOST_STATE_BYTES,
   requireContent,
   requireSameLayer,
   requireUnchanged,
@@ -20,6 +22,7 @@ import {
   stampLayer,
 } from "./file-stamp.ts";
 import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
+import { readRecord, sayDamaged } from "./read-record.ts";
 import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
@@ -69,7 +72,7 @@ export async function publishSnapshot(
     name,
     facts,
     memory: await stampFile(draft.memory),
-    state: stampContent(await readFile(draft.state)),
+    state: stampContent(await readWhole(draft.state, MOST_STATE_BYTES)),
     layers: await Promise.all(layers.map(stampLayer)),
     sizeBytes: await bytesOf([draft.memory, draft.state, ...layers]),
   };
@@ -100,7 +103,7 @@ export async function getSnapshot(
 ): Promise<SavedMachine> {
   const paths = savedMachinePaths(snapshotFolder(state, name), "snapshot");
   try {
-    const text = await readFile(paths.record, "utf8").catch(unlessMissing);
+    const text = await readRecord(paths.record).catch(unlessMissing);
     if (text === undefined && !(await isThere(paths.folder))) throw await notFound(paths.folder);
     if (text === undefined) throw new DamageError("its record is missing");
     const record = decodeSnapshotRecord(text);
@@ -120,9 +123,12 @@ export async function getSnapshot(
 
 /** For QEMU to read from. Closing it is the caller's. */
 export async function openSavedState({ record, paths }: SavedMachine): Promise<FileHandle> {
-  return open(paths.state, "r").catch((error) =>
-    explain(record, paths, isMissing(error) ? new DamageError("its state is missing") : error),
-  );
+  try {
+    return (await openFile(paths.state, { mostBytes: MOST_STATE_BYTES })).file;
+  } catch (error) {
+    const damage = isMissing(error) ? new DamageError("its state is missing") : sayDamaged("state", error);
+    return explain(record, paths, damage);
+  }
 }
 
 /** The same for its memory, once it is in use: what was put in its place meanwhile would be found out by nobody else. */
@@ -156,7 +162,7 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
       .map(async (name) => {
         const { record } = savedMachinePaths(snapshotFolder(state, name), "snapshot");
         try {
-          return decodeSnapshotRecord(await readFile(record, "utf8"));
+          return decodeSnapshotRecord(await readRecord(record));
         } catch (error) {
           if (error instanceof DamageError || isMissing(error)) return undefined;
           throw error;

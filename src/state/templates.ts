@@ -1,13 +1,15 @@
-import { type FileHandle, mkdtemp, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, mkdtemp, readdir, rm, stat, utimes } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { judgeLock } from "../host/lock.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, listLeft, namesIn } from "../host/names-in.ts";
 import { ALIVE } from "../host/process-identity.ts";
+import { openFile, readWhole } from "../host/read-file.ts";
 import { isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, renameFolder } from "../host/whole-folder.ts";
 import { DamageError } from "./damage.ts";
 import {
+  MOST_STATE_BYTES,
   requireContent,
   requireSameDigest,
   requireUnchanged,
@@ -21,6 +23,7 @@ import {
   savedMachinePaths,
   templatePaths,
 } from "./paths.ts";
+import { readRecord, sayDamaged } from "./read-record.ts";
 import { decodeTemplateRecord, encodeTemplateRecord, type TemplateRecord } from "./template-record.ts";
 
 /** A machine that was saved for others to be started as its clones. */
@@ -35,6 +38,9 @@ export interface StoredTemplate extends Template {
   readonly lastUsedMs: number;
 }
 
+/** What the machine of a template has written is some hundred KiB. */
+const MOST_DISK_BYTES = 1024 * 1024 * 1024;
+
 /** What is known of a template when its files are made. */
 type NewRecord = Omit<TemplateRecord, "formatVersion" | "createdAt" | "memory" | "state" | "disk">;
 
@@ -45,7 +51,7 @@ export async function findTemplate(
   signal?: AbortSignal,
 ): Promise<Template | undefined> {
   const { template } = templatePaths(state, key);
-  const text = await readFile(template.record, "utf8").catch(unlessMissing);
+  const text = await readRecord(template.record).catch(unlessMissing);
   if (text === undefined) {
     if (await isThere(template.folder)) throw new DamageError("its record is missing");
     return undefined;
@@ -64,20 +70,20 @@ export async function requireSavedMemory({ paths, record }: Template, signal?: A
 
 /** For QEMU to read from; closing it is the caller's. DamageError where it is missing. */
 export async function openTemplateState({ paths }: Template): Promise<FileHandle> {
-  return open(paths.state, "r").catch(sayMissing("state"));
+  return (await openFile(paths.state, { mostBytes: MOST_STATE_BYTES }).catch(sayMissing("state"))).file;
 }
 
 /** What its machine had written on its disk. DamageError. */
 export async function readTemplateDisk({ paths, record }: Template): Promise<Buffer | null> {
   if (record.disk === null) return null;
-  const content = await readFile(paths.disk).catch(sayMissing("disk"));
+  const content = await readWhole(paths.disk, MOST_DISK_BYTES).catch(sayMissing("disk"));
   requireContent("disk", content, record.disk);
   return content;
 }
 
 function sayMissing(name: string): (error: unknown) => never {
   return (error) => {
-    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : error;
+    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : sayDamaged(name, error);
   };
 }
 
@@ -128,8 +134,8 @@ export async function publishTemplate(
     createdAt: new Date().toISOString(),
     ...known,
     memory: await stampFile(draft.memory),
-    state: stampContent(await readFile(draft.state)),
-    disk: hasDisk ? stampContent(await readFile(draft.disk)) : null,
+    state: stampContent(await readWhole(draft.state, MOST_STATE_BYTES)),
+    disk: hasDisk ? stampContent(await readWhole(draft.disk, MOST_DISK_BYTES)) : null,
   };
   await rm(draft.initramfs, { force: true });
   await writeWhole(draft.record, encodeTemplateRecord(record), { durable: true });
@@ -165,9 +171,15 @@ export async function listStoredTemplates(state: StatePaths): Promise<StoredTemp
 
 /** Reads all of it, which takes a second for each GiB. Throws where it is not what was saved. */
 export async function checkTemplate({ paths, record }: Template): Promise<void> {
-  requireContent("state", await readFile(paths.state), record.state);
-  if (record.disk) requireContent("disk", await readFile(paths.disk), record.disk);
+  requireContent("state", await readPart(paths.state, MOST_STATE_BYTES), record.state);
+  if (record.disk) requireContent("disk", await readPart(paths.disk, MOST_DISK_BYTES), record.disk);
   await requireSameDigest(paths.memory, record.memory);
+}
+
+async function readPart(path: string, mostBytes: number): Promise<Buffer> {
+  return readWhole(path, mostBytes).catch((error) => {
+    throw sayDamaged(basename(path), error);
+  });
 }
 
 export interface PruneLimits {
@@ -216,7 +228,7 @@ export async function listLeftTemplates(state: StatePaths): Promise<readonly Jud
 async function readStored(state: StatePaths, name: string): Promise<StoredTemplate | undefined> {
   const { template: paths } = templatePaths(state, name);
   try {
-    const record = decodeTemplateRecord(await readFile(paths.record, "utf8"));
+    const record = decodeTemplateRecord(await readRecord(paths.record));
     if (record.key !== basename(paths.folder)) return undefined;
     const files = [paths.record, paths.memory, paths.state, ...(record.disk ? [paths.disk] : [])];
     const found = await Promise.all(files.map((path) => stat(path).catch(() => null)));

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { captureOutput, endGroup, startGroup, timeProgram } from "../../bench/processes.ts";
 import { findFreePort } from "../../bench/rivals/free-port.ts";
 import { splitShellWords } from "../../bench/rivals/openssh.ts";
-import { quoteWord } from "../../src/ssh/quote.ts";
+import { quoteWord } from "../../src/util/quote.ts";
 import { chooseSeed, seededRandom } from "../support/random.ts";
 
 describe("the bench's programs", () => {

@@ -53,6 +53,40 @@ const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
   "p-limit": null,
 };
 
+/** What opens what stands at a path, and waits for another process where that is a fifo. */
+const OPENERS = [
+  ...["open", "readFile", "writeFile", "appendFile", "copyFile", "createReadStream", "createWriteStream"],
+  ...["openSync", "readFileSync", "writeFileSync", "appendFileSync", "copyFileSync"],
+];
+/** Which files use these all the same, and for what. Everything else is opened by host/read-file.ts. */
+const OPENING: Readonly<Record<string, string>> = {
+  "src/cli/commands/completion.ts": "a file of the package",
+  "src/cli/io.ts": "a file of the package",
+  "src/host/cgroup-limit.ts": "/proc and /sys",
+  "src/host/find-tool.ts": "/etc",
+  "src/host/local-socket.ts": "a folder, as a folder",
+  "src/host/lock.ts": "a new file under a name of its own",
+  "src/host/owned-processes.ts": "/proc",
+  "src/host/package-file.ts": "a file of the package",
+  "src/host/place.ts": "/proc and /etc",
+  "src/host/platform.ts": "/proc",
+  "src/host/process-figures.ts": "/proc",
+  "src/host/process-identity.ts": "/proc",
+  "src/host/read-file.ts": "this is it",
+  "src/host/whole-file.ts": "a new file under a name of its own, and folders",
+  "src/image/assemble.ts": "a draft",
+  "src/image/debian.ts": "a draft",
+  "src/image/download.ts": "a name of its own, at which there is a file or nothing",
+  "src/image/mirror.ts": "/etc",
+  "src/qemu/accelerator.ts": "/dev",
+  "src/qemu/disk.ts": "a new file",
+  "src/qemu/socket-folder.ts": "a folder, as a folder",
+  "src/qemu/state-receiver.ts": "a draft",
+  "src/sandbox/clone.ts": "a new file",
+  "src/sandbox/seed.ts": "from what was seen to be a file, to a new one",
+  "src/state/disk-layers.ts": "from what was seen to be a file, to a new one",
+};
+
 function layerOf(path: string): string {
   return path.split("/")[1] ?? "";
 }
@@ -166,6 +200,18 @@ describe("files", () => {
     );
     const long = code.filter(({ text }) => text.split("\n").length > 301).map(({ path }) => path);
     expect(long).toEqual([]);
+  });
+
+  it("none opens by itself what may be a fifo", () => {
+    const named = /import (?:type )?\{([^}]*)\} from "node:fs(?:\/promises)?"/g;
+    const opening = sources.filter(({ text }) =>
+      [...text.matchAll(named)]
+        .flatMap((match) => (match[1] ?? "").split(","))
+        .some((name) => OPENERS.includes(name.trim())),
+    );
+    expect(opening.map(({ path }) => path).sort()).toEqual(Object.keys(OPENING).sort());
+    const whole = /import \* as \w+ from "node:fs|import \w+ from "node:fs/;
+    expect(sources.filter(({ text }) => whole.test(text)).map(({ path }) => path)).toEqual([]);
   });
 
   it("none imports another without its ending", () => {

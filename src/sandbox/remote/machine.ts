@@ -61,12 +61,9 @@ export class RemoteMachine implements Handle {
     const isPaused = () => this.status.phase === "paused";
     const mend = () => void this.#ask("mend").catch(() => {});
     this.#guest = new GuestAccess(this.spec, this.state, { isPaused, mend });
-    this.#link = new HolderLink({
-      spec: this.spec,
-      state: this.state,
-      onNews: (news) => this.#hear(news),
-      onLost: () => this.#lost(),
-    });
+    const { spec, state } = this;
+    const [onNews, onLost] = [(news: News) => this.#hear(news), () => this.#lost()];
+    this.#link = new HolderLink({ spec, state, onNews, onLost });
     this.#record = record;
     this.#paths = paths;
     this.#origin = origin;

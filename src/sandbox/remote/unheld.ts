@@ -2,7 +2,6 @@ import { SmolVMError, VMStateError } from "../../errors.ts";
 import { findHolder } from "../../host/lock.ts";
 import { endProcess } from "../../host/owned-processes.ts";
 import type { ProcessIdentity } from "../../host/process-identity.ts";
-import { quoteWord } from "../../ssh/quote.ts";
 import {
   findMachine,
   isBad,
@@ -14,6 +13,7 @@ import {
 } from "../../state/machine-folder.ts";
 import { endProcessesOf } from "../../state/machine-processes.ts";
 import type { StatePaths } from "../../state/paths.ts";
+import { quoteWord } from "../../util/quote.ts";
 import { badRecordError } from "./bad-record.ts";
 
 /**

@@ -11,6 +11,7 @@ import { backgroundVariables, neededVariables } from "../../../src/host/environm
 import { endProcess, findOwned, markOf } from "../../../src/host/owned-processes.ts";
 import { findProcess, isAlive } from "../../../src/host/process-identity.ts";
 import { eventually } from "../../support/eventually.ts";
+import { promptlyNow, putFifo } from "../../support/no-files.ts";
 
 let folder = "";
 let outputPath = "";
@@ -37,6 +38,15 @@ describe("a detached process", () => {
     await eventually(async () => (await printed()) === "out\nerr\n", "what it printed is in the file");
     await text((await shell("echo more")).channel);
     await eventually(async () => (await printed()) === "out\nerr\nmore\n", "the next one adds to it");
+  });
+
+  it("is not started where a fifo or a device has the place of its file", async () => {
+    putFifo(outputPath);
+    await expect(promptlyNow(outputPath, () => shell("echo out"))).rejects.toThrow(
+      /out.log is a fifo, and no file/,
+    );
+    outputPath = "/dev/null";
+    await expect(shell("echo out")).rejects.toThrow("/dev/null is a device, and no file");
   });
 
   it("is in a session of its own, in no folder that could be busy, with no input", async () => {

@@ -8,6 +8,7 @@ import { ImageError, OperationAbortedError } from "../../../src/errors.ts";
 import { type Download, type DownloadOptions, download } from "../../../src/image/download.ts";
 import { fetchText } from "../../../src/image/http.ts";
 import { sha256 } from "../../support/debian-fixtures.ts";
+import { NO_FILES, promptly } from "../../support/no-files.ts";
 
 const CONTENT = Buffer.from("0123456789".repeat(1000));
 
@@ -113,6 +114,18 @@ describe("a download", () => {
     expect(await get()).toEqual(CONTENT);
     expect(await readFile(join(folder, sha256(CONTENT)))).toEqual(CONTENT);
   });
+
+  it.each(NO_FILES)(
+    "is fetched whole where %s has the place of the kept file and of the part",
+    async (_, put) => {
+      const kept = join(folder, sha256(CONTENT));
+      for (const path of [kept, `${kept}.part`]) put(path);
+      answer = serve;
+      expect(await promptly(get())).toEqual(CONTENT);
+      expect(await readFile(kept)).toEqual(CONTENT);
+      expect(requests.at(-1)?.headers.range).toBeUndefined();
+    },
+  );
 
   it("with a wrong hash is refused, and nothing is kept", async () => {
     answer = (request, response) => serve(request, response, Buffer.alloc(CONTENT.length));

@@ -3,9 +3,13 @@ import { rm, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ImageError } from "../../../src/errors.ts";
+import { readBackingPath } from "../../../src/qemu/disk.ts";
+import { ownDisks } from "../../../src/sandbox/cold.ts";
 import { bootFilesOf, holdBootFiles, holdSaved } from "../../../src/sandbox/hold.ts";
 import { deleteImage } from "../../../src/sandbox/images.ts";
 import { bytesIn } from "../../../src/sandbox/info.ts";
+import { writeSeededInitramfs } from "../../../src/sandbox/seed.ts";
+import { shareDisk } from "../../../src/state/disk-layers.ts";
 import { GUEST_FORMAT } from "../../../src/state/held-files.ts";
 import { writeMachineRecord } from "../../../src/state/machine-folder.ts";
 import {
@@ -17,6 +21,7 @@ import {
 } from "../../../src/state/paths.ts";
 import { contentsOf, folderOf, imageOf, machineOf, OF_ONE, startFirst } from "../../support/held-machines.ts";
 import { recordOf } from "../../support/machine-records.ts";
+import { promptly, putFifo } from "../../support/no-files.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
@@ -90,6 +95,35 @@ describe("a machine that was started", () => {
       /"box" can't start from the disk that its own lies on: .*base.img is missing/,
     );
     await expect(bootFilesOf(machine, imageOf)).rejects.toBeInstanceOf(ImageError);
+  });
+});
+
+describe("a machine in whose folder a fifo has a file's place", () => {
+  it.each(Object.entries({ diskBase, heldKernel, heldInitramfs }))("says which: %s", async (_, fileIn) => {
+    await storeImage(state, "debian", "1");
+    const machine = await startFirst(await machineOf());
+    putFifo(fileIn(folderOf(machine)));
+    await expect(promptly(bootFilesOf(machine, imageOf))).rejects.toThrow(
+      /"box" can't start from .*(base.img|vmlinux|base.cpio) is a fifo, and no file/,
+    );
+  });
+
+  it("neither boots from it, writes to it, nor takes it for a disk", async () => {
+    const { folder, disk, initramfs } = machinePaths(state, "box");
+    const fifo = join(folder, "fifo");
+    for (const path of [fifo, disk, initramfs]) putFifo(path);
+    const seed = { hostname: "h", network: "off", machineId: "0", authorizedKey: "k" } as const;
+    const write = (from: string) =>
+      promptly(writeSeededInitramfs(from, initramfs, { ...seed, hostKey: new Uint8Array(1) }));
+    await expect(write(fifo)).rejects.toThrow("fifo is a fifo, and no file");
+    const base = join(folder, "base");
+    await writeFile(base, "base");
+    await write(base);
+    expect(statSync(initramfs).isFile()).toBe(true);
+    const files = { path: base, format: "raw", bytes: 4 } as const;
+    await expect(promptly(ownDisks(files, folder, 1, true))).rejects.toThrow("disk.qcow2 is a fifo");
+    expect(await promptly(readBackingPath(disk))).toBeNull();
+    await expect(promptly(shareDisk(folder, join(state.home, "other")))).rejects.toThrow("is a fifo");
   });
 });
 

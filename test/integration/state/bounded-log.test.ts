@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BoundedLog, LOG_FILE_BYTES, readTail, turnOver } from "../../../src/state/bounded-log.ts";
+import { promptly, promptlyNow, putFifo } from "../../support/no-files.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 let folder = "";
@@ -29,6 +30,14 @@ describe("a bounded log", () => {
     expect(read(now)).toBe("first\n");
     expect(statSync(now).mode & 0o777).toBe(0o600);
     expect(existsSync(older)).toBe(false);
+  });
+
+  it("loses what comes where a fifo has its place, and waits for nobody", async () => {
+    putFifo(now);
+    promptlyNow(now, () => log.write(Buffer.from("first\n")));
+    expect(await promptly(readTail(now))).toBe("");
+    putFifo(older);
+    expect(await promptly(readTail(older))).toBe("");
   });
 
   it("makes no file before there is something to write", () => {

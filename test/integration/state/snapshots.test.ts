@@ -42,6 +42,7 @@ import {
 import { flip } from "../../support/damage.ts";
 import { breakSyncsOf } from "../../support/disk-trouble.ts";
 import { leaveDraft } from "../../support/drafts.ts";
+import { NO_FILES, promptly } from "../../support/no-files.ts";
 
 const MIB = 1024 * 1024;
 const FACTS: SavedFacts = {
@@ -126,6 +127,13 @@ describe("a snapshot that was published", () => {
     expect(error).toBeInstanceOf(SmolVMError);
     expect(error).toMatchObject({ code: "SNAPSHOT_DAMAGED", message: expect.stringMatching(reason) });
     expect(error.remediation).toBe("Remove it: smolvm snapshot rm one");
+  });
+
+  it.each(NO_FILES)("with %s in the place of its state is damaged", async (_, put, said) => {
+    const made = await publishSnapshot(state, await makeDraft(), "one");
+    put(made.paths.state);
+    const damage = { code: "SNAPSHOT_DAMAGED", message: expect.stringMatching(said) };
+    await expect(promptly(openSavedState(made))).rejects.toMatchObject(damage);
   });
 
   it("with a small layer changed and its times set back is damaged too", async () => {

@@ -15,13 +15,16 @@ import {
   findTemplate,
   listStoredTemplates,
   openTemplateDraft,
+  openTemplateState,
   pruneStoredTemplates,
   publishTemplate,
+  readTemplateDisk,
   type Template,
   touchTemplate,
   trustTemplate,
 } from "../../../src/state/templates.ts";
 import { flip } from "../../support/damage.ts";
+import { NO_FILES, promptly, putFifo } from "../../support/no-files.ts";
 
 const MIB = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -105,6 +108,23 @@ describe("a template that was published", () => {
     await expect(findTemplate(state, keyOf(1))).rejects.toThrow(message);
   });
 
+  it.each(NO_FILES)("is refused where %s is in the place of one of its files", async (_, put, said) => {
+    const part = async (name: "record" | "state" | "disk", use: (made: Template) => Promise<unknown>) => {
+      await discardTemplate(state, keyOf(1));
+      const made = await make(keyOf(1));
+      put(made.paths[name]);
+      const work = promptly(use(made));
+      await expect(work).rejects.toThrow(name === "disk" ? /its disk/ : said);
+      await expect(work).rejects.toBeInstanceOf(DamageError);
+    };
+    await part("record", () => findTemplate(state, keyOf(1)));
+    await part("state", openTemplateState);
+    await part("state", checkTemplate);
+    await part("disk", readTemplateDisk);
+    put(templatePaths(state, keyOf(1)).template.record);
+    expect(await promptly(listStoredTemplates(state))).toEqual([]);
+  });
+
   it("is refused where its memory was written to and its times were set back", async () => {
     const { paths } = await make(keyOf(1));
     const { atime, mtime } = await stat(paths.memory);
@@ -123,6 +143,9 @@ describe("a template that was published", () => {
     const noted = await stat(stamps);
     await findTemplate(state, keyOf(1));
     expect((await stat(stamps)).ino).toBe(noted.ino); // written whole, it would be another file
+    putFifo(stamps);
+    expect((await promptly(findTemplate(state, keyOf(1))))?.paths).toEqual(paths);
+    expect((await stat(stamps)).isFile()).toBe(true);
   });
 
   it.each(["record", "memory"] as const)(

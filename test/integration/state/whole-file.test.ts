@@ -3,6 +3,9 @@ import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { HostError } from "../../../src/errors.ts";
+import { listenAt } from "../../../src/host/local-socket.ts";
+import { readEnd, readText } from "../../../src/host/read-file.ts";
 import {
   isThere,
   readFromStart,
@@ -16,6 +19,7 @@ import { ensureClientKey } from "../../../src/ssh/keys.ts";
 import { writeMachineRecord } from "../../../src/state/machine-folder.ts";
 import { machinePaths, statePaths } from "../../../src/state/paths.ts";
 import { recordOf } from "../../support/machine-records.ts";
+import { NO_FILES, promptly } from "../../support/no-files.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -94,6 +98,50 @@ describe("many who write the same at once, in one process", () => {
     const keys = await Promise.all(twenty.map(() => ensureClientKey(state)));
     expect(new Set(keys.map(({ privateKey, publicLine }) => privateKey + publicLine)).size).toBe(1);
     expect(readdirSync(state.keys).sort()).toEqual(["id_ed25519", "id_ed25519.pub"]);
+  });
+});
+
+describe.each(NO_FILES)("%s", (_, put, said) => {
+  it("is read as no file at all, and the caches as empty ones", async () => {
+    const state = statePaths({ SMOLVM_HOME: folder });
+    put(join(folder, "odd"));
+    await expect(promptly(readText(join(folder, "odd"), 1024))).rejects.toThrow(said);
+    put(state.verdicts);
+    const key = { accelerator: "kvm", bootId: "b", qemu: "q", kernel: "k" };
+    expect(await promptly(recallVerdict(state.verdicts, key))).toBeUndefined();
+    await promptly(keepVerdict(state.verdicts, key, { works: true, reason: "r" }));
+    expect(await promptly(recallVerdict(state.verdicts, key))).toEqual({ works: true, reason: "r" });
+  });
+
+  it("in the place of the client's key is damage, and of its public half is put right", async () => {
+    const state = statePaths({ SMOLVM_HOME: folder });
+    const { publicLine } = await ensureClientKey(state);
+    put(state.clientKeyPublic);
+    expect(await promptly(ensureClientKey(state))).toMatchObject({ publicLine });
+    expect(readFileSync(state.clientKeyPublic, "utf8").trim()).toBe(publicLine);
+    put(state.clientKey);
+    const damage = promptly(ensureClientKey(state));
+    await expect(damage).rejects.toBeInstanceOf(HostError);
+    await expect(damage).rejects.toThrow(said);
+  });
+});
+
+describe("reading a file", () => {
+  it("gives what is there up to the most, its end where only that is wanted, and the system's words where there is none", async () => {
+    const path = join(folder, "some");
+    await writeFile(path, "some text");
+    expect(await readText(path, 9)).toBe("some text");
+    await expect(readText(path, 8)).rejects.toThrow("some has 9 bytes, where 8 are the most");
+    expect(`${await readEnd(path, 4)}`).toBe("text");
+    expect(`${await readEnd(path, 100)}`).toBe("some text");
+    await expect(readText(join(folder, "none"), 8)).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(readText(folder, 8)).rejects.toMatchObject({ code: "EISDIR" });
+  });
+
+  it("names a socket, which can't even be opened", async () => {
+    const server = await listenAt(join(folder, "socket"), () => {});
+    await expect(readText(join(folder, "socket"), 8)).rejects.toThrow("socket is a socket, and no file");
+    server.close();
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
 import { formatKnownHosts, formatSshCommands } from "../../../src/ssh/commands.ts";
-import { quoteWord } from "../../../src/ssh/quote.ts";
+import { quoteWord } from "../../../src/util/quote.ts";
 
 const address = { port: 2222, user: "root", keyPath: "/home/a/keys/id", knownHosts: "/home/a/vms/x/hosts" };
 const options =

@@ -29,7 +29,7 @@ function poolOf() {
     return worker as unknown as Worker;
   };
   const keeper = { lookAround: async () => ({ anyAlive: false, freeKib: 1e6 }) };
-  const facts = { cgroups: true, isRoot: true, loginShell: "bash", memoryKib: 1e6 };
+  const facts = { cgroups: true, isRoot: true, loginShell: "bash", memoryKib: 1e6, freeKib: 1e6 };
   const home = { openWorker, keeper: async () => keeper as Keeper, forgetDeadline: async () => {}, facts };
   const pool = new WorkerPool(home, activity);
   return {
