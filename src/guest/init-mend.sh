@@ -35,6 +35,8 @@ load_network() {
 
 # The host can't connect, or gets no answer.
 mend() {
+	echo 1 >/sys/fs/cgroup/cgroup.procs
+	loosen
 	while read -r pid; do kill -CONT "$pid"; done <$groups/keepers/cgroup.procs
 	mend_network
 } >/dev/null 2>&1

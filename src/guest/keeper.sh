@@ -26,7 +26,7 @@ set_apart() {
 	fi
 	# So the keepers and the servers of their connections have the processor in turn, however many processes a command has.
 	echo +cpu >"${base%/*}/cgroup.subtree_control"
-	echo $PPID >"$keepers/cgroup.procs"
+	[ $PPID = 1 ] || echo $PPID >"$keepers/cgroup.procs" # the connection has gone already: PID 1 is to stay where it is
 	echo $$ >"$keepers/cgroup.procs"
 } 2>/dev/null
 [ $cgroups = 1 ] && set_apart

@@ -62,7 +62,8 @@ export function waitingCode(spec: CommandSpec, { kind, isLast, renewal, bulk }: 
   const said = `${builtin}printf "\\001$1 begun\\n"`;
   return [
     renewal,
-    isLast ? `${builtin}kill -USR1 $PPID;` : "",
+    // PID 1 would end the machine: it is the parent where the worker has been killed.
+    isLast ? `${builtin}test $PPID = 1||${builtin}kill -USR1 $PPID;` : "",
     cwd === null ? "" : changeFolder(cwd, language),
     isLong(values)
       ? `${takeBulk(values, language, bulk)}${special}eval "\\${special}export $__smolvm_l";${special}unset -v __smolvm_l;`

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OperationTimeoutError, SmolVM } from "../../src/index.ts";
+import { readGuestScript } from "../../src/ssh/guest-scripts.ts";
 import { elsewhere } from "../support/persistent.ts";
 
 /** What root can do in one command so that no packet or no process of the host's gets through any more, and what shows that it is done. */
@@ -35,6 +36,14 @@ describe("the owner gets in again, in this program and in another one, where", (
   });
   afterAll(() => vm.delete());
 
+  it("a connection goes as its keeper starts: PID 1 is not moved to what can be frozen", async () => {
+    await vm.run("cat >/keeper", { stdin: readGuestScript("keeper") });
+    const keeper = "sh /keeper root /sys/fs/cgroup/smolvm/none smolvm.none";
+    await vm.run(`{ sleep 0.5; exec ${keeper}; } </dev/null >/dev/null 2>&1 &`); // its parent is PID 1 then
+    await sleep(1500);
+    expect((await vm.run("cat /proc/1/cgroup")).output).toBe("0::/");
+  });
+
   it.each(CLOSED)("%s", async (_what, close) => {
     const { bootId } = await state(vm);
     await vm.run(`{ ${close}; } >/dev/null 2>&1 &\nsleep 1`, { timeout: 2 }).catch(() => {});
@@ -58,7 +67,7 @@ it("the first command of a clone that takes the network away is ended at its tim
   await expect(vm.run(script, { timeout: 3 })).rejects.toThrow(OperationTimeoutError);
   const count = async () => (await vm.run("wc -l </ticks", { timeout: 60 })).output;
   const first = await count();
-  expect(Number(first)).toBeGreaterThan(5);
+  expect(Number(first)).toBeGreaterThan(0);
   expect(Number(first)).toBeLessThan(60);
   await sleep(1000);
   expect(await count()).toBe(first);
