@@ -90,7 +90,7 @@ others_live() {
 # even one that does nothing.
 end_machine() { # poweroff or reboot
 	trap '' USR1 USR2 TERM
-	trap - CHLD
+	trap - CHLD EXIT
 	allow_processes
 	read_deadline
 	kill -TERM -1
@@ -132,12 +132,11 @@ live() {
 	done 2>/dev/null
 }
 
-# A shell that can't fork ends, and with PID 1 the machine would. What keeps it from that is taken away, and a new shell goes on.
+# A shell that can't fork ends, and the machine ends with PID 1. So what prevents forks is undone, and a new shell goes on.
 begin_again() {
 	allow_processes
 	pause 0.5
-	set -- "$server_pid" "$console_reader" "$names_watcher" "$identity_reader" "$identity_port" "$most_threads" "$most_pids"
-	exec /bin/busybox sh $smolvm/init-again.sh "$@"
+	exec /bin/busybox sh $smolvm/init-again.sh "$server_pid" "$console_reader" "$names_watcher" "$identity_reader" "$identity_port"
 }
 
 # It ends where /etc is gone: a new one waits.

@@ -1,6 +1,5 @@
 # PID 1 of every guest, second half: identity, network, the SSH server. Sourced by init.sh.
 
-seed=$smolvm/seed
 ssh_port_hex=0016
 root_disk=$root
 . $smolvm/init-live.sh
@@ -25,17 +24,10 @@ grow_root() {
 	[ $(($2 * sectors_per_block + sectors_per_block)) -gt "$disk_sectors" ] || timeout 300 chroot /image resize2fs "$root_disk"
 } >/dev/null 2>&1
 
-# With arp_notify the kernel sends a packet by itself as the interface comes up: QEMU's network then knows our MAC, and
-# the first connection from the host doesn't wait a second for it.
 start_network() {
 	load_network
 	ip link set lo up
-	[ -e /sys/class/net/eth0 ] || return
-	echo 1 >/proc/sys/net/ipv4/conf/eth0/arp_notify
-	ip address add 10.0.2.15/24 dev eth0
-	ip link set eth0 up
-	read -r network <$seed/network # without a way out a look-up is to fail at once, and not to wait for a name server
-	if [ "$network" = off ]; then ip route add unreachable 10.0.2.3; else ip route add default via 10.0.2.2; fi
+	[ ! -e /sys/class/net/eth0 ] || start_interface
 }
 
 # Only what listens has a line here: local address, port and state 0A.
@@ -69,8 +61,6 @@ echo "+cpu +memory +pids" >/sys/fs/cgroup/cgroup.subtree_control
 grow_root
 wait $network
 wait_for_server
-read -r most_threads </proc/sys/kernel/threads-max
-read -r most_pids </proc/sys/kernel/pid_max
 read_console &
 console_reader=$!
 watch_names 0 &

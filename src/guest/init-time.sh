@@ -1,4 +1,4 @@
-# How long and what time it is: sourced by init-run.sh.
+# How long and what time it is: sourced by init-live.sh.
 
 # How long what lives may take to end, in milliseconds.
 note_grace() { # grace and-more

@@ -111,10 +111,10 @@ end() {
 	if [ $cgroups = 1 ]; then echo 1 >"$base/$1/cgroup.kill"; else signal "$2" KILL; fi
 } 2>/dev/null
 
-# Sends signal $2 to all of command $1. True where there was somebody. They stand still meanwhile: whom one of them forked
-# just now would be missed. PID 1 lets go on what stands still: then all of it is done again.
+# Sends signal $2 to all of command $1, once. True where there was somebody. They are frozen meanwhile, or a process forked just now would
+# be missed. PID 1 thaws what is frozen: then it is done again.
 each() {
-	found=1
+	found=1 told=' '
 	for _ in 1 2 3; do
 		echo 1 >"$base/$1/cgroup.freeze"
 		signal_frozen "$1" "$2"
@@ -129,7 +129,11 @@ signal_frozen() {
 	tries=0 pids=''
 	until frozen "$1" || [ $tries = 50 ]; do tries=$((tries + 1)); done
 	while read -r pid; do pids="$pids $pid"; done <"$base/$1/cgroup.procs"
-	for pid in $pids; do kill -s "$2" "$pid" && found=0; done
+	for pid in $pids; do
+		case $told in *" $pid "*) continue ;; esac
+		kill -s "$2" "$pid" && found=0
+		told="$told$pid "
+	done
 }
 
 frozen() {

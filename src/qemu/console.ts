@@ -105,12 +105,12 @@ export class GuestConsole {
 
   /** Asks a guest of ours to mend what may keep the host from connecting. */
   askToMend(): void {
-    if (this.#listens) this.#say("mend");
+    if (this.#listens) this.#sayUnlessUnread("mend");
   }
 
   /** Ends all that lives in a command's cgroup, by its path below ours; the worker of that process takes no other command. Needs no connection. */
   endCommand(cgroup: string, workerPid: number): void {
-    this.#say(`kill ${cgroup} ${workerPid}`);
+    this.#sayUnlessUnread(`kill ${cgroup} ${workerPid}`);
   }
 
   /** Gives a restored guest a name of its own and the time; its answer will bear the number of the request. Once: it is heard. */
@@ -130,13 +130,19 @@ export class GuestConsole {
 
   /** Tells it what time it is: where its clock is behind it is set, to the whole second, and it answers. False: nobody reads this, and it was not said. */
   tellTime(epochMs: number, request: number): boolean {
-    if (this.#stream.writableLength > 0) return false;
-    return this.#say(`clock ${Math.floor(epochMs / 1000)} ${Math.floor(epochMs % 1000)} ${request}`);
+    return this.#sayUnlessUnread(
+      `clock ${Math.floor(epochMs / 1000)} ${Math.floor(epochMs % 1000)} ${request}`,
+    );
   }
 
   close(): void {
     this.#stream.destroy();
     this.#port.destroy();
+  }
+
+  /** What is said again and again is not to pile up where nobody reads. */
+  #sayUnlessUnread(words: string): boolean {
+    return this.#stream.writableLength === 0 && this.#say(words);
   }
 
   #say(words: string): boolean {

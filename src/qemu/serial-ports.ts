@@ -4,7 +4,7 @@ import type { QmpClient } from "./qmp/client.ts";
 
 /** What the guest finds in the `name` files of /sys/class/virtio-ports: of a shell one port for input and output, one for errors. */
 export const SHELL_PORT_NAMES = ["smolvm.main", "smolvm.errors"] as const;
-/** All of them, by number from 1 on. At the last one src/guest/init-run.sh waits to hear who the machine is. */
+/** All of them, by number from 1 on. At the last one src/guest/init-live.sh waits to hear who the machine is. */
 export const SERIAL_PORT_NAMES = [...SHELL_PORT_NAMES, "smolvm.identity"] as const;
 
 /** QEMU's id of the port at that place. */

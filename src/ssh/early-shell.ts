@@ -130,9 +130,12 @@ export class EarlyShell implements Place {
 
   /** Both ways: the command itself may have taken the network away. */
   async kill(process: GuestProcess): Promise<void> {
+    if (process.isOver) return;
+    process.taint();
     const end = () => this.#endCommand(`${basename(this.#left.name[0])}/${LEFT_SLOT}`, this.#left.pid);
     end();
     const again = setInterval(end, END_AGAIN_MS);
+    again.unref();
     void process.ended.finally(() => clearInterval(again));
     await (await this.handOver())?.kill(process);
   }

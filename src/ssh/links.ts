@@ -91,6 +91,11 @@ export class Links {
     await this.#connect(signal);
   }
 
+  /** Asks the guest to mend what may keep this side out. */
+  mend(): void {
+    if (!this.#options.isPaused()) this.#options.mend();
+  }
+
   /** Tells those who wait that a shell has ended. */
   announceRoom(): void {
     for (const wake of this.#onRoom) wake();
@@ -188,9 +193,7 @@ export class Links {
       return made;
     });
     const attempt: Attempt = { link, abort, waiting: 0, failure: null };
-    const mending = setInterval(() => {
-      if (!this.#options.isPaused()) this.#options.mend();
-    }, this.#options.mendEveryMs ?? MEND_EVERY_MS);
+    const mending = setInterval(() => this.mend(), this.#options.mendEveryMs ?? MEND_EVERY_MS);
     mending.unref();
     const done = () => {
       clearInterval(mending);

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Backoff } from "./backoff.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import { ConnectError } from "./connection.ts";
 import type { EarlyShell } from "./early-shell.ts";
@@ -13,7 +14,9 @@ import { StoppedError, type Stopper } from "./stop.ts";
 const MOST_TRIES = 20;
 /** Each of them waits twice as long for the next connection. */
 const MOST_LOST = 8;
-const PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 1_000;
+/** After so many the guest is asked to mend what may keep its server from starting anything, and again after as many. */
+const TRIES_BEFORE_MEND = 5;
 
 /**
  * A place for this command, over the first connection that has room. Nothing of the command is sent to it yet. `mayUseStandby` is false
@@ -28,6 +31,7 @@ export async function startProcess(
   const process = mayUseStandby ? early?.start(spec) : null;
   if (early && process) return { place: early, process };
   let lost = 0;
+  const backoff = new Backoff(LONGEST_PAUSE_MS);
   for (let tries = 1; ; tries++) {
     const link = await links.get(stopper.signal, SILENCE_MS);
     const starting = link.start(spec, { mayBeSurplus: queue.waiting === 0, mayUseStandby }, stopper.signal);
@@ -40,7 +44,8 @@ export async function startProcess(
       if (tries >= MOST_TRIES || lost >= MOST_LOST) {
         throw new ConnectError(`the SSH server starts no command: ${(error as Error).message}`, true, error);
       }
-      await stopper.race(sleep(PAUSE_MS));
+      if (tries % TRIES_BEFORE_MEND === 0) links.mend();
+      await stopper.race(sleep(backoff.pauseMs()));
     }
   }
 }

@@ -165,6 +165,7 @@ export class WorkerPool {
   }
 
   #noteStandby(end: ChildEnd): void {
+    if (end.kind === "gone") return;
     const wasStale = end.kind === "never ran" && end.why === "gone";
     this.#staleUntilMs = performance.now() + this.#staleBackoff.pauseAfter(!wasStale);
   }
@@ -251,8 +252,8 @@ export class WorkerPool {
     if (this.#activity.epoch !== epoch) return;
     if (anyAlive) return this.#lookAgain();
     if (freeKib < LEAST_FREE_KIB) return;
-    const isStaleSoon = performance.now() < this.#staleUntilMs;
-    for (const kind of isStaleSoon ? [] : kinds) {
+    const isPausing = performance.now() < this.#staleUntilMs;
+    for (const kind of isPausing ? [] : kinds) {
       const language = kind === "raw" ? "posix" : languageOf(this.#home.facts?.loginShell ?? "");
       if (language === null || (kind === "login" && performance.now() < this.#unfitUntilMs)) continue;
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;

