@@ -81,8 +81,8 @@ describe("the way to a holder", () => {
 
   it.each([
     ["another protocol", 9, {}, `it speaks protocol 9, this one ${PROTOCOL}`],
-    ["a later record", 2, { formatVersion: 9 }, "its record has format 9"],
-    ["a record that can't be read", 2, { wasBooted: "yes" }, "its record is bad: wasBooted"],
+    ["a later record", PROTOCOL, { formatVersion: 9 }, "its record has format 9"],
+    ["a record that can't be read", PROTOCOL, { wasBooted: "yes" }, "its record is bad: wasBooted"],
   ])("to one who speaks %s is an error that says so", async (_, protocol, change, message) => {
     const put = await pretend("box", (socket) =>
       send(socket, { kind: "record", protocol, record: { ...put.record, ...change } }),
