@@ -61,6 +61,12 @@ interface Taken {
   readonly file: string;
 }
 
+/** What an attempt found that did not take it. */
+interface Outcome extends Holding {
+  /** A file that has to go; by default the lock itself. */
+  readonly inTheWay?: string;
+}
+
 async function waitForTurn(path: string, claim: Claim, options: LockOptions): Promise<Taken> {
   const { operation, onWait, signal } = options;
   let isTold = false;
@@ -127,7 +133,7 @@ async function isLeft(file: string, found: BigIntStats, own: Claim): Promise<boo
 }
 
 /** "dead": nobody who lives holds it, and it is worth trying again. A link appears with its content or not at all. */
-async function tryTake(path: string, claim: Claim): Promise<Taken | Holding> {
+async function tryTake(path: string, claim: Claim): Promise<Taken | Outcome> {
   const own = `${path}.${randomUUID()}`;
   try {
     await writeFile(own, claim.content, { mode: 0o600 });
@@ -152,9 +158,9 @@ async function clearIfStale(path: string, own: string): Promise<Holding> {
 }
 
 /** What is no file tells nothing of a holder, as one that can't be understood. */
-function unlessNoFile(error: unknown): Holding {
+function unlessNoFile(error: unknown): Outcome {
   if (!(error instanceof NoFileError)) throw error;
-  return { ...unknown(error.message), holder: undefined };
+  return { ...unknown(error.message), holder: undefined, inTheWay: error.path };
 }
 
 /**
@@ -196,13 +202,13 @@ export async function findHolder(path: string): Promise<ProcessIdentity | undefi
   return life === "alive" ? holder : undefined;
 }
 
-function unclearLock(path: string, { why, holder }: Holding): SmolVMError {
+function unclearLock(path: string, { why, holder, inTheWay = path }: Outcome): SmolVMError {
   const who = holder ? `process ${holder.pid}` : "its holder";
   return new SmolVMError(
     "LOCK_UNCLEAR",
     `The lock ${path} can't be taken: it is not known whether ${who} still holds it (${why}).`,
     {
-      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoteText(path)}`,
+      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoteText(inTheWay)}`,
       details: { path, pid: holder?.pid, why },
     },
   );

@@ -11,9 +11,10 @@ export const MOST_LINES_BYTES = 1024 * 1024;
 
 /**
  * What stands at the path of a file is none: a fifo, whose opening would wait for a writer, or a device, which never ends. Or it has more
- * than such a file ever has. That is as sure as if its content had been read and found to be bad.
+ * than such a file ever has. So it is known to be bad without reading it.
  */
 export class NoFileError extends SmolVMError {
+  readonly path: string;
   /** What is wrong, to go after "it". */
   readonly problem: string;
 
@@ -23,6 +24,7 @@ export class NoFileError extends SmolVMError {
       details: { path },
     });
     this.name = "SmolVMError"; // what callers know it as
+    this.path = path;
     this.problem = problem;
   }
 }

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
-import { isThere, readFromStart, unlessMissing } from "../host/whole-file.ts";
+import { requireFile } from "../host/read-file.ts";
+import { readFromStart, unlessMissing } from "../host/whole-file.ts";
 import type { MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
 import { launchMachine, type QemuMachine } from "../qemu/machine.ts";
@@ -103,7 +104,12 @@ async function trialGuestFor(
   context: SetupContext,
 ): Promise<TrialGuest> {
   const [kernel, initramfs] = [heldKernel(paths.folder), heldInitramfs(paths.folder)];
-  if (facts.image && (await isThere(kernel)) && (await isThere(initramfs))) {
+  // QEMU would wait at a fifo, and the accelerator be blamed for it.
+  const areFiles = Promise.all([kernel, initramfs].map(requireFile)).then(
+    () => true,
+    () => false,
+  );
+  if (facts.image && (await areFiles)) {
     const image = { ...facts.image, kernelVersion: null };
     return trialGuestOf({ image, kernel, initramfs });
   }

@@ -84,7 +84,8 @@ async function readHalves(path: string): Promise<ClientKey> {
 }
 
 /** To make a key is no help where there is one that can't be read; nor is a folder called "~", which no shell has seen. */
-function remedyFor(path: string, cause: unknown): string {
+function remedyFor(path: string, cause: unknown): string | undefined {
+  if (cause instanceof NoFileError) return cause.remediation;
   if (path.includes("/~")) return "Give the whole path: only a shell knows what ~ stands for.";
   const { code, path: which } = cause as NodeJS.ErrnoException;
   if (code !== "ENOENT")
@@ -132,14 +133,16 @@ async function readPair(state: ClientKeyPaths): Promise<ClientKey | null> {
     return unlessMissing(error);
   });
   if (privateKey === undefined) return null;
-  const publicLine = (await readText(state.clientKeyPublic, MOST_LINES_BYTES).catch(unlessWrong))?.trim();
+  const publicLine = (
+    await readText(state.clientKeyPublic, MOST_LINES_BYTES).catch(unlessMissingOrNoFile)
+  )?.trim();
   const key = publicLine !== undefined && { path: state.clientKey, privateKey, publicLine };
   // Somebody may have put another key in its place and left the old public half, which would lock us out.
   return key && isPair(key) ? key : await restorePublicHalf(state, privateKey);
 }
 
 /** What is missing, or is no file, is made again. */
-function unlessWrong(error: unknown): undefined {
+function unlessMissingOrNoFile(error: unknown): undefined {
   return error instanceof NoFileError ? undefined : unlessMissing(error);
 }
 

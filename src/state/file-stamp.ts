@@ -7,7 +7,7 @@ import { MOST_RECORD_BYTES, openFile, readText } from "../host/read-file.ts";
 import { isMissing, readAt, writeWhole } from "../host/whole-file.ts";
 import { DamageError } from "./damage.ts";
 import { stampsFile } from "./paths.ts";
-import { sayDamaged } from "./read-record.ts";
+import { asDamage } from "./read-record.ts";
 
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -162,7 +162,7 @@ async function digestWithoutHoles(path: string, signal?: AbortSignal): Promise<s
   const hash = createHash("sha256");
   const buffer = Buffer.alloc(CHUNK_BYTES);
   const { file } = await openFile(path).catch((error) => {
-    throw sayDamaged(basename(path), error);
+    throw asDamage(basename(path), error);
   });
   try {
     for (let at = 0; ; at += CHUNK_BYTES) {

@@ -22,7 +22,7 @@ import {
   stampLayer,
 } from "./file-stamp.ts";
 import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
-import { readRecord, sayDamaged } from "./read-record.ts";
+import { asDamage, readRecord } from "./read-record.ts";
 import {
   decodeSnapshotRecord,
   encodeSnapshotRecord,
@@ -126,7 +126,7 @@ export async function openSavedState({ record, paths }: SavedMachine): Promise<F
   try {
     return (await openFile(paths.state, { mostBytes: MOST_STATE_BYTES })).file;
   } catch (error) {
-    const damage = isMissing(error) ? new DamageError("its state is missing") : sayDamaged("state", error);
+    const damage = isMissing(error) ? new DamageError("its state is missing") : asDamage("state", error);
     return explain(record, paths, damage);
   }
 }

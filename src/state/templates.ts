@@ -23,7 +23,7 @@ import {
   savedMachinePaths,
   templatePaths,
 } from "./paths.ts";
-import { readRecord, sayDamaged } from "./read-record.ts";
+import { asDamage, readRecord } from "./read-record.ts";
 import { decodeTemplateRecord, encodeTemplateRecord, type TemplateRecord } from "./template-record.ts";
 
 /** A machine that was saved for others to be started as its clones. */
@@ -83,7 +83,7 @@ export async function readTemplateDisk({ paths, record }: Template): Promise<Buf
 
 function sayMissing(name: string): (error: unknown) => never {
   return (error) => {
-    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : sayDamaged(name, error);
+    throw isMissing(error) ? new DamageError(`its ${name} is missing`) : asDamage(name, error);
   };
 }
 
@@ -178,7 +178,7 @@ export async function checkTemplate({ paths, record }: Template): Promise<void> 
 
 async function readPart(path: string, mostBytes: number): Promise<Buffer> {
   return readWhole(path, mostBytes).catch((error) => {
-    throw sayDamaged(basename(path), error);
+    throw asDamage(basename(path), error);
   });
 }
 

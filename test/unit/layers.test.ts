@@ -207,10 +207,10 @@ describe("files", () => {
     const opening = sources.filter(({ text }) =>
       [...text.matchAll(named)]
         .flatMap((match) => (match[1] ?? "").split(","))
-        .some((name) => OPENERS.includes(name.trim())),
+        .some((name) => OPENERS.includes(name.trim().split(" as ")[0] ?? "")),
     );
     expect(opening.map(({ path }) => path).sort()).toEqual(Object.keys(OPENING).sort());
-    const whole = /import \* as \w+ from "node:fs|import \w+ from "node:fs/;
+    const whole = /import \* as \w+ from "node:fs|import \w+ from "node:fs|import\("node:fs/;
     expect(sources.filter(({ text }) => whole.test(text)).map(({ path }) => path)).toEqual([]);
   });
 

@@ -96,10 +96,14 @@ describe("the processes that belong to a machine's folder", () => {
     );
     const identities = await Promise.all(started.map(({ pid }) => identityOf(pid)));
     try {
-      const found = () => findOwned(folder);
-      await eventually(async () => (await found()).length === 2, "both are found");
+      // Its environment is empty for a moment while the shell gives way to `sleep`: what was found once is not asked for again.
+      let found: Awaited<ReturnType<typeof findOwned>> = [];
+      await eventually(async () => {
+        found = await findOwned(folder);
+        return found.length === 2;
+      }, "both are found");
       const byPid = (a: { pid: number }, b: { pid: number }) => a.pid - b.pid;
-      expect((await found()).sort(byPid)).toEqual(
+      expect(found.sort(byPid)).toEqual(
         [0, 1]
           .map((at) => ({ ...identities[at], folder: folders[at] }))
           .sort((a, b) => byPid(a as never, b as never)),

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
@@ -8,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
 import { acquireLock as acquire, judgeLock, type LockOptions, tryLock } from "../../../src/host/lock.ts";
 import { findProcess } from "../../../src/host/process-identity.ts";
+import { promptly, putFifo } from "../../support/no-files.ts";
 
 let folder = "";
 let path = "";
@@ -81,6 +83,20 @@ describe("a lock", () => {
       expect(await readdir(folder)).toEqual([basename(path)]);
     },
   );
+
+  it("whose dead holder's place can't be claimed, because a fifo is in the way, names that fifo", async () => {
+    await writeFile(path, "");
+    const inTheWay = `${path}.takeover-${createHash("sha256").update("").digest("hex").slice(0, 16)}`;
+    putFifo(inTheWay);
+    await expect(promptly(tryLock(path))).rejects.toMatchObject({
+      code: "LOCK_UNCLEAR",
+      message: expect.stringContaining(`${inTheWay} is a fifo, and no file`),
+      remediation: expect.stringMatching(/ rm '?\S*\.takeover-[0-9a-f]{16}'?$/),
+    });
+    await rm(inTheWay);
+    await (await promptly(acquireLock(path)))();
+    expect(await readdir(folder)).toEqual([]);
+  });
 
   it("removes, when it is let go of, what takers left that died amid trying", async () => {
     const [old, young, foreign] = ["x.old", "x.young", "y.old"].map((name) => join(folder, `.lock-${name}`));

@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectTo, listenAt } from "../../../src/host/local-socket.ts";
-import { onReply, onRequest, type Reply, type Request, send } from "../../../src/sandbox/remote/protocol.ts";
+import {
+  onReply,
+  onRequest,
+  PROTOCOL,
+  type Reply,
+  type Request,
+  send,
+} from "../../../src/sandbox/remote/protocol.ts";
 import { eventually } from "../../support/eventually.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
 
@@ -48,7 +55,7 @@ const REQUESTS: readonly Request[] = [
   { kind: "heard", id: 3 },
 ];
 const REPLIES: readonly Reply[] = [
-  { kind: "record", protocol: 2, record: { any: "thing" } },
+  { kind: "record", protocol: PROTOCOL, record: { any: "thing" } },
   { kind: "deleted", reason: "" },
   { kind: "shared", id: 1, others: true },
   { kind: "taken", id: 1 },

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BootError, OperationTimeoutError, VMStateError } from "../../../src/errors.ts";
 import { connectTo, listenAt } from "../../../src/host/local-socket.ts";
 import { HolderConnection, HolderGoneError, type News } from "../../../src/sandbox/remote/connection.ts";
-import { onReply, type Reply, send } from "../../../src/sandbox/remote/protocol.ts";
+import { onReply, PROTOCOL, type Reply, send } from "../../../src/sandbox/remote/protocol.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type HeldMachine, holdMachine, perform } from "../../support/held-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
@@ -68,7 +68,7 @@ describe("a user of a machine that another process holds", () => {
     const { news } = await greetedUser();
     expect(news).toMatchObject([
       { kind: "shared", others: false },
-      { kind: "record", protocol: 2 },
+      { kind: "record", protocol: PROTOCOL },
     ]);
     held.machine.status.change("paused", "pause");
     await eventually(() => phaseIn(news.at(-1)) === "paused", "it hears of the pause");

@@ -11,7 +11,7 @@ import { handleFor } from "../../../src/sandbox/handle-for.ts";
 import { recordOf as recordOfHeld } from "../../../src/sandbox/record-keeper.ts";
 import { connectHolder } from "../../../src/sandbox/remote/holder.ts";
 import { RemoteMachine } from "../../../src/sandbox/remote/machine.ts";
-import { onRequest, send } from "../../../src/sandbox/remote/protocol.ts";
+import { onRequest, PROTOCOL, send } from "../../../src/sandbox/remote/protocol.ts";
 import { statusChanges } from "../../../src/sandbox/status-changes.ts";
 import { findMachine, removeMachineFolder } from "../../../src/state/machine-folder.ts";
 import { encodeMachineRecord } from "../../../src/state/machine-record.ts";
@@ -80,9 +80,9 @@ describe("the way to a holder", () => {
   });
 
   it.each([
-    ["another protocol", 9, {}, "it speaks protocol 9, this one 2"],
-    ["a later record", 2, { formatVersion: 9 }, "its record has format 9"],
-    ["a record that can't be read", 2, { wasBooted: "yes" }, "its record is bad: wasBooted"],
+    ["another protocol", 9, {}, `it speaks protocol 9, this one ${PROTOCOL}`],
+    ["a later record", PROTOCOL, { formatVersion: 9 }, "its record has format 9"],
+    ["a record that can't be read", PROTOCOL, { wasBooted: "yes" }, "its record is bad: wasBooted"],
   ])("to one who speaks %s is an error that says so", async (_, protocol, change, message) => {
     const put = await pretend("box", (socket) =>
       send(socket, { kind: "record", protocol, record: { ...put.record, ...change } }),
@@ -121,10 +121,10 @@ describe("the way to a holder", () => {
     let socket: Socket | undefined;
     const put = await pretend("box", (each) => {
       socket = each.resume();
-      send(each, { kind: "record", protocol: 2, record: put.record });
+      send(each, { kind: "record", protocol: PROTOCOL, record: put.record });
     });
     const machine = await new RemoteMachine(put.record, put.paths).look();
-    send(socket as Socket, { kind: "record", protocol: 2, record: { formatVersion: 3 } });
+    send(socket as Socket, { kind: "record", protocol: PROTOCOL, record: { formatVersion: 3 } });
     await once(socket as Socket, "close");
     await eventually(() => machine.status.phase === put.record.status.phase, "the files tell how it stands");
   });
@@ -230,7 +230,7 @@ describe("starting a machine whose supervisor is about to end", () => {
   it("is done by the next one, as if it had not been asked", async () => {
     const calls: string[] = [];
     const put = await pretend("box", (socket) => {
-      send(socket, { kind: "record", protocol: 2, record: put.record });
+      send(socket, { kind: "record", protocol: PROTOCOL, record: put.record });
       onRequest(socket, (request) => {
         if (request.kind !== "call") return;
         calls.push(request.operation);
@@ -247,7 +247,7 @@ describe("starting a machine whose supervisor is about to end", () => {
   it("starts in the time that is left when it is asked", async () => {
     let asked: unknown;
     const put = await pretend("box", (socket) => {
-      setTimeout(() => send(socket, { kind: "record", protocol: 2, record: put.record }), 200);
+      setTimeout(() => send(socket, { kind: "record", protocol: PROTOCOL, record: put.record }), 200);
       onRequest(socket, (request) => {
         if (request.kind !== "call") return;
         asked = request.args;
