@@ -88,7 +88,7 @@ class LiveCopy {
   /** By QEMU's clock: its events may wait here until there is time for them. */
   #stoppedMs = 0;
   #resumedMs = 0;
-  #folder: SocketFolder | null = null;
+  #folder: Promise<SocketFolder> | null = null;
   #settled: Promise<unknown> = Promise.resolve();
   #isUndone = false;
   #tellUndone = () => {};
@@ -156,12 +156,12 @@ class LiveCopy {
     this.#stopListening();
     this.#sent.stopListening();
     this.#received.stopListening();
-    await this.#folder?.remove().catch(() => {});
+    await this.#folder?.then((folder) => folder.remove()).catch(() => {});
   }
 
   async #prepare(): Promise<string> {
-    this.#folder = await openSocketFolder(this.#options.folder);
-    const uri = `unix:${this.#folder.socketPath}`;
+    this.#folder = openSocketFolder(this.#options.folder);
+    const uri = `unix:${(await this.#folder).socketPath}`;
     const { qmp } = this.#source;
     this.#requireWanted();
     const ready = Promise.all([

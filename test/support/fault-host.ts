@@ -79,8 +79,11 @@ function takeDescriptors(world: World, { skip }: Plan, name: string): Injection 
   const pids = [world.creator.pid, world.observer.pid, world.supervisorOf(name)?.pid].filter(
     (pid) => pid !== undefined,
   );
-  const before = pids.map((pid) => [pid, limitOf(pid)] as const);
-  for (const [pid] of before) limit(pid, readdirSync(`/proc/${pid}/fd`).length + skip);
+  // A supervisor with nothing to hold may end at any moment.
+  const before = pids
+    .filter((pid) => existsSync(`/proc/${pid}/fd`))
+    .map((pid) => [pid, limitOf(pid), readdirSync(`/proc/${pid}/fd`).length] as const);
+  for (const [pid, , open] of before) if (existsSync(`/proc/${pid}`)) limit(pid, open + skip);
   return {
     didHit: true,
     async mend() {

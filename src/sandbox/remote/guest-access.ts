@@ -80,7 +80,8 @@ export class GuestAccess {
     this.#access = null;
     die(reason.replace(/\.$/, ""));
     if (this.#resting) clearInterval(this.#resting);
-    void runner?.close();
+    // After those who wait have heard why.
+    void Promise.resolve().then(() => runner?.close());
   }
 
   #createRunner({ sshPort, hostKey, report }: Boot, died: Promise<string>): CommandRunner | null {
