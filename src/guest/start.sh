@@ -167,7 +167,10 @@ quote() {
 # Sets shell, and what all kinds of it need: begin empties the file, whole is the folder as one word.
 choose() { # login or raw
 	kind=$1 shell=/bin/sh whole='' begin=${mark:+">|$mark"} before=''
-	[ "$1" = raw ] || shell=$SHELL
+	if [ "$1" = login ]; then
+		[ "$account_id.$user" != 0. ] || [ -x "$SHELL" ] || SHELL=/bin/sh # it has gone since it was looked up
+		shell=$SHELL
+	fi
 	case $folder in
 	'' | /*) ;;
 	*) folder=${home:-$HOME}/$folder ;;

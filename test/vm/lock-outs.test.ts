@@ -201,7 +201,11 @@ describe.each([
       for (const command of [SCRIPT, ["sh", "-c", SCRIPT]])
         expect(await vm.run(command, { user: "alice", shell: "raw" })).toMatchObject(ITS_RESULT);
     }
-    // Root's login shell is /bin/sh where its own is not to be had.
+    // Root's login shell is /bin/sh where its own is not to be had, from the next command on.
+    const shell = (await vm.run("readlink -f /proc/$$/exe")).output;
+    await vm.run(`[ ! -x /bin/bash ] || mv ${shell} ${shell}.away`, { check: true });
+    for (let n = 0; n < 3; n++) expect(await vm.run(SCRIPT)).toMatchObject(ITS_RESULT);
+    await vm.run(`[ ! -e ${shell}.away ] || mv ${shell}.away ${shell}`, { check: true });
     for (const shell of ["/opt/none", "/opt/file"]) {
       await vm.run(`sed -i '/^root:/s,:[^:]*$,:${shell},' /etc/passwd`, { shell: "raw", check: true });
       for (const more of [{}, { user: "root" }, { shell: "raw" }, { user: "root", shell: "raw" }] as const)
