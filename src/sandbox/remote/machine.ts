@@ -196,7 +196,8 @@ export class RemoteMachine implements Handle {
       await this.#link.ask(() => this.#obtain(paths), "start", args, asked);
       if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);
     } catch (error) {
-      if (!this.#record.wasBooted) await this.#unclaim();
+      const isKept = this.#link.isOpen && this.status.phase === "error"; // its QEMU could not be ended
+      if (!this.#record.wasBooted && !isKept) await this.#unclaim();
       throw progress.explain(error);
     }
   }
