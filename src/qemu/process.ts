@@ -105,7 +105,7 @@ export class QemuProcess {
       await bounded(this.exited, { operation: "Ending QEMU", timeoutMs: 1_000 }).catch(() => {});
     }
     const ownExit = this.#exit;
-    await this.kill();
+    await this.kill().catch(() => {}); // that it could not be ended is seen by `exit`
     if (failure instanceof BootError || failure instanceof OperationAbortedError) return failure;
     const words = tellingLine(this.#output());
     const known = { cause: failure, details: { endedBy: ownExit?.signal ?? null } };

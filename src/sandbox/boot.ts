@@ -78,8 +78,11 @@ async function finish(
     return { ...started, limits, report: report() };
   } catch (error) {
     await runner?.close();
-    await qemu.kill();
-    await limits?.remove();
+    // Where it can't be ended, the first error is the one to tell.
+    await qemu.kill().then(
+      () => limits?.remove(),
+      () => {},
+    );
     throw error;
   }
 }

@@ -46,9 +46,10 @@ export async function startClone(
   if ("whyCold" in template) return template;
   const { folder, setup } = await takePlace(machine, found);
   const start = () => cloneTemplate(machine, setup, { template, folder }, context, clock);
-  const beforeAgain = async ({ message }: Error) => {
+  const beforeAgain = async (error: Error) => {
+    if (machine.launched?.exit === null) throw error; // or two QEMUs would have its name
     clock.mark("failed clone");
-    warn(`"${spec.name}" is started once more: ${message}`);
+    warn(`"${spec.name}" is started once more: ${error.message}`);
     await rm(folder.disk, { force: true });
   };
   const begunAtMs = Date.now();
@@ -57,7 +58,7 @@ export async function startClone(
     void trustTemplate(template).catch(() => {});
     return { ...started, setup };
   } catch (error) {
-    if (context.signal.aborted || machine.launched?.exit === null) throw error; // or two QEMUs would have its name
+    if (context.signal.aborted || machine.launched?.exit === null) throw error;
     clock.mark("failed clone");
     const why = `a clone could not be started: ${(error as Error).message}`;
     warn(`"${spec.name}" is booted instead: ${why}`);
@@ -129,7 +130,7 @@ async function cloneTemplate(
     return { qemu, runner, hostKey };
   } catch (error) {
     await runner?.close();
-    await qemu?.kill();
+    await qemu?.kill().catch(() => {}); // the first error is the one to tell
     throw (await damage) ?? (await damageOf(template, context.signal)) ?? error; // QEMU knows less of what is wrong with the files
   } finally {
     await saved.close();

@@ -2,10 +2,15 @@ import { BootError, OperationTimeoutError } from "../errors.ts";
 import { requireFile } from "../host/read-file.ts";
 import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
-import { type LaunchOptions, launchMachine, type QemuMachine } from "../qemu/machine.ts";
+import {
+  type LaunchedProcess,
+  type LaunchOptions,
+  launchMachine,
+  type QemuMachine,
+} from "../qemu/machine.ts";
 import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
-import { isShared, listLayers, unshareLayer } from "../state/disk-layers.ts";
+import { isShared, listLayers, removeLayerDrafts, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
 import type { Machine, Started } from "./machine.ts";
@@ -54,7 +59,7 @@ export async function bootCold(
     await writeSshFiles(machine, up, setup, hostKey);
     return { qemu: up, runner: openRunner(machine, up, setup, hostKey), hostKey: hostKey.publicLine };
   } catch (error) {
-    await up.kill();
+    await up.kill().catch(() => {}); // the first error is the one to tell
     throw error;
   }
 }
@@ -80,11 +85,18 @@ export async function bringUp(
   const isEmulated = choice.accelerator === "tcg" && files.image !== null;
   const patienceMs = isEmulated && timeoutMs >= 2 * PATIENCE_MS ? PATIENCE_MS : timeoutMs;
   const startedMs = performance.now();
+  let launched: LaunchedProcess | undefined;
+  const onSpawned = (process: LaunchedProcess) => {
+    launched = process;
+    start.launch.onSpawned?.(process);
+  };
   try {
-    return await launchOnce(start, { ...context, timeoutMs: patienceMs }, clock);
+    const first = { ...start, launch: { ...start.launch, onSpawned } };
+    return await launchOnce(first, { ...context, timeoutMs: patienceMs }, clock);
   } catch (error) {
     const leftMs = timeoutMs - (performance.now() - startedMs);
-    if (!isEmulated || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
+    const isUnended = launched?.exit === null; // two QEMUs would write to one disk
+    if (!isEmulated || isUnended || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
     start.warn(`"${start.description.name}" is started once more: ${error.message}`);
     return launchOnce(start, { ...context, timeoutMs: leftMs }, clock);
   }
@@ -112,7 +124,7 @@ async function launchOnce(
     clock.mark("ready");
     return qemu;
   } catch (error) {
-    await qemu.kill();
+    await qemu.kill().catch(() => {});
     throw error;
   }
 }
@@ -124,8 +136,11 @@ export async function seededInitramfs(files: BootFiles, target: string, seed: Se
   return target;
 }
 
-/** A backup that is made of links shares the highest layer each time: they are not to become more for ever. */
-async function isMadeOwn(layers: readonly string[], durable: boolean): Promise<boolean> {
+/**
+ * Each backup made of links shares the highest layer. From here on that layer is copied, so that the chain does not grow for ever. Gives
+ * whether it was.
+ */
+async function makeOwnIfMany(layers: readonly string[], durable: boolean): Promise<boolean> {
   return layers.length >= MANY_LAYERS && (await unshareLayer(layers.at(-1) ?? "", durable));
 }
 
@@ -139,9 +154,10 @@ export async function ownDisks(
   if (base === null) return [];
   const layers = await listLayers(folder);
   await Promise.all(layers.map(requireFile));
+  await removeLayerDrafts(layers).catch(() => {}); // the disk can be used all the same
   const top = layers.at(-1);
   // One that a snapshot has too is frozen, whatever became of those above it: a crash of the host may have lost them.
-  if (top !== undefined && (!(await isShared(top)) || (await isMadeOwn(layers, durable))))
+  if (top !== undefined && (!(await isShared(top)) || (await makeOwnIfMany(layers, durable))))
     return [overlayOn(base, layers, durable)];
   const path = diskLayer(folder, layers.length);
   const baseFormat = top === undefined ? base.format : "qcow2";

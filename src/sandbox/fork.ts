@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { OperationAbortedError } from "../errors.ts";
 import { Queue } from "../ssh/queue.ts";
 import { discardDraftFolder } from "../state/draft-folder.ts";
 import { bounded } from "../util/bounded.ts";
@@ -65,7 +66,9 @@ async function startAll(forks: readonly Fork[], logger: Logger, bounds: TimedBou
   const failed = new AbortController();
   let starts: readonly Promise<void>[] = [];
   const startOne = async (fork: Fork, { signal, leftMs }: Pick<SharedTime, "signal" | "leftMs">) => {
-    const leave = await turns.enter(signal);
+    const leave = await turns.enter(signal).catch((cause) => {
+      throw new OperationAbortedError(bounds.operation, undefined, { cause });
+    });
     try {
       await fork.start({ signal, timeout: Math.ceil(leftMs()) / 1000 });
     } finally {
@@ -93,7 +96,11 @@ async function removeAll(
 ): Promise<void> {
   const remove = (fork: Fork) =>
     fork.delete().catch((error) => warn(`A fork was not removed whole: ${error}`));
-  const removing = Promise.allSettled(starts).then(() => Promise.all(forks.map(remove)));
+  const removeEnded = async (fork: Fork, index: number) => {
+    await Promise.allSettled([starts[index]]);
+    await remove(fork);
+  };
+  const removing = Promise.all(forks.map(removeEnded));
   await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch((error) =>
     warn(String(error)),
   );

@@ -3,7 +3,7 @@ import type { Bounds } from "../util/bounded.ts";
 import { causesOf } from "./blame.ts";
 import type { BootContext } from "./setup.ts";
 
-/** What has a time of its own within the whole gets to say itself what was late. */
+/** A step with a time of its own may report first. */
 const GRACE_MS = 100;
 
 export interface TimedBounds extends Bounds {
@@ -35,7 +35,7 @@ export async function inTime<T>(
     return await work({
       signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
       leftMs: () => Math.max(1, clock.leftMs),
-      untimed: (untimed) => clock.standStill(untimed),
+      untimed: (work) => clock.standStill(work),
     });
   } catch (error) {
     const isLate = late.signal.aborted || (clock.leftMs <= 0 && causesOf(error).some(saysItWasLate));
@@ -44,6 +44,22 @@ export async function inTime<T>(
   } finally {
     clock.end();
   }
+}
+
+/** `inTime` for a start: a BootError that names the time, where a QEMU of it has been seen. */
+export async function startInTime<T>(
+  machine: string,
+  context: BootContext,
+  work: (context: BootContext, time: SharedTime) => Promise<T>,
+): Promise<T> {
+  const { timeoutMs, sinceMs, signal } = context;
+  const asLate = (late: OperationTimeoutError, error: unknown) => {
+    if (!(error instanceof BootError)) return late;
+    const message = `Machine "${machine}" did not come up within ${timeoutMs / 1000} s.`;
+    return new BootError(message, error, { cause: late, details: { timeoutMs } });
+  };
+  const start = (time: SharedTime) => work({ ...context, signal: time.signal }, time);
+  return inTime({ operation: `Starting machine "${machine}"`, timeoutMs, sinceMs, signal }, start, asLate);
 }
 
 /** Of an error that came from another process no cause is known. */
@@ -94,20 +110,4 @@ class Countdown {
   #setTimer(): void {
     this.#timer = setTimeout(this.#onLate, Math.max(1, this.leftMs) + GRACE_MS);
   }
-}
-
-/** The same for a start: a BootError that names the time, where a QEMU of it has been seen. */
-export async function startInTime<T>(
-  machine: string,
-  context: BootContext,
-  work: (context: BootContext, time: SharedTime) => Promise<T>,
-): Promise<T> {
-  const { timeoutMs, sinceMs, signal } = context;
-  const asLate = (late: OperationTimeoutError, error: unknown) => {
-    if (!(error instanceof BootError)) return late;
-    const message = `Machine "${machine}" did not come up within ${timeoutMs / 1000} s.`;
-    return new BootError(message, error, { cause: late, details: { timeoutMs } });
-  };
-  const start = (time: SharedTime) => work({ ...context, signal: time.signal }, time);
-  return inTime({ operation: `Starting machine "${machine}"`, timeoutMs, sinceMs, signal }, start, asLate);
 }

@@ -43,9 +43,9 @@ export interface Machine {
   hostKey: HostKey | null;
   /** The QEMU process and what belongs to this one boot of it. */
   booted: Booted | null;
-  /** A boot, or a start that failed, whose QEMU was to end and has not been seen to: it may still write to the disk. */
+  /** A boot whose QEMU may still live and write to the disk. */
   unended: Unended | null;
-  /** The QEMU that the start which is under way, or the last one, has launched last. */
+  /** The last QEMU that a start has launched. */
   launched: LaunchedProcess | null;
   /** The start that is under way: a second call waits for the same one. */
   starting: Promise<void> | null;

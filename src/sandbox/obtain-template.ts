@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { OperationAbortedError } from "../errors.ts";
+import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
 import { isThere } from "../host/whole-file.ts";
 import { DamageError } from "../state/damage.ts";
@@ -120,7 +120,8 @@ async function makeInTurn(
     if (patience.aborted && error instanceof OperationAbortedError)
       return { whyCold: "another process was still making the template" };
     // Who had little time, or a host that was short of something, says nothing of the next one.
-    if (blameFor(error, context) !== "host") failedAtMs.set(key, performance.now());
+    const isTooSlow = error instanceof OperationTimeoutError && context.timeoutMs >= PATIENCE_MS;
+    if (isTooSlow || blameFor(error, context) !== "host") failedAtMs.set(key, performance.now());
     warn(`No template could be made: ${(error as Error).message}`);
     return { whyCold: `making the template failed: ${(error as Error).message}` };
   } finally {

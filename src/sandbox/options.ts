@@ -70,7 +70,7 @@ export interface VMConfig extends SmolVMOptions {
 }
 
 export interface StartOptions {
-  /** How long it may take from the call, all told but for an image that has to be built first, which may take minutes: 120 s by default. */
+  /** How long it may take from the call, for everything but the build of a missing image: 120 s by default. */
   timeout?: Duration;
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;

@@ -134,9 +134,10 @@ export async function startRestored(
     const timeoutMs = Math.max(1, deadlineMs - performance.now());
     return restoreOnce(machine, setup, { origin, folder, frozen }, { ...context, timeoutMs }, clock);
   };
-  return withSecondTry(setup, start, ({ message }) => {
+  return withSecondTry(setup, start, (error) => {
+    if (machine.launched?.exit === null) throw error; // or two QEMUs would write to one disk
     clock.mark("failed restore");
-    surroundings.logger.warn?.(`"${spec.name}" is restored once more: ${message}`);
+    surroundings.logger.warn?.(`"${spec.name}" is restored once more: ${error.message}`);
   });
 }
 
@@ -174,7 +175,7 @@ async function restoreOnce(
     clock.mark("restore");
     return await goOn(machine, setup, origin, qemu, left(), clock);
   } catch (error) {
-    await qemu?.kill();
+    await qemu?.kill().catch(() => {}); // the first error is the one to tell
     await requireSavedMemory(origin, context.signal); // QEMU knows less of what is wrong with the file
     throw error;
   } finally {

@@ -65,7 +65,7 @@ export async function setUp(machine: Machine, context: SetupContext, clock: Phas
   return { files, key, choice, qemu };
 }
 
-/** Neither hears a signal by itself. */
+/** Neither can be aborted, so only the wait is. */
 export async function findKeyAndQemu(
   { sshKeyPath }: MachineSpec,
   state: StatePaths,

@@ -15,6 +15,7 @@ import { generateName, parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import { copyMachine } from "./copy.ts";
 import { withOrigin } from "./handle-for.ts";
+import { inTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
 import { parseSignal } from "./run-options.ts";
@@ -81,14 +82,18 @@ export async function snapshotMachine(
 ): Promise<SnapshotInfo> {
   const { name, timeoutMs, signal } = parseSnapshotCall(wanted, options);
   await requireFreeName(machine.state, name);
-  const saved = await copyMachine(machine, "snapshot", { timeoutMs, signal });
-  try {
-    const { record } = await publishSnapshot(machine.state, saved, name);
-    return describe(record as SnapshotRecord);
-  } catch (error) {
-    await discardDraftFolder(saved.paths.folder);
-    throw error;
-  }
+  const operation = `Making a snapshot of machine "${machine.spec.name}"`;
+  return inTime({ operation, timeoutMs, signal }, async (time) => {
+    const saved = await copyMachine(machine, "snapshot", { timeoutMs: time.leftMs(), signal: time.signal });
+    try {
+      const { record } = await publishSnapshot(machine.state, saved, name, time.signal);
+      return describe(record as SnapshotRecord);
+    } catch (error) {
+      await discardDraftFolder(saved.paths.folder);
+      if (error !== time.signal.reason) throw error;
+      throw new OperationAbortedError(operation, undefined, { cause: error });
+    }
+  });
 }
 
 /** ValidationError. */

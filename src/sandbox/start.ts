@@ -1,5 +1,7 @@
+import { rm } from "node:fs/promises";
 import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import type { LaunchedProcess } from "../qemu/machine.ts";
+import { removeDisk } from "../state/disk-layers.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkFunction, checkOptionKeys } from "../util/options.ts";
@@ -78,7 +80,7 @@ async function startOnce(
   const signal = AbortSignal.any([abort.signal, progress.signal, ...signals]);
   try {
     throwIfAborted(signal);
-    if (isFirst && machine.launched) await removeFolder(machine); // of a first start whose QEMU could not be ended then
+    if (isFirst && machine.folder) await clear(machine); // of a first start whose QEMU could not be ended then
     machine.launched = null;
     collectLeftovers(machine.state);
     const booted = await bootMachine(machine, {
@@ -109,6 +111,16 @@ async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
   if (isFirst) await removeFolder(machine);
   machine.launched = null;
   machine.status.change(isFirst ? "created" : "stopped", "start");
+}
+
+/** So that a first start begins from nothing. What a supervisor is found by lies in the folder, and stays. */
+async function clear(machine: Machine): Promise<void> {
+  const { folder, spec } = machine;
+  if (!spec.persistent) return removeFolder(machine);
+  machine.held = null;
+  if (!folder) return;
+  await removeDisk(folder.folder);
+  await rm(folder.initramfs, { force: true });
 }
 
 async function removeFolder(machine: Machine): Promise<void> {

@@ -17,6 +17,12 @@ export async function findBase(folder: string): Promise<string | undefined> {
   return (await isThere(diskBase(folder))) ? diskBase(folder) : undefined;
 }
 
+/** The highest first, so that what is left where it breaks off is found again. */
+export async function removeDisk(folder: string): Promise<void> {
+  for (const path of (await listLayers(folder)).reverse()) await rm(path);
+  await rm(diskBase(folder), { force: true });
+}
+
 /**
  * Gives a folder the same frozen layers as another, or the lowest `count` of them, and the same base: links, so that neither is
  * there for the other's sake; where there are none to have, copies. Gives the layers' new names.
@@ -55,7 +61,7 @@ export async function isShared(path: string): Promise<boolean> {
  * full disk; then all is as it was.
  */
 export async function unshareLayer(path: string, durable: boolean): Promise<boolean> {
-  const draft = `${path}.part`;
+  const draft = draftOf(path);
   try {
     await rm(draft, { force: true });
     await copyFile(path, draft, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
@@ -67,6 +73,15 @@ export async function unshareLayer(path: string, durable: boolean): Promise<bool
   }
   if (durable) await syncFolder(dirname(path));
   return true;
+}
+
+/** Removes copies that a crash left half made. Only for the one who may unshare these layers. */
+export async function removeLayerDrafts(layers: readonly string[]): Promise<void> {
+  await Promise.all(layers.map((path) => rm(draftOf(path), { force: true })));
+}
+
+function draftOf(path: string): string {
+  return `${path}.part`;
 }
 
 /** Another file system, one without links, too many of them, or a file of another user. */

@@ -60,8 +60,8 @@ export function stampContent(content: Uint8Array): ContentStamp {
 }
 
 /** Of a file that is finished and will not be written to any more. */
-export async function stampFile(path: string): Promise<FileStamp> {
-  const sha256 = await digestWithoutHoles(path);
+export async function stampFile(path: string, signal?: AbortSignal): Promise<FileStamp> {
+  const sha256 = await digestWithoutHoles(path, signal);
   return { ...identityOf(await stat(path, { bigint: true })), sha256 };
 }
 
@@ -73,8 +73,8 @@ export async function requireUnchanged(path: string, stamp: FileStamp, signal?: 
 }
 
 /** Of a frozen layer of a disk. */
-export async function stampLayer(path: string): Promise<LayerStamp> {
-  const { changedNs: _, ...stamp } = await stampFile(path);
+export async function stampLayer(path: string, signal?: AbortSignal): Promise<LayerStamp> {
+  const { changedNs: _, ...stamp } = await stampFile(path, signal);
   return stamp;
 }
 

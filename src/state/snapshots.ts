@@ -59,25 +59,33 @@ export async function openSnapshotDraft(state: StatePaths): Promise<SavedMachine
   return savedMachinePaths(await makeDraftFolder(state.snapshots), "snapshot");
 }
 
-/** Gives a finished draft its name, at once and whole. SnapshotAlreadyExistsError: of many who want a name, one gets it. */
+/**
+ * Gives a finished draft its name, at once and whole. SnapshotAlreadyExistsError: of many who want a name, one gets it. The signal's
+ * reason, where it is aborted first: then the draft has no name.
+ */
 export async function publishSnapshot(
   state: StatePaths,
   { paths: draft, facts }: SavedMachine,
   name: string,
+  signal?: AbortSignal,
 ): Promise<SavedMachine> {
   const layers = await listLayers(draft.folder);
-  for (const path of [draft.memory, draft.state, ...layers]) await syncFile(path);
+  for (const path of [draft.memory, draft.state, ...layers]) {
+    signal?.throwIfAborted();
+    await syncFile(path);
+  }
   const record: SnapshotRecord = {
     formatVersion: 1,
     name,
     facts,
-    memory: await stampFile(draft.memory),
+    memory: await stampFile(draft.memory, signal),
     state: stampContent(await readWhole(draft.state, MOST_STATE_BYTES)),
-    layers: await Promise.all(layers.map(stampLayer)),
+    layers: await Promise.all(layers.map((path) => stampLayer(path, signal))),
     sizeBytes: await bytesOf([draft.memory, draft.state, ...layers]),
   };
   await writeWhole(draft.record, encodeSnapshotRecord(record), { durable: true });
   const folder = snapshotFolder(state, name);
+  signal?.throwIfAborted();
   try {
     await renameFolder(draft.folder, folder, { durable: true });
   } catch (error) {

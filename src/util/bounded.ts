@@ -5,6 +5,8 @@ export interface Bounds {
   /** What the error calls it, for example "Starting QEMU". */
   readonly operation: string;
   readonly timeoutMs: number;
+  /** What the error names instead: a caller's own time, to which a grace was added. */
+  readonly namedMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -14,10 +16,10 @@ export interface Bounds {
  * is waited for may be unref'd.
  */
 export async function bounded<T>(work: Promise<T>, bounds: Bounds): Promise<T> {
-  const { operation, timeoutMs, signal } = bounds;
+  const { operation, timeoutMs, namedMs = timeoutMs, signal } = bounds;
   let stopWaiting = () => {};
   const limit = new Promise<never>((_, reject) => {
-    const fail = () => reject(new OperationTimeoutError(operation, timeoutMs / 1000));
+    const fail = () => reject(new OperationTimeoutError(operation, namedMs / 1000));
     // A program that was busy itself, or stopped, finds its clock run out before it has read what came meanwhile.
     const timer = setTimeout(() => setImmediate(() => setImmediate(fail)), timeoutMs);
     const onAbort = () => reject(new OperationAbortedError(operation, undefined, { cause: signal?.reason }));

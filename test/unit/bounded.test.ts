@@ -24,6 +24,11 @@ describe("a bounded wait", () => {
     expect(error).toMatchObject({ operation: "Adding", timeoutSeconds: 0.02 });
   });
 
+  it("names a caller's own time, where a grace was added to it", async () => {
+    const bounds = { operation: "Asking", timeoutMs: 5, namedMs: 2_000 };
+    await expect(bounded(new Promise(() => {}), bounds)).rejects.toThrow("Asking did not finish within 2 s");
+  });
+
   it("ends when the signal fires, or has fired before, with its reason as the cause", async () => {
     const early = bounded(never, {
       operation: "Adding",

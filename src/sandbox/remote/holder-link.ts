@@ -17,6 +17,7 @@ export interface HolderLinkOptions {
 export interface AskOptions extends CallOptions {
   /** Null: for as long as it takes. */
   readonly timeoutMs: number | null;
+  readonly namedMs?: number;
 }
 
 /** A holder that is about to end is gone within these, and the next one asked. */
@@ -64,7 +65,7 @@ export class HolderLink {
     way: () => Promise<HolderConnection | null>,
     operation: Operation,
     args: object | (() => object),
-    { timeoutMs, ...options }: AskOptions,
+    { timeoutMs, namedMs, ...options }: AskOptions,
   ): Promise<{ readonly value: unknown } | null> {
     for (let attempt = 1; ; attempt++) {
       const holder = await way();
@@ -72,7 +73,11 @@ export class HolderLink {
       const call = holder.call(operation, typeof args === "function" ? args() : args, options);
       const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
       try {
-        return { value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs })) };
+        return {
+          value: await (timeoutMs === null
+            ? call
+            : bounded(call, { operation: what, timeoutMs, ...(namedMs !== undefined && { namedMs }) })),
+        };
       } catch (error) {
         const isUntaken = error instanceof HolderGoneError && !error.wasTaken;
         if (!isUntaken || options.signal?.aborted || attempt === ATTEMPTS) throw error;

@@ -161,12 +161,12 @@ export class RemoteMachine implements Handle {
 
   async snapshot(wanted: string | undefined, options: CopyCallOptions): Promise<SnapshotInfo> {
     const { name, timeoutMs, signal } = parseSnapshotCall(wanted, options);
-    const answer = await this.#ask("snapshot", { name, timeoutMs }, timeoutMs + GRACE_MS, signal);
+    const answer = await this.#ask("snapshot", { name, timeoutMs }, { timeoutMs, signal });
     return answer as SnapshotInfo;
   }
 
   async copy(verb: string, { timeoutMs, signal }: CopyOptions): Promise<SavedMachine> {
-    return decodeSavedMachine(await this.#ask("copy", { verb, timeoutMs }, timeoutMs + GRACE_MS, signal));
+    return decodeSavedMachine(await this.#ask("copy", { verb, timeoutMs }, { timeoutMs, signal }));
   }
 
   async close(): Promise<void> {
@@ -196,7 +196,8 @@ export class RemoteMachine implements Handle {
       await this.#link.ask(() => this.#obtain(paths), "start", args, asked);
       if (this.#record.boot) traceBoot(this.spec, this.#record.boot.report);
     } catch (error) {
-      if (!this.#record.wasBooted) await this.#unclaim();
+      const isKept = this.#link.isOpen && this.status.phase === "error"; // its QEMU could not be ended
+      if (!this.#record.wasBooted && !isKept) await this.#unclaim();
       throw progress.explain(error);
     }
   }
@@ -230,12 +231,12 @@ export class RemoteMachine implements Handle {
   async #ask(
     operation: "pause" | "resume" | "mend" | "snapshot" | "copy",
     args: object = {},
-    timeoutMs = GRACE_MS,
-    signal?: AbortSignal,
+    { timeoutMs = 0, signal }: Partial<CopyOptions> = {},
   ): Promise<unknown> {
     await this.settled();
+    const bounds = { timeoutMs: timeoutMs + GRACE_MS, namedMs: timeoutMs || GRACE_MS, signal };
     const way = async () => (this.#paths && !this.#isGone ? this.#link.connect(this.#paths) : null);
-    const answer = await this.#link.ask(way, operation, args, { timeoutMs, signal });
+    const answer = await this.#link.ask(way, operation, args, bounds);
     if (answer === null) throw this.status.refusal(operation === "copy" ? "fork" : operation);
     return answer.value;
   }

@@ -23,7 +23,7 @@ const TimedSchema = v.object({ timeoutMs: milliseconds });
 const StartSchema = v.object({
   timeoutMs: milliseconds,
   /** What was over of that when the holder was asked. */
-  spentMs: v.optional(v.pipe(v.number(), v.minValue(0)), 0),
+  spentMs: v.pipe(v.number(), v.minValue(0)),
   origin: v.optional(v.unknown()),
 });
 const SnapshotSchema = v.object({ name: v.string(), timeoutMs: milliseconds });

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { OperationTimeoutError } from "../../../src/errors.ts";
+import { BootError, OperationTimeoutError } from "../../../src/errors.ts";
 import { launchMachine } from "../../../src/qemu/machine.ts";
 import type { Machine } from "../../../src/sandbox/machine.ts";
 import { newMachine } from "../../../src/sandbox/new-machine.ts";
@@ -10,6 +10,7 @@ import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
 import { startMachine } from "../../../src/sandbox/start.ts";
 import { removeMachine, stopMachine } from "../../../src/sandbox/stop.ts";
+import { diskBase, diskLayer, machinePaths } from "../../../src/state/paths.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
@@ -33,7 +34,7 @@ beforeEach(async () => {
   vi.mocked(launchMachine).mockImplementation(async (_description, { onSpawned }) => {
     const process = stuck();
     onSpawned?.(process);
-    await process.kill(); // as where it does not answer
+    await process.kill().catch(() => {}); // as where it does not answer
     throw new Error("it did not answer");
   });
 });
@@ -53,11 +54,11 @@ function stuck() {
 }
 
 const isThere = () => existsSync(join(folder.state.machines, "box"));
-const fails = (work: Promise<void>) => expect(work).rejects.toThrow("Ending process 42");
+const fails = (work: Promise<void>, why = "Ending process 42") => expect(work).rejects.toThrow(why);
 
 describe("a first start whose QEMU can't be ended", () => {
   it("keeps its files, and is over when it can", async () => {
-    await fails(startMachine(machine));
+    await fails(startMachine(machine), "it did not answer");
     expect([machine.status.phase, isThere()]).toEqual(["error", true]);
     expect(machine.status.reason).toBe(`its QEMU (pid ${process.pid}) could not be ended`);
     await fails(removeMachine(machine));
@@ -68,7 +69,7 @@ describe("a first start whose QEMU can't be ended", () => {
   });
 
   it("is not begun a second time until it is ended, and then from nothing", async () => {
-    await fails(startMachine(machine));
+    await fails(startMachine(machine), "it did not answer");
     await fails(startMachine(machine));
     await fails(stopMachine(machine));
     expect([machine.status.phase, qemu.launches]).toEqual(["error", 1]);
@@ -81,6 +82,38 @@ describe("a first start whose QEMU can't be ended", () => {
     });
     await expect(startMachine(machine)).rejects.toThrow("it came so far");
     expect([machine.status.phase, isThere()]).toEqual(["created", false]);
+  });
+
+  it("of a persistent machine is begun from nothing too, but keeps what its supervisor is found by", async () => {
+    machine = newMachine(
+      parseSpec({ name: "box", image: "tiny", accelerator: "tcg", persistent: true }),
+      {},
+      null,
+    );
+    await fails(startMachine(machine), "it did not answer");
+    const { folder: path, lock, control } = machinePaths(folder.state, "box");
+    const disks = [diskLayer(path, 0), diskLayer(path, 1), diskBase(path)];
+    for (const left of [lock, control, ...disks]) await writeFile(left, "");
+    qemu.canEnd = true;
+    vi.mocked(launchMachine).mockImplementation(() => {
+      expect([lock, control, ...disks].map(existsSync)).toEqual([true, true, false, false, false]);
+      throw new Error("it came so far");
+    });
+    await fails(startMachine(machine), "it came so far");
+  });
+
+  it("tells what went wrong first, and is not tried a second time", async () => {
+    const seen = { commandLine: "qemu", qemuOutput: "", consoleTail: "Kernel panic" };
+    vi.mocked(launchMachine).mockImplementation(async (_description, { onSpawned }) => {
+      const process = stuck();
+      onSpawned?.(process);
+      const waitReady = () => Promise.reject(new BootError("its guest panicked", seen));
+      return Object.assign(process, { waitReady }) as never;
+    });
+    await fails(startMachine(machine), "its guest panicked");
+    expect([machine.status.phase, qemu.launches]).toEqual(["error", 1]);
+    qemu.canEnd = true;
+    await removeMachine(machine);
   });
 
   it("is not gone on with in another way, as a clone's is otherwise", async () => {

@@ -64,6 +64,16 @@ describe("the disk of a machine", () => {
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
+  it("is rid at the next start of what a crash left of a copy", async () => {
+    const image = await storeImage(state, "debian", "1");
+    const { disk } = await resolveBootFiles(parseSpec({}).source, "x86_64", async () => image);
+    const folder = folderOf(await machineOf());
+    await ownDisks(disk, folder, 16, true);
+    await appendFile(`${diskLayer(folder, 0)}.part`, "half");
+    await ownDisks(disk, folder, 16, true);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
   it("has a layer more where the highest can't be copied", async () => {
     const { folder } = await backUpAndStart(31);
     vi.mocked(copyFile).mockImplementationOnce(async (_from, to) => {

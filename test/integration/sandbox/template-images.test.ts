@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { OperationAbortedError } from "../../../src/errors.ts";
 import type { Image } from "../../../src/image/images.ts";
 import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
 import { deleteImage } from "../../../src/sandbox/images.ts";
@@ -108,7 +109,7 @@ describe("the templates of an image that is removed", () => {
 });
 
 describe("a template whose making takes long", () => {
-  it("is given up after half of the time, so that the machine can boot", async () => {
+  it("is given up after half of the time, so that the machine can boot, and not tried again at once", async () => {
     const image = await storeImage(state, "tiny", "7");
     let begin = () => {};
     const isBegun = new Promise<void>((resolve) => {
@@ -117,7 +118,7 @@ describe("a template whose making takes long", () => {
     vi.mocked(makeTemplate).mockImplementation((_plan, { signal }) => {
       begin();
       return new Promise((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
+        signal.addEventListener("abort", () => reject(new OperationAbortedError("Starting QEMU")));
       });
     });
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -128,6 +129,11 @@ describe("a template whose making takes long", () => {
       expect(await obtaining).toEqual({
         whyCold: "making the template failed: Making the template did not finish within 60 s",
       });
+      vi.mocked(makeTemplate).mockClear();
+      expect(await obtain(image)).toEqual({
+        whyCold: "there is no template yet, and making one failed a short while ago",
+      });
+      expect(makeTemplate).not.toHaveBeenCalled();
     } finally {
       vi.useRealTimers();
     }

@@ -1,8 +1,12 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { OperationTimeoutError } from "../../../src/errors.ts";
+import { BootError, OperationTimeoutError } from "../../../src/errors.ts";
+import { listenAt } from "../../../src/host/local-socket.ts";
 import type { Machine } from "../../../src/sandbox/machine.ts";
 import { recordOf } from "../../../src/sandbox/record-keeper.ts";
+import { encodeError } from "../../../src/sandbox/remote/errors.ts";
+import { RemoteMachine } from "../../../src/sandbox/remote/machine.ts";
+import { onRequest, PROTOCOL, send } from "../../../src/sandbox/remote/protocol.ts";
 import { startMachine } from "../../../src/sandbox/start.ts";
 import { removeMachine, stopMachine } from "../../../src/sandbox/stop.ts";
 import { runMachine } from "../../support/running-machine.ts";
@@ -69,5 +73,32 @@ describe("a machine whose QEMU could not be ended", () => {
     await stopMachine(machine);
     expect(machine.status.phase).toBe("stopped");
     expect((await recordOf(machine)).boot).toBeNull();
+  });
+});
+
+describe("a first start whose supervisor could not end QEMU", () => {
+  it("leaves the machine to that supervisor", async () => {
+    const { paths, record } = await folder.put("box", { persistent: true, owner: folder.me });
+    const calls: string[] = [];
+    const server = await listenAt(paths.control, (socket) => {
+      send(socket, { kind: "record", protocol: PROTOCOL, record });
+      onRequest(socket, (request) => {
+        if (request.kind !== "call") return;
+        calls.push(request.operation);
+        const status = { ...record.status, phase: "error", reason: "its QEMU could not be ended" };
+        send(socket, { kind: "record", protocol: PROTOCOL, record: { ...record, status } });
+        const seen = { commandLine: "qemu", qemuOutput: "", consoleTail: "" };
+        send(socket, { kind: "error", id: request.id, error: encodeError(new BootError("no", seen)) });
+      });
+    });
+    const machine = new RemoteMachine(record, paths);
+    for (let round = 0; round < 2; round++) {
+      await expect(machine.start({})).rejects.toThrow("no");
+      expect([machine.status.phase, existsSync(paths.record)]).toEqual(["error", true]);
+    }
+    await expect(machine.remove()).rejects.toThrow("no");
+    expect([calls, existsSync(paths.record)]).toEqual([["start", "start", "remove"], true]);
+    await machine.close();
+    server.close();
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { OperationTimeoutError } from "../../../src/errors.ts";
 import { addForward, type Forward, parseConnections, parseUsernet } from "../../../src/qemu/usernet.ts";
@@ -100,10 +101,11 @@ describe("the connections into the guest in what `info usernet` prints", () => {
 });
 
 describe("a forward that QEMU adds", () => {
-  /** Adds what it is told, and answers the first time only after so long. */
-  async function slowQemu(firstAnswerMs: number) {
+  /** Adds what it is told, and answers the first time only then. */
+  async function slowQemu(firstAnswer: Promise<void>) {
     const forwards: Forward[] = [forward(40_022, 22)];
-    let delayMs = firstAnswerMs;
+    const soon = () => sleep(1);
+    let whenAdded = () => firstAnswer;
     const answer = (command: Command, peer: Peer) => {
       const line = String(command.arguments["command-line"]);
       const added = /^hostfwd_add net0 tcp:127.0.0.1:(\d+)-:(\d+)$/.exec(line);
@@ -121,8 +123,8 @@ describe("a forward that QEMU adds", () => {
         )
         .join("");
       const words = added ? "" : removed ? `host forwarding rule for ${line} removed` : text;
-      setTimeout(() => peer.say({ return: words, id: command.id }), added ? delayMs : 1);
-      if (added) delayMs = 1;
+      void (added ? whenAdded() : soon()).then(() => peer.say({ return: words, id: command.id }));
+      if (added) whenAdded = soon;
     };
     const [qmp] = await connected(answer);
     return { qmp, forwards };
@@ -131,17 +133,22 @@ describe("a forward that QEMU adds", () => {
   it.each([0, 5_555])(
     "when nobody waits for it any more is removed again (host port %i)",
     async (hostPort) => {
-      const { qmp, forwards } = await slowQemu(150);
-      const adding = addForward(qmp, forward(hostPort, 80), 50);
+      let answer = () => {};
+      const isAnswered = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      const { qmp, forwards } = await slowQemu(isAnswered);
+      const adding = addForward(qmp, forward(hostPort, 80), 1_000);
       await expect(adding).rejects.toBeInstanceOf(OperationTimeoutError);
       expect(forwards).toHaveLength(2);
+      answer();
       await eventually(() => forwards.length === 1, "it is removed");
       expect(forwards).toEqual([forward(40_022, 22)]);
     },
   );
 
   it("at the same time as another for the same port of the guest is told apart from it", async () => {
-    const { qmp } = await slowQemu(1);
+    const { qmp } = await slowQemu(sleep(1));
     const both = await Promise.all([addForward(qmp, forward(0, 80)), addForward(qmp, forward(0, 80))]);
     expect(both[0].hostPort).not.toBe(both[1].hostPort);
   });

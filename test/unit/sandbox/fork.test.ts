@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { OperationTimeoutError } from "../../../src/errors.ts";
+import { OperationAbortedError, OperationTimeoutError } from "../../../src/errors.ts";
 import { forkMachine } from "../../../src/sandbox/fork.ts";
 import type { Handle } from "../../../src/sandbox/handle.ts";
 import type { StartOptions } from "../../../src/sandbox/options.ts";
@@ -76,8 +76,10 @@ describe("many forks at once", () => {
   it("are none where the caller gives up, and give none then either", async () => {
     const { made, make } = makers(5_000);
     const signal = AbortSignal.timeout(50);
-    await expect(forkMachine(source, { count: MANY, signal }, make)).rejects.toThrow();
-    expect(made.map(({ isDeleted }) => isDeleted)).toEqual(Array(MANY).fill(true));
+    const count = Math.min(64, Math.max(MANY, availableParallelism() + 1)); // so that some wait for their turn
+    const forking = forkMachine(source, { count, signal }, make);
+    await expect(forking).rejects.toBeInstanceOf(OperationAbortedError);
+    expect(made.map(({ isDeleted }) => isDeleted)).toEqual(Array(count).fill(true));
     await sleep(10);
     expect(warnings).toEqual([]);
   });
@@ -137,6 +139,23 @@ describe("the time that forks have", () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it("is not waited past for one whose start hangs: the others are removed at once", async () => {
+    let end = () => {};
+    const hang = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const broken = new Error("it broke");
+    const starts = [async () => Promise.reject(broken), () => hang];
+    let forking: Promise<unknown> | undefined;
+    await new Promise<void>((isDeleted) => {
+      const make = () => ({ start: starts.shift() ?? (async () => {}), delete: async () => isDeleted() });
+      forking = forkMachine(source, { count: 2 }, make);
+      forking.catch(() => {});
+    });
+    end();
+    await expect(forking).rejects.toBe(broken);
   });
 
   it("is no matter where one fails by itself: that is thrown, and what was not removed is told", async () => {
