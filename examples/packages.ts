@@ -5,7 +5,7 @@ import { SmolVM } from "smolvm";
 
 await using vm = await SmolVM.create();
 
-await vm.run("apt-get update && apt-get install -y python3 curl jq", {
+await vm.run("apt-get update && apt-get install -y --no-install-recommends python3 jq", {
   timeout: "10m",
   check: true,
   env: { DEBIAN_FRONTEND: "noninteractive" },
@@ -24,6 +24,7 @@ const server = createServer((_, response) =>
 );
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 const { port } = server.address() as AddressInfo;
-const json = await vm.run(`curl -s http://10.0.2.2:${port}/ | jq -r '.fruit[].name'`);
+const get = `import urllib.request as http; print(http.urlopen("http://10.0.2.2:${port}/").read().decode())`;
+const json = await vm.run(`python3 -c '${get}' | jq -r '.fruit[].name'`);
 console.log(json.output);
 server.close();

@@ -1,5 +1,6 @@
 import { inspect } from "node:util";
 import type { SshCommandOptions, SshCommands } from "../ssh/commands.ts";
+import { refuse } from "../util/options.ts";
 import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
 import { getMachine, type ListFilter, listInfos } from "./find.ts";
 import { type ForkOptions, forkMachine } from "./fork.ts";
@@ -54,6 +55,7 @@ export class SmolVM implements AsyncDisposable {
 
   /** Creates a machine, runs `body` with it and always deletes it; what `body` throws is what is thrown. */
   static async use<T>(options: SmolVMOptions | VMConfig, body: (vm: SmolVM) => Promise<T>): Promise<T> {
+    if (typeof body !== "function") throw refuse("body", body, "a function");
     await using vm = await SmolVM.create(options);
     return await body(vm);
   }

@@ -12,7 +12,7 @@ export function checkOptionKeys(given: unknown, known: readonly string[], what: 
     if (known.includes(key)) continue;
     const nearest = nearestOf(key, known);
     throw new ValidationError(
-      `${what} has no option ${JSON.stringify(key)}${nearest ? `; did you mean "${nearest}"?` : ""} Known: ${known.join(", ")}.`,
+      `${what} has no option ${JSON.stringify(key)}${nearest ? `; did you mean "${nearest}"?` : "."} Known: ${known.join(", ")}.`,
       { details: { option: key, nearest, known } },
     );
   }

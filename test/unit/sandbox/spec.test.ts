@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
+import { SmolVM } from "../../../src/index.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
 
 const own = { kernelPath: "/k", rootfsPath: "/r", bootArgs: "console=ttyS0" };
@@ -90,7 +91,7 @@ describe("parseSpec", () => {
     [{ signal: {} }, /signal must be an AbortSignal/],
     [{ onProgress: 1 }, /onProgress must be a function/],
     [{ memSizeMb: 512 }, /SmolVM has no option "memSizeMb"; did you mean "memSizeMib"\?/],
-    [{ zzzzzzzzzz: 1 }, /SmolVM has no option "zzzzzzzzzz" Known: name, /],
+    [{ zzzzzzzzzz: 1 }, /SmolVM has no option "zzzzzzzzzz"\. Known: name, /],
     [{ ...own, bootArgs: 1 }, /bootArgs must be one line/],
     [{ ...own, bootArgs: "a\nb" }, /bootArgs must be one line/],
     [{ ...own, kernelPath: "" }, /kernelPath must be a path/],
@@ -119,4 +120,9 @@ describe("parseSpec", () => {
     env.A = "2";
     expect(spec.env).toEqual({ A: "1" });
   });
+});
+
+it("SmolVM.use() without a function makes no machine", async () => {
+  await expect(SmolVM.use({}, undefined as never)).rejects.toThrow("a function");
+  await expect(SmolVM.use({}, undefined as never)).rejects.toBeInstanceOf(ValidationError);
 });
