@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
 import { judgeHolder } from "../host/holder.ts";
 import { acquireLock, judgeLock, tryLock } from "../host/lock.ts";
@@ -114,6 +115,9 @@ export async function isAbandoned(machine: StoredMachine): Promise<boolean> {
   return (await judgeNeed(machine)).life === "dead";
 }
 
+/** A supervisor whose maker was killed as it began has let its machine go within this, on a host that is not too busy. */
+const LETTING_GO_MS = 3_000;
+const LOOK_AGAIN_MS = 25;
 /** What a dead holder left is removed within this, its QEMU too. */
 const TAKEOVER_MS = 20_000;
 
@@ -181,15 +185,32 @@ async function publish(
   record: MachineRecord,
 ): Promise<void> {
   const { name } = record.spec;
-  for (let attempt = 0; ; attempt += 1) {
+  const endMs = performance.now() + LETTING_GO_MS;
+  for (let wasRemoved = false; ; ) {
     try {
       return await renameFolder(draft, paths.folder, { durable: isKept(record) });
     } catch (error) {
       if (!isNameTaken(error)) throw error;
-      if (attempt > 0 || !(await removeAbandoned(state, name).catch(unlessUnclear)))
-        throw alreadyExists(name, paths.folder);
     }
+    if (wasRemoved) throw alreadyExists(name, paths.folder);
+    wasRemoved = await removeAbandoned(state, name).catch(unlessUnclear);
+    if (wasRemoved) continue;
+    if (performance.now() > endMs || !(await isBeingLetGo(state, name)))
+      throw alreadyExists(name, paths.folder);
+    await sleep(LOOK_AGAIN_MS);
   }
+}
+
+/**
+ * Whether a supervisor has it that was started by a maker who may have been killed since: it has not begun to start the machine. It finds
+ * that out, and lets the machine go.
+ */
+async function isBeingLetGo(state: StatePaths, name: string): Promise<boolean> {
+  const found = await findMachine(state, name);
+  if (!found || isBad(found.record)) return false;
+  const { spec, wasBooted, status } = found.record;
+  if (!spec.persistent || wasBooted || status.phase !== "created") return false;
+  return (await judgeLock(found.paths.lock)).life === "alive";
 }
 
 /** A machine that somebody may hold has its name. */

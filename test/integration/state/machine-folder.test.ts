@@ -74,6 +74,24 @@ describe("a machine's folder", () => {
     await claim("box");
   });
 
+  it("is taken over where a supervisor that such a maker had started has it for a moment yet", async () => {
+    const status = { phase: "created", reason: "", since: new Date().toISOString() } as const;
+    const paths = await claim("box", { persistent: true, owner: dead(), status });
+    const release = await tryLock(paths.lock);
+    const second = claim("box");
+    setTimeout(() => void release?.(), 300);
+    await second;
+  });
+
+  it("is not waited for where a supervisor starts it", async () => {
+    const status = { phase: "starting", reason: "", since: new Date().toISOString() } as const;
+    const paths = await claim("box", { persistent: true, owner: dead(), status });
+    const release = await tryLock(paths.lock);
+    setTimeout(() => void release?.(), 1_000).unref();
+    await expect(claim("box")).rejects.toThrow(VMAlreadyExistsError);
+    await release?.();
+  });
+
   it("frees the name when it is removed, and may be removed twice", async () => {
     const paths = await claim("box");
     await removeMachineFolder(paths);
