@@ -201,16 +201,13 @@ async function publish(
   }
 }
 
-/**
- * Whether a supervisor has it that was started by a maker who may have been killed since: it has not begun to start the machine. It finds
- * that out, and lets the machine go.
- */
+/** Whether a supervisor is about to start it for the first time. Where its maker has been killed it finds that out, and lets the machine go; it may just have. */
 async function isBeingLetGo(state: StatePaths, name: string): Promise<boolean> {
   const found = await findMachine(state, name);
   if (!found || isBad(found.record)) return false;
   const { spec, wasBooted, status } = found.record;
-  if (!spec.persistent || wasBooted || status.phase !== "created") return false;
-  return (await judgeLock(found.paths.lock)).life === "alive";
+  if (!spec.persistent || wasBooted || !["created", "starting"].includes(status.phase)) return false;
+  return (await isAbandoned(found)) || (await judgeLock(found.paths.lock)).life === "alive";
 }
 
 /** A machine that somebody may hold has its name. */

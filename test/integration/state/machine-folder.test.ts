@@ -83,8 +83,8 @@ describe("a machine's folder", () => {
     await second;
   });
 
-  it("is not waited for where a supervisor starts it", async () => {
-    const status = { phase: "starting", reason: "", since: new Date().toISOString() } as const;
+  it("is not waited for where a supervisor holds one that is up", async () => {
+    const status = { phase: "running", reason: "", since: new Date().toISOString() } as const;
     const paths = await claim("box", { persistent: true, owner: dead(), status });
     const release = await tryLock(paths.lock);
     setTimeout(() => void release?.(), 1_000).unref();
