@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { firstIssue } from "../util/first-issue.ts";
 
 const hexDigest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -34,6 +35,5 @@ export function decodeManifest(text: string): ImageManifest {
   }
   const result = v.safeParse(ImageManifestSchema, value);
   if (result.success) return result.output;
-  const issue = result.issues[0];
-  throw new RangeError(`${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new RangeError(firstIssue(result.issues));
 }

@@ -19,7 +19,7 @@ import {
 } from "../state/templates.ts";
 import { blameFor } from "./blame.ts";
 import type { BaseDisk } from "./boot-files.ts";
-import type { Machine, Started } from "./machine.ts";
+import { isUnended, type Machine, type Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
@@ -47,7 +47,7 @@ export async function startClone(
   const { folder, setup } = await takePlace(machine, found);
   const start = () => cloneTemplate(machine, setup, { template, folder }, context, clock);
   const beforeAgain = async (error: Error) => {
-    if (machine.launched?.exit === null) throw error; // or two QEMUs would have its name
+    if (isUnended(machine.launched)) throw error;
     clock.mark("failed clone");
     warn(`"${spec.name}" is started once more: ${error.message}`);
     await rm(folder.disk, { force: true });
@@ -58,7 +58,7 @@ export async function startClone(
     void trustTemplate(template).catch(() => {});
     return { ...started, setup };
   } catch (error) {
-    if (context.signal.aborted || machine.launched?.exit === null) throw error;
+    if (context.signal.aborted || isUnended(machine.launched)) throw error;
     clock.mark("failed clone");
     const why = `a clone could not be started: ${(error as Error).message}`;
     warn(`"${spec.name}" is booted instead: ${why}`);

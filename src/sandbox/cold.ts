@@ -13,7 +13,7 @@ import { generateHostKey } from "../ssh/keys.ts";
 import { isShared, listLayers, removeLayerDrafts, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
 import type { BaseDisk, BootFiles } from "./boot-files.ts";
-import type { Machine, Started } from "./machine.ts";
+import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { hasPanicked } from "./second-try.ts";
@@ -85,7 +85,7 @@ export async function bringUp(
   const isEmulated = choice.accelerator === "tcg" && files.image !== null;
   const patienceMs = isEmulated && timeoutMs >= 2 * PATIENCE_MS ? PATIENCE_MS : timeoutMs;
   const startedMs = performance.now();
-  let launched: LaunchedProcess | undefined;
+  let launched: LaunchedProcess | null = null;
   const onSpawned = (process: LaunchedProcess) => {
     launched = process;
     start.launch.onSpawned?.(process);
@@ -95,8 +95,7 @@ export async function bringUp(
     return await launchOnce(first, { ...context, timeoutMs: patienceMs }, clock);
   } catch (error) {
     const leftMs = timeoutMs - (performance.now() - startedMs);
-    const isUnended = launched?.exit === null; // two QEMUs would write to one disk
-    if (!isEmulated || isUnended || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
+    if (!isEmulated || isUnended(launched) || leftMs < PATIENCE_MS || !isStumble(error)) throw error;
     start.warn(`"${start.description.name}" is started once more: ${error.message}`);
     return launchOnce(start, { ...context, timeoutMs: leftMs }, clock);
   }

@@ -94,11 +94,9 @@ async function removeAll(
   starts: readonly Promise<void>[],
   { warn = () => {} }: Logger,
 ): Promise<void> {
-  const remove = (fork: Fork) =>
-    fork.delete().catch((error) => warn(`A fork was not removed whole: ${error}`));
   const removeEnded = async (fork: Fork, index: number) => {
     await Promise.allSettled([starts[index]]);
-    await remove(fork);
+    await fork.delete().catch((error) => warn(`A fork was not removed whole: ${error}`));
   };
   const removing = Promise.all(forks.map(removeEnded));
   await bounded(removing, { operation: "Removing the forks", timeoutMs: REMOVAL_MS }).catch((error) =>

@@ -80,6 +80,11 @@ export interface Unended extends Pick<Booted, "runner" | "hostKey" | "limits"> {
   readonly report: BootReport | null;
 }
 
+/** Whether one was launched that has not been seen to end: with another one beside it, two would write to one disk. */
+export function isUnended(launched: LaunchedProcess | null): launched is LaunchedProcess {
+  return launched !== null && launched.exit === null;
+}
+
 /** A cgroup that holds one QEMU. */
 export interface HostLimit {
   readonly folder: string;

@@ -23,7 +23,7 @@ import {
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
 import type { BaseDisk } from "./boot-files.ts";
 import { holdSaved } from "./hold.ts";
-import type { Machine, Started } from "./machine.ts";
+import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
@@ -135,7 +135,7 @@ export async function startRestored(
     return restoreOnce(machine, setup, { origin, folder, frozen }, { ...context, timeoutMs }, clock);
   };
   return withSecondTry(setup, start, (error) => {
-    if (machine.launched?.exit === null) throw error; // or two QEMUs would write to one disk
+    if (isUnended(machine.launched)) throw error;
     clock.mark("failed restore");
     surroundings.logger.warn?.(`"${spec.name}" is restored once more: ${error.message}`);
   });

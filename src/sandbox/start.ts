@@ -10,7 +10,7 @@ import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { watchLifetime } from "./limits.ts";
-import type { Booted, Machine } from "./machine.ts";
+import { type Booted, isUnended, type Machine } from "./machine.ts";
 import type { SmolVMOptions, StartOptions } from "./options.ts";
 import { resumeMachine } from "./pause.ts";
 import { parseSignal } from "./run-options.ts";
@@ -97,7 +97,7 @@ async function startOnce(
     followQemu(machine, booted);
     watchLifetime(machine, booted);
   } catch (error) {
-    if (machine.launched?.exit === null) keepUnended(machine, machine.launched);
+    if (isUnended(machine.launched)) keepUnended(machine, machine.launched);
     else await unwind(machine, isFirst);
     const wasAborted = signal.aborted && !(error instanceof OperationTimeoutError);
     throw progress.explain(wasAborted ? abortedError(machine, signal) : error);
@@ -109,7 +109,6 @@ async function startOnce(
 /** A first start that failed leaves nothing; a later one leaves the disk. */
 async function unwind(machine: Machine, isFirst: boolean): Promise<void> {
   if (isFirst) await removeFolder(machine);
-  machine.launched = null;
   machine.status.change(isFirst ? "created" : "stopped", "start");
 }
 

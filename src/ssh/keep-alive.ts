@@ -9,9 +9,11 @@ export interface KeepAliveTimes {
   readonly silenceMs: number;
 }
 
+/** What a connection needs to know of the guest at its other end. */
 export interface Guest {
+  /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
   readonly isPaused: () => boolean;
-  /** Asks it to mend what may keep it from answering. */
+  /** Asks it, by another way, to mend what may keep this side out. */
   readonly mend: () => void;
 }
 

@@ -4,7 +4,7 @@ import { Activity } from "./activity.ts";
 import { Backoff } from "./backoff.ts";
 import { connectWithRetries } from "./connect.ts";
 import { ConnectError, type SshConnection } from "./connection.ts";
-import { closeWhenDead } from "./keep-alive.ts";
+import { closeWhenDead, type Guest } from "./keep-alive.ts";
 import type { GuestFacts } from "./keeper.ts";
 import { Link, type LinkName, newLinkName } from "./link.ts";
 import type { SshTarget } from "./target.ts";
@@ -22,13 +22,9 @@ const MOST_YOUNG = 8;
 /** Silence is counted in such pieces, each as a whole or not at all. */
 const SLICE_MS = 1_000;
 
-export interface LinksOptions {
+export interface LinksOptions extends Guest {
   /** Asked anew for each connection. */
   readonly target: () => Promise<SshTarget>;
-  /** Whether the machine stands still on purpose. */
-  readonly isPaused: () => boolean;
-  /** Asks the guest to mend what may keep this side from connecting. */
-  readonly mend: () => void;
   /** How often, as long as no connection comes up: 3 s by default. */
   readonly mendEveryMs?: number | undefined;
   readonly onFacts: (facts: GuestFacts) => void;

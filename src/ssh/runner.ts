@@ -6,6 +6,7 @@ import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
 import { START_AGAIN } from "./fate.ts";
+import type { Guest } from "./keep-alive.ts";
 import { leaveShell, type PortNames } from "./leave-shell.ts";
 import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
@@ -16,16 +17,12 @@ import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
 import type { SshTarget } from "./target.ts";
 
-export interface CommandRunnerOptions {
+export interface CommandRunnerOptions extends Partial<Guest> {
   readonly vm: Named;
   /** Asked anew for each connection. What it throws is what a command is rejected with. */
   readonly target: () => Promise<SshTarget>;
   /** Resolves with the reason, a sentence without a full stop, when the machine's process is gone. */
   readonly died: Promise<string>;
-  /** Whether the machine stands still on purpose: its silence is no sign of a broken connection then. */
-  readonly isPaused?: () => boolean;
-  /** Asks the guest, by another way, to mend what may keep this side from connecting. */
-  readonly mend?: () => void;
   /** Null: the machine was not saved with a shell. */
   readonly early?: EarlyAccess | null;
 }

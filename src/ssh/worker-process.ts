@@ -3,6 +3,7 @@ import type { GuestProcess, ProcessEnd } from "./process.ts";
 import { encodeCommand, suitsWaiting } from "./shell-code.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { ChildEnd, Standby, Worker } from "./worker.ts";
+import type { Use } from "./worker-pool.ts";
 
 export interface WorkerRun {
   /** Whether the shell that was started ahead of time, if any, is as good as a new one. */
@@ -10,10 +11,7 @@ export interface WorkerRun {
   /** The worker is to end after this command. */
   readonly isLast: boolean;
   /** Called once, also where the command was never begun: then with null. */
-  readonly onOver: (
-    end: ChildEnd | null,
-    use: { readonly isTainted: boolean; readonly hasDeadline: boolean; readonly standby: Standby | null },
-  ) => void;
+  readonly onOver: (end: ChildEnd | null, use: Omit<Use, "isLast">) => void;
 }
 
 /** The worker's own shell, where none that was started ahead of time takes the command. */

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { firstIssue } from "../util/first-issue.ts";
 import { DamageError } from "./damage.ts";
 
 /** What a record's text holds. DamageError. */
@@ -11,6 +12,5 @@ export function decodeRecord<S extends v.GenericSchema>(schema: S, text: string)
   }
   const decoded = v.safeParse(schema, value);
   if (decoded.success) return decoded.output;
-  const [issue] = decoded.issues;
-  throw new DamageError(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new DamageError(`its record is bad: ${firstIssue(decoded.issues)}`);
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProcessIdentitySchema } from "../host/process-identity.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
+import { firstIssue } from "../util/first-issue.ts";
 import { type HeldFiles, HeldFilesSchema } from "./held-files.ts";
 import { StringMapSchema } from "./string-map-schema.ts";
 
@@ -151,8 +152,7 @@ function parseWritten(value: unknown): WrittenRecord {
     );
   const decoded = v.safeParse(MachineRecordSchema, value);
   if (decoded.success) return decoded.output;
-  const [issue] = decoded.issues;
-  throw new Error(`its record is bad: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`);
+  throw new Error(`its record is bad: ${firstIssue(decoded.issues)}`);
 }
 
 /** With a checksum: of a disk that lies, or a hand that slips, any value could come that is allowed and wrong. */

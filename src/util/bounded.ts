@@ -6,7 +6,7 @@ export interface Bounds {
   readonly operation: string;
   readonly timeoutMs: number;
   /** What the error names instead: a caller's own time, to which a grace was added. */
-  readonly namedMs?: number;
+  readonly namedMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,3 +1,4 @@
+import type { Guest } from "../../ssh/keep-alive.ts";
 import { obtainClientKey, parseHostKey } from "../../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner } from "../../ssh/runner.ts";
 import type { MachineRecord } from "../../state/machine-record.ts";
@@ -21,23 +22,16 @@ const RESTS = 4;
 export class GuestAccess {
   readonly #spec: MachineSpec;
   readonly #state: StatePaths;
-  readonly #isPaused: () => boolean;
-  readonly #mend: () => void;
+  readonly #guest: Guest;
   #access: Access | null = null;
   #isShared = false;
   #unshare = () => {};
   #resting: NodeJS.Timeout | null = null;
 
-  /** `mend` has the guest mend what may keep this side from connecting. */
-  constructor(
-    spec: MachineSpec,
-    state: StatePaths,
-    { isPaused, mend }: { readonly isPaused: () => boolean; readonly mend: () => void },
-  ) {
+  constructor(spec: MachineSpec, state: StatePaths, guest: Guest) {
     this.#spec = spec;
     this.#state = state;
-    this.#isPaused = isPaused;
-    this.#mend = mend;
+    this.#guest = guest;
   }
 
   /** Null where the machine doesn't run. */
@@ -90,8 +84,7 @@ export class GuestAccess {
     return createCommandRunner({
       vm: this.#spec,
       died,
-      isPaused: this.#isPaused,
-      mend: this.#mend,
+      ...this.#guest,
       early: null,
       target: async () => {
         const key = await obtainClientKey(this.#state, sshKeyPath).catch(throwHostTrouble);

@@ -17,6 +17,7 @@ export interface HolderLinkOptions {
 export interface AskOptions extends CallOptions {
   /** Null: for as long as it takes. */
   readonly timeoutMs: number | null;
+  /** What the error of its end names instead. */
   readonly namedMs?: number;
 }
 
@@ -74,9 +75,7 @@ export class HolderLink {
       const what = `Asking the process that holds machine "${this.#options.spec.name}"`;
       try {
         return {
-          value: await (timeoutMs === null
-            ? call
-            : bounded(call, { operation: what, timeoutMs, ...(namedMs !== undefined && { namedMs }) })),
+          value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs, namedMs })),
         };
       } catch (error) {
         const isUntaken = error instanceof HolderGoneError && !error.wasTaken;
