@@ -26,24 +26,36 @@ background=${own%/*/*}/background
 nl='
 '
 # What a shell that is started ahead of time does when it has read its profile: it reads our word, says that it waits, and runs what its line
-# has: a word that says which shell it is for, and shell code. $1 is our word then, $2 its own word, $3 not empty where it offers itself to the kernel,
+# has: a word that says which shell it is for, a word of letters, and the script. The letters: "c", it is code that sets the script, "e", the
+# input is empty, "b", to say that the script begins. $1 is our word then, $2 its own word, $3 not empty where it offers itself to the kernel,
 # $4 and $5 who counts the time of everybody else and what it said as this shell was started, $6 a newline, $7 the file to empty. Where
-# anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the command's lines are counted from 1.
-# Special builtins can't be redefined there, and `command` finds the others.
+# anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the script's lines are counted from 1.
+# A shell reads a line byte by byte: what is the same for each command stands here. Special builtins can't be redefined there, and `command`
+# finds the others.
 posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g||\exit;\set -- "$__smolvm_g" "$@";'
-posix=$posix'\command printf "\001$1 waits\n";__smolvm_g= __smolvm_l= __smolvm_u=;'
-posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_l;\command test "$__smolvm_g" = "#$2"||\exit;'
+posix=$posix'\command printf "\001$1 waits\n";__smolvm_g= __smolvm_k= __smolvm_l= __smolvm_u=;'
+posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l;\command test "$__smolvm_g" = "#$2"||\exit;'
 posix=$posix'\command test -z "$4"||IFS=" " \command read -r __smolvm_g __smolvm_u <"$4";\command test "$__smolvm_u" = "$5"||\exit;'
-posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;\eval "\\unset __smolvm_g __smolvm_l __smolvm_u;$__smolvm_l"'
+posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;'
+posix=$posix'\command test "${__smolvm_k#*c}" = "$__smolvm_k"||\eval "$__smolvm_l";'
+posix=$posix'\command test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \command test -c /dev/null||\exit;\exec </dev/null||\exit;} 2>&-;'
+posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||\command printf "\001$1 begun\n";>|"$7";'
+posix=$posix'\set -- "$__smolvm_l";\unset __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\eval "\\set --;$1"'
 # In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
-# descriptors; and that no trap sees what is ours.
+# descriptors; and that no trap sees what is ours. `$_` is what the command before ended with.
 bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG >&-||${__smolvm?};'
 bash=$bash'\exec <&7 7<&-||${__smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};'
-bash=$bash'IFS=" " \builtin read -r __smolvm_g||${__smolvm?};BASH_EXECUTION_STRING=;} 2>&-;\builtin set -- "$__smolvm_g" "$@";\builtin printf "\001$1 waits\n";__smolvm_u=;'
-bash=$bash'{ IFS=" " \builtin read -r __smolvm_g __smolvm_l;\builtin test "$__smolvm_g" = "#$2"||${__smolvm?};'
+bash=$bash'IFS=" " \builtin read -r __smolvm_g||${__smolvm?};BASH_EXECUTION_STRING=;} 2>&-;\builtin set -- "$__smolvm_g" "$@";'
+bash=$bash'\builtin printf "\001$1 waits\n";__smolvm_u=;'
+bash=$bash'{ IFS=" " \builtin read -r __smolvm_g __smolvm_k __smolvm_l;\builtin test "$__smolvm_g" = "#$2"||${__smolvm?};'
 bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __smolvm_g __smolvm_u <"$4";\builtin test "$__smolvm_u" = "$5"||${__smolvm?};} 2>&-;'
-bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;\builtin eval "\\builtin unset -v __smolvm_g __smolvm_l __smolvm_u;$__smolvm_l"'
-spare=''
+bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;'
+bash=$bash'\builtin test "${__smolvm_k#*c}" = "$__smolvm_k"||\builtin eval "$__smolvm_l";'
+bash=$bash'\builtin test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \builtin test -c /dev/null||${__smolvm?};\exec </dev/null||${__smolvm?};} 2>&-;'
+bash=$bash'\builtin test "${__smolvm_k#*b}" = "$__smolvm_k"||\builtin printf "\001$1 begun\n";>|"$7";'
+bash=$bash'BASH_EXECUTION_STRING=$__smolvm_l;\builtin export -n BASH_EXECUTION_STRING;'
+bash=$bash'\builtin unset -v __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\builtin set --;\builtin : "";\builtin eval -- "$BASH_EXECUTION_STRING"'
+spare='' plain_for=''
 once='' woken=''
 trap 'once=1 woken=1' USR1
 
@@ -120,6 +132,37 @@ child() {
 	eval "$line"
 }
 
+# The most ordinary command, a script and nothing else, in few steps: of each page that a child writes to it gets a copy first, which takes
+# longer than the steps themselves. What stands before such a script is made once, by what makes it for each other command.
+prepare_plain() {
+	plain_for=$mark.$SHELL.$account_id plain_raw='' plain_login=''
+	[ "$session$account_id" = 0 ] || return
+	user='' folder='' values='' before=''
+	plain_raw=$(become() { printf '%s.' "$3" && exit; } && script raw true)
+	plain_raw=${plain_raw%.}
+	plain_login=$(become() { printf '%s.' "$4" && exit; } && script login true)
+	case ${SHELL##*/} in
+	bash) plain_login=${plain_login%true.} ;;
+	sh | dash | ash | busybox) plain_login=${plain_login%.} ;;
+	*) plain_login='' ;;
+	esac
+}
+plain() { # login or raw, script
+	if [ "$1" = raw ]; then
+		shell=/bin/sh code=$plain_raw
+	else
+		shell=$SHELL code=$plain_login
+	fi
+	[ "$code" ] && [ "$plain_for" = "$mark.$SHELL.$account_id" ] && [ -f "$shell" ] && [ -x "$shell" ] || script "$@"
+	cd 2>&- || cd /
+	unset OLDPWD
+	case $1.${shell##*/} in
+	raw.*) exec "$shell" -c "$code" sh '' "$2" ;;
+	login.bash) exec "$shell" -l -c "$code$2" bash ;;
+	esac
+	exec "$shell" -l -c "$code" "${shell##*/}" '' "$2"
+}
+
 # Processes that the last command left running may still write: the channel stays open.
 linger() {
 	[ "$left" = 0 ] && exit
@@ -148,6 +191,7 @@ while :; do
 	printf '\001%s end %s %s %s %s\n' "$token" $status $killed $left $begun
 	[ -z "$once" ] || linger
 	is_known || look_up # the host is at work meanwhile
+	[ "$plain_for" = "$mark.$SHELL.$account_id" ] || prepare_plain
 
 	# Waits for a word: the next child is forked when the host has what it waits for. Processes that the command left running may
 	# write meanwhile: their pipes are open as long as this shell is there.

@@ -1,7 +1,7 @@
 import { quoteOnOneLine, quoteText } from "../util/quote.ts";
 import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
 import type { CommandSpec } from "./spec.ts";
-import { waitingCode } from "./waiting-code.ts";
+import { waitingLine } from "./waiting-code.ts";
 
 /** Who reads a command's line. */
 interface Reader {
@@ -11,6 +11,8 @@ interface Reader {
   readonly guard: string;
   /** The worker is to end after this command: what it leaves of its input must not be read as lines. */
   readonly isLast: boolean;
+  /** A shell that waits is to say when it begins to run the script. */
+  readonly saysBegun: boolean;
   /** What a shell that was started ahead of time has to be told before it is as good as new. */
   readonly renewal: string;
 }
@@ -21,7 +23,7 @@ export function encodeCommand(spec: CommandSpec, reader: Reader): Buffer {
   const line =
     reader.kind === "child"
       ? `${reader.isLast ? "kill -USR1 $$;" : ""}${childCode(spec, { quote: quoteInChild, bulk })}`
-      : `#${reader.guard} ${waitingCode(spec, { ...reader, kind: reader.kind, bulk })}`;
+      : `#${reader.guard} ${waitingLine(spec, { ...reader, kind: reader.kind, bulk })}`;
   return Buffer.concat([Buffer.from(`${line}\n`), ...bulk]);
 }
 
@@ -82,12 +84,15 @@ function childCode(spec: CommandSpec, passage: Passage): string {
 }
 
 function startOf(
-  { command, shell }: CommandSpec,
+  { command, shell, user, cwd, env }: CommandSpec,
   words: (texts: readonly string[]) => string,
   hasBulk: boolean,
 ): string {
   if (shell === "interactive") return "interactive";
-  if (typeof command === "string") return `script ${shell} ${words(piecesOf(command))}`;
+  if (typeof command === "string") {
+    const isPlain = hasBulk && user === null && cwd === null && assignments(env) === "" && !isLong(command);
+    return `${isPlain ? "plain" : "script"} ${shell} ${words(piecesOf(command))}`;
+  }
   const text = textOf(command);
   return hasBulk && isLong(text)
     ? `eval "program ${shell} "${words([text])}`

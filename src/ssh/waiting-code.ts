@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
 
-import { quoteOnOneLine } from "../util/quote.ts";
+import { quoteOnOneLine, quoteText } from "../util/quote.ts";
 import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
 import type { CommandSpec } from "./spec.ts";
 
@@ -18,6 +18,7 @@ export function languageOf(shell: string): WaitingLanguage | null {
 interface Waiting {
   readonly kind: WaitingLanguage;
   readonly isLast: boolean;
+  readonly saysBegun: boolean;
   readonly renewal: string;
   readonly bulk: Buffer[];
 }
@@ -29,8 +30,6 @@ interface Language {
   readonly exit: string;
   /** As a new shell has it that begins in a folder. */
   readonly forgetFolder: string;
-  /** Runs a script, one word of code, where nothing of ours is left. */
-  readonly evaluate: (word: string, forget: string) => string;
 }
 
 const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
@@ -39,49 +38,53 @@ const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
     special: "\\builtin ",
     exit: "${__smolvm?}", // ends a shell without a command
     forgetFolder: "\\builtin unset -v OLDPWD;\\builtin export OLDPWD;",
-    evaluate: (word, forget) =>
-      // `$_` is what the command before ended with.
-      `BASH_EXECUTION_STRING=${word};\\builtin export -n BASH_EXECUTION_STRING;${forget}\\builtin set --;\\builtin : "";\\builtin eval -- "$BASH_EXECUTION_STRING"`,
   },
   posix: {
     builtin: "\\command ",
     special: "\\",
     exit: "\\exit",
     forgetFolder: "\\unset OLDPWD;",
-    evaluate: (word, forget) => `\\set -- ${word};${forget}\\eval "\\\\set --;$1"`,
   },
 };
 
-/** For a shell that waits: see src/guest/worker.sh for its parameters. `bulk` gets what is too long for the line. */
-export function waitingCode(spec: CommandSpec, { kind, isLast, renewal, bulk }: Waiting): string {
-  const language = LANGUAGES[kind];
-  const { builtin, special, exit } = language;
-  const { command, cwd } = spec;
-  const values = assignments(spec.env);
-  const isBulk = typeof command === "string" && isLong(command);
-  const said = `${builtin}printf "\\001$1 begun\\n"`;
+/** What a shell that waits reads: letters and a script, see src/guest/worker.sh for both. `bulk` gets what is too long for the line. */
+export function waitingLine(spec: CommandSpec, { kind, saysBegun, ...rest }: Waiting): string {
+  const { command } = spec;
+  const letters = `-${saysBegun ? "b" : ""}${isEmpty(spec) ? "e" : ""}`;
+  const code = preparations(spec, LANGUAGES[kind], rest);
+  const script = typeof command === "string" ? command : programCode(command);
+  if (code === "" && fitsLine(script)) return `${letters} ${script}`;
+  const last = isLong(script) ? takeBulk(script, LANGUAGES[kind], rest.bulk) : `__smolvm_l=${quote(script)}`;
+  return `${letters}c ${code}${last}`;
+}
+
+/** As it is: the shell's `read` takes blanks off both ends. */
+function fitsLine(script: string): boolean {
+  return !isLong(script) && !/^ |\n| $/.test(script);
+}
+
+function preparations(
+  { cwd, env }: CommandSpec,
+  language: Language,
+  { isLast, renewal, bulk }: Omit<Waiting, "kind" | "saysBegun">,
+): string {
+  const { builtin, special } = language;
+  const values = assignments(env);
   return [
     renewal,
     // PID 1 would end the machine: it is the parent where the worker has been killed.
     isLast ? `${builtin}test $PPID = 1||${builtin}kill -USR1 $PPID;` : "",
     cwd === null ? "" : changeFolder(cwd, language),
     isLong(values)
-      ? `${takeBulk(values, language, bulk)}${special}eval "\\${special}export $__smolvm_l";${special}unset -v __smolvm_l;`
-      : values && `${special}export ${assignments(spec.env, quote)};`,
-    isBulk ? takeBulk(command, language, bulk) : "",
-    // All that comes from the channel has been read.
-    isEmpty(spec) ? `{ ${builtin}test -c /dev/null||${exit};} 2>&-;\\exec </dev/null||${exit};` : "",
-    `${said};${said} >&2;>|"$7";`,
-    bodyOf(command, isBulk, language),
+      ? `${takeBulk(values, language, bulk)}${special}eval "\\${special}export $__smolvm_l";`
+      : values && `${special}export ${assignments(env, quote)};`,
   ].join("");
 }
 
-function bodyOf(command: CommandSpec["command"], isBulk: boolean, { special, evaluate }: Language): string {
-  if (isBulk) return evaluate('"$__smolvm_l"', `${special}unset -v __smolvm_l;`);
-  if (typeof command === "string") return evaluate(quote(command), "");
-  // A name that begins with a dash would be an option of `exec`, and dash knows no `exec --`.
-  const program = command[0]?.startsWith("-") ? ["env", "--", ...command] : command;
-  return `\\exec ${program.map(quote).join(" ")}`;
+/** A name that begins with a dash would be an option of `exec`, and dash knows no `exec --`. */
+function programCode(command: readonly string[]): string {
+  const words = command[0]?.startsWith("-") ? ["env", "--", ...command] : command;
+  return `\\exec ${words.map(quoteText).join(" ")}`;
 }
 
 /** With its path: the profile may have set another PATH. */

@@ -40,8 +40,10 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
   const begin = (sink: OutputSink) => {
     if (standby === null) worker.dismissStandby();
     const { language: kind, guard, renewal } = standby ?? CHILD;
-    const lines = encodeCommand(spec, { kind, guard, renewal, isLast: run.isLast });
-    worker.give(lines, { sink, onBegun, onEnd: over, isForStandby: standby !== null });
+    const isForStandby = standby !== null;
+    const saysBegun = isForStandby && mustSayBegun(worker, standby, spec);
+    const lines = encodeCommand(spec, { kind, guard, renewal, saysBegun, isLast: run.isLast });
+    worker.give(lines, { sink, onBegun, onEnd: over, isForStandby, saysBegun });
   };
 
   return {
@@ -80,6 +82,11 @@ function standbyFor({ standby }: Worker, spec: CommandSpec, run: WorkerRun): Sta
   const kind = spec.shell === "login" ? "login" : "raw";
   if (standby === null || !run.standbyIsFresh || standby.kind !== kind || !suitsWaiting(spec)) return null;
   return standby.isReady || spec.stdin.kind === "bytes" ? standby : null;
+}
+
+/** A word of its own costs about a tenth of a small command: it is asked for only where something is held back until then. */
+function mustSayBegun(worker: Worker, standby: Standby, { stdin }: CommandSpec): boolean {
+  return stdin.kind !== "bytes" || !standby.isReady || worker.hasEarlyOutput;
 }
 
 function meaningOf(end: ChildEnd, worker: Worker): ProcessEnd {

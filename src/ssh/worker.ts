@@ -1,5 +1,6 @@
 import { paceFlow } from "../util/pace.ts";
 import type { ExitStatus, OutputSink, OutputStream, SshChannel } from "./channel.ts";
+import { EarlyOutput } from "./early-output.ts";
 import { parsePid, parseStatus } from "./guest-words.ts";
 import { HeldOutput } from "./held-output.ts";
 import { MarkerSplitter } from "./markers.ts";
@@ -32,14 +33,14 @@ export interface Standby {
 
 export interface Watcher {
   readonly sink: OutputSink;
-  /** Its lines are for a shell that was started ahead of time: what that prints is the command's only if it begins. */
+  /** Its lines are for a shell that was started ahead of time. */
   readonly isForStandby: boolean;
+  /** That shell says when it begins: only then what it has printed is the command's. */
+  readonly saysBegun: boolean;
   readonly onBegun: () => void;
   readonly onEnd: (end: ChildEnd) => void;
 }
 
-/** Of what came before a command was given; more is dropped together with the shell that prints so much. */
-const EARLY_BYTES = 64 * 1024;
 /** What processes print that commands left running is read no faster than this, and dropped. */
 const DROPPED_EACH_SECOND = 4 * 1024 * 1024;
 
@@ -68,8 +69,7 @@ export class Worker {
   #watcher: Watcher | null = null;
   #end: ChildEnd | null = null;
   #neverRan: NeverRan | null = null;
-  #early: { child: number; stream: OutputStream; bytes: Buffer }[] = [];
-  #earlyBytes = 0;
+  readonly #early = new EarlyOutput();
   readonly #drop = paceFlow(DROPPED_EACH_SECOND, () => this.channel.resume());
   #lastGuard = 0;
   #output = new HeldOutput(() => true, false);
@@ -98,14 +98,17 @@ export class Worker {
     this.#neverRan = null;
     this.#end = null;
     this.standby = null;
-    this.#output = new HeldOutput(watcher.sink, watcher.isForStandby);
-    const early = this.#early.filter(({ child }) => child === this.#watched);
-    this.#dropEarly();
+    this.#output = new HeldOutput(watcher.sink, watcher.saysBegun);
     let flows = true;
-    for (const { stream, bytes } of early) flows = this.#output.take(stream, bytes);
+    for (const { stream, bytes } of this.#early.hand(this.#watched)) flows = this.#output.take(stream, bytes);
     if (flows) this.channel.resume();
     if (this.#goneEnd) this.#report(this.#goneEnd);
     else this.#write(lines);
+  }
+
+  /** Somebody has printed something in a child that has no command. */
+  get hasEarlyOutput(): boolean {
+    return !this.#early.isEmpty;
   }
 
   get isGone(): boolean {
@@ -185,9 +188,7 @@ export class Worker {
     const child = this.#at[stream];
     if (this.#watcher && child === this.#watched) return this.#output.take(stream, bytes);
     if (this.#watcher && child < this.#watched) return true;
-    if (this.#earlyBytes > EARLY_BYTES) return this.#drop(bytes.length);
-    this.#early.push({ child, stream, bytes: Buffer.from(bytes) });
-    this.#earlyBytes += bytes.length;
+    if (!this.#early.take({ child, stream, bytes })) return this.#drop(bytes.length);
     if (stream === "stderr") this.lastWords = bytes.toString("utf8").trim().slice(-500) || this.lastWords;
     return true;
   }
@@ -197,7 +198,7 @@ export class Worker {
     const [what, ...rest] = words;
     if (what === "ready" || what === "pid") this.#takePid(what, parsePid(rest[0]));
     else if (what === "waits") this.#standbyWaits();
-    else if (what === "begun") this.#hasBegun(stream);
+    else if (what === "begun") this.#hasBegun();
     else if (what === "end" || what === undefined) this.#childEnded(stream, rest);
     else this.#neverRan = NEVER_RAN.find((known) => known === words.join(" ")) ?? null;
   }
@@ -218,10 +219,11 @@ export class Worker {
     if (this.standby) this.standby.isReady = true;
   }
 
-  #hasBegun(stream: OutputStream): void {
-    if (this.#watcher === null || this.#at[stream] !== this.#watched) return;
-    this.#output.release(stream);
-    if (stream === "stdout") this.#watcher.onBegun();
+  /** Said on stdout. What has come on stderr is the command's too: the shell itself prints nothing there. */
+  #hasBegun(): void {
+    if (this.#watcher === null || this.#at.stdout !== this.#watched) return;
+    this.#output.releaseAll();
+    this.#watcher.onBegun();
   }
 
   /** A child is over when both streams have said so: then nothing of its output is still to come. */
@@ -246,7 +248,7 @@ export class Worker {
 
   /** Nobody had given it a command: a shell that was started ahead of time is no more. */
   #idleChildEnded(child: number): void {
-    this.#early = this.#early.filter((piece) => piece.child > child);
+    this.#early.forget(child);
     this.#reading = Math.max(this.#reading, child + 1);
     if (this.standby?.child !== child) return;
     this.#onStandby(false);
@@ -266,14 +268,9 @@ export class Worker {
     const watcher = this.#watcher;
     if (end.kind !== "never ran" || !watcher?.isForStandby) this.#output.releaseAll();
     this.#watcher = null;
-    this.#dropEarly();
+    this.#early.drop();
     this.channel.resume(); // who held the output back hears no more of it
     watcher?.onEnd(end);
-  }
-
-  #dropEarly(): void {
-    this.#early = [];
-    this.#earlyBytes = 0;
   }
 
   #gone(status: ExitStatus | null): void {

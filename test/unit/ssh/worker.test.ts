@@ -49,7 +49,7 @@ describe("of a shell that is started ahead of time a worker tells once", () => {
   it("that it waits, though the worker ends with the command that it was given", async () => {
     const { worker, say, endChild, endWorker, told } = startWorker();
     say(" waits");
-    worker.give(Buffer.from("#1 true\n"), { ...NOBODY, isForStandby: true });
+    worker.give(Buffer.from("#1 true\n"), { ...NOBODY, isForStandby: true, saysBegun: true });
     endChild(" end 0 0 0 1");
     await endWorker();
     expect(told).toEqual([true]);
@@ -64,7 +64,7 @@ describe("of a shell that is started ahead of time a worker tells once", () => {
 
   it("that it ended as a command was given to it", async () => {
     const { worker, endChild, endWorker, told } = startWorker();
-    worker.give(Buffer.from("#1 true\n"), { ...NOBODY, isForStandby: true });
+    worker.give(Buffer.from("#1 true\n"), { ...NOBODY, isForStandby: true, saysBegun: true });
     endChild(" end 1 0 0 0");
     await endWorker();
     expect(told).toEqual([false]);
