@@ -89,7 +89,7 @@ function work(client, channel, token) {
     for (const line of data.toString().split("\n")) {
       if (line === "exit")
         end("end 0 0 0 0"); // a shell that was started ahead of time is not wanted
-      else if (/script|program|eval/.test(line)) obey(client, channel, end);
+      else if (/^#|plain|script|program/.test(line)) obey(client, channel, end);
     }
   });
 }

@@ -22,7 +22,7 @@ const BASH = readGuestScript("worker")
 async function wait(line: string, now: string) {
   const others = join(folder, "cpu.stat");
   writeFileSync(others, `usage_usec ${now}\n`);
-  const start = `${BASH}\nexec 7<&0 </dev/null;exec bash -c "$bash" bash word '' "$1" 5 '' ''`;
+  const start = `${BASH}\nexec 7<&0 </dev/null;exec bash -c "$bash" bash word '' "$1" 5 '' /dev/null`;
   const shell = spawn("bash", ["-c", start, "bash", others], { stdio: "pipe" });
   shell.stdin.end(`token\n${line}\n`);
   const [stdout, stderr] = await Promise.all([text(shell.stdout), text(shell.stderr)]);
@@ -31,12 +31,12 @@ async function wait(line: string, now: string) {
 
 describe("a bash that waits for a command", () => {
   it("runs the line that is meant for it", async () => {
-    expect(await wait("#word echo run", "5")).toEqual({ stdout: "\u0001token waits\nrun\n", stderr: "" });
+    expect(await wait("#word - echo run", "5")).toEqual({ stdout: "\u0001token waits\nrun\n", stderr: "" });
   });
 
   it.each([
-    ["the line is meant for another one", "#other echo run", "5"],
-    ["somebody else was at work since it was started", "#word echo run", "6"],
+    ["the line is meant for another one", "#other - echo run", "5"],
+    ["somebody else was at work since it was started", "#word - echo run", "6"],
   ])("says nothing to the command's stderr where it gives up: %s", async (_, line, now) => {
     expect(await wait(line, now)).toEqual({ stdout: "\u0001token waits\n", stderr: "" });
   });
