@@ -36,7 +36,7 @@ const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
   bash: {
     builtin: "\\builtin ",
     special: "\\builtin ",
-    exit: "${__smolvm?}", // ends a shell without a command
+    exit: "{ ${__smolvm?};} 2>&-", // ends a shell without a command
     forgetFolder: "\\builtin unset -v OLDPWD;\\builtin export OLDPWD;",
   },
   posix: {

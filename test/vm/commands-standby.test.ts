@@ -50,6 +50,17 @@ describe.each(["login", "raw"] as const)("a %s shell that was started ahead of t
     expect(waiting).not.toBe("");
   });
 
+  it("prints nothing of its own where the folder can't be entered", async () => {
+    for (let i = 0; i < 2; i++) {
+      await vm.run("true", { shell });
+      await sleep(300); // time to start a shell ahead
+      const printed: string[] = [];
+      const running = vm.run("true", { shell, cwd: "/no/such", onStderr: (text) => void printed.push(text) });
+      await expect(running).rejects.toThrow(/can't be entered/);
+      expect(printed).toEqual([]);
+    }
+  });
+
   it("takes what begins with a dash for a script, as a fresh one does", async () => {
     for (const script of ["- ls", "--help", "--", "-c x"]) {
       const plain =
