@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { appendFile, copyFile, link, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { OperationAbortedError } from "../../../src/errors.ts";
 import { inspectImage } from "../../../src/image/images.ts";
 import { resolveBootFiles } from "../../../src/sandbox/boot-files.ts";
 import { ownDisks } from "../../../src/sandbox/cold.ts";
@@ -87,6 +88,18 @@ describe("the disk of a machine", () => {
     const { disk } = await resolveBootFiles(parseSpec({}).source, "x86_64", async () => image);
     expect((await ownDisks(disk, folder, 16, true))[0]?.path).toBe(diskLayer(folder, 32));
     expect(readFileSync(top, "latin1")).toBe(before);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("has no layer more where the copy of the highest was aborted", async () => {
+    const { folder } = await backUpAndStart(31);
+    const [top = ""] = (await listLayers(folder)).slice(-1);
+    await link(top, join(state.home, "last"));
+    const image = await storeImage(state, "debian", "1");
+    const { disk } = await resolveBootFiles(parseSpec({}).source, "x86_64", async () => image);
+    const starting = ownDisks(disk, folder, 16, true, AbortSignal.abort());
+    await expect(starting).rejects.toBeInstanceOf(OperationAbortedError);
+    expect(await listLayers(folder)).toHaveLength(32);
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
   });
 
