@@ -7,7 +7,7 @@ import { inspectImage } from "../../../src/image/images.ts";
 import { resolveBootFiles } from "../../../src/sandbox/boot-files.ts";
 import { ownDisks } from "../../../src/sandbox/cold.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
-import { listLayers } from "../../../src/state/disk-layers.ts";
+import { listLayers, shareDisk } from "../../../src/state/disk-layers.ts";
 import { diskLayer, type StatePaths } from "../../../src/state/paths.ts";
 import { folderOf, imageOf, machineOf } from "../../support/held-machines.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
@@ -101,6 +101,14 @@ describe("the disk of a machine", () => {
     await expect(starting).rejects.toBeInstanceOf(OperationAbortedError);
     expect(await listLayers(folder)).toHaveLength(32);
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("is not copied, where no links are to be had, for who does not want it any more", async () => {
+    const { folder } = await backUpAndStart(1);
+    vi.mocked(link).mockRejectedValueOnce(Object.assign(new Error("elsewhere"), { code: "EXDEV" }));
+    const copying = shareDisk(folder, state.home, { signal: AbortSignal.abort() });
+    await expect(copying).rejects.toBeInstanceOf(OperationAbortedError);
+    expect(await listLayers(state.home)).toEqual([]);
   });
 
   it("is not begun again where its files can't be looked at", async () => {
