@@ -4,8 +4,8 @@ import { Socket } from "node:net";
 import { dirname, isAbsolute, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { HostError, ValidationError } from "../errors.ts";
-import { bounded } from "../util/bounded.ts";
+import { HostError, OperationTimeoutError, ValidationError } from "../errors.ts";
+import { type Bounds, bounded } from "../util/bounded.ts";
 import { lineSplitter } from "../util/line-splitter.ts";
 import { neededVariables } from "./environment.ts";
 import { type ExitInfo, exitInfo, exitInfoFromShell } from "./exit-info.ts";
@@ -24,6 +24,9 @@ export interface GuardOptions {
   readonly owner?: string | null;
   /** The command's whole environment; default: only what a program needs to find its files. */
   readonly env?: NodeJS.ProcessEnv;
+  /** How long the guardian may take until it guards: 30 s by default. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A command that does not outlive this process, however this process ends. */
@@ -48,6 +51,8 @@ const COMMAND_FDS = [3, 4, 6, 7, 8, 9];
 const LIFETIME_FD = 5;
 /** The command begins when it is told to here. */
 const GATE_FD = 0;
+const START_MS = 30_000;
+const END_MS = 30_000;
 
 /**
  * Starts `argv` under the guardian (guardian.sh), in a session of its own: no terminal's Ctrl-C reaches it.
@@ -72,7 +77,9 @@ export async function spawnGuarded(argv: readonly string[], options: GuardOption
   await once(guardian, "spawn").catch((error: Error) => {
     throw new HostError(`/bin/sh can't be started on this host: ${error.message}.`, { cause: error });
   });
-  return watch(guardian, fds.map(sockets), sockets(LIFETIME_FD));
+  const { timeoutMs = START_MS, signal } = options;
+  const bounds = { operation: "Starting the guardian", timeoutMs, signal };
+  return watch(guardian, fds.map(sockets), sockets(LIFETIME_FD), bounds);
 }
 
 /** The number under which the command finds what is handed down at that place, sockets first. */
@@ -109,29 +116,34 @@ function socketOf(child: ChildProcess, fd: number): Socket {
   return stream;
 }
 
-async function watch(guardian: ChildProcess, channels: Socket[], lifetime: Socket): Promise<GuardedProcess> {
+async function watch(
+  guardian: ChildProcess,
+  channels: Socket[],
+  lifetime: Socket,
+  bounds: Bounds,
+): Promise<GuardedProcess> {
   guardian.unref();
   const gate = socketOf(guardian, GATE_FD);
   const stdout = socketOf(guardian, 1);
   const stderr = socketOf(guardian, 2);
   const exited = waitForEnd(guardian, channels, stderr, lifetime);
   try {
-    const pid = await bounded(firstLine(lifetime, exited, stderr), {
-      operation: "Starting the guardian",
-      timeoutMs: 30_000,
-    });
+    const pid = await bounded(firstLine(lifetime, exited, stderr), bounds);
     gate.end("go\n");
     const sendSignal = (signal: NodeJS.Signals) => {
       if (lifetime.writable) lifetime.write(`${signal.replace(/^SIG/, "")}\n`);
     };
     const end = () => {
       sendSignal("SIGKILL");
-      return bounded(exited, { operation: `Ending process ${pid}`, timeoutMs: 30_000 });
+      wake(guardian);
+      return endOf(exited, pid);
     };
+    void allClosed(channels).then(() => wake(guardian)); // the command is gone, which is to be told
     return { pid: Number(pid), stdout, stderr, channels, exited, sendSignal, end };
   } catch (error) {
     gate.destroy(); // what was to begin does not
     lifetime.destroy(); // the guardian takes that for our death
+    wake(guardian);
     throw error;
   }
 }
@@ -162,6 +174,15 @@ async function firstLine(lifetime: Socket, exited: Promise<ExitInfo>, stderr: So
   return Promise.race([line, ended]);
 }
 
+/** What SIGKILL does not end waits for the host, mostly for its disk. */
+async function endOf(exited: Promise<ExitInfo>, pid: string): Promise<ExitInfo> {
+  const operation = `Ending process ${pid}`;
+  return bounded(exited, { operation, timeoutMs: END_MS }).catch((cause) => {
+    const remediation = `Look what it waits for, and try again: ps -o pid,stat,wchan:30,args -p ${pid}`;
+    throw new OperationTimeoutError(operation, END_MS / 1000, undefined, { cause, remediation });
+  });
+}
+
 async function waitForEnd(
   guardian: ChildProcess,
   channels: readonly Socket[],
@@ -178,13 +199,31 @@ async function waitForEnd(
   }
   // Somebody killed the guardian. Its reader, which is left, has killed the command when the sockets end.
   if (lifetime.writable) lifetime.end("KILL\nKEEP\n");
+  signalSession(guardian, "SIGCONT");
   await closed(channels, 2_000);
   return exitInfo(null, signal);
 }
 
+/** A guardian, or a reader of it, that a signal has stopped would neither end the command nor tell of its end. */
+function wake(guardian: ChildProcess): void {
+  if (guardian.exitCode === null && guardian.signalCode === null) signalSession(guardian, "SIGCONT");
+}
+
+/** Also the command's: the guardian leads the process group of them all, whose number is taken for as long as it is not collected. */
+function signalSession({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // all of it is gone
+  }
+}
+
 async function closed(streams: readonly Socket[], atMostMs: number): Promise<void> {
-  const all = Promise.all(
+  await bounded(allClosed(streams), { operation: "Closing sockets", timeoutMs: atMostMs }).catch(() => {});
+}
+
+async function allClosed(streams: readonly Socket[]): Promise<void> {
+  await Promise.all(
     streams.map((stream) => stream.closed || new Promise((resolve) => stream.once("close", resolve))),
   );
-  await bounded(all, { operation: "Closing sockets", timeoutMs: atMostMs }).catch(() => {});
 }

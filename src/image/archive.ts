@@ -46,7 +46,7 @@ export async function openArchive(options: ArchiveOptions): Promise<Archive> {
   const { index, unpack } = chooseIndex(suite, release, options.arch);
   const packed = await download(index, { folder: options.downloads, signal });
   return {
-    packages: indexPackages((await unpack(packed)).toString("latin1")),
+    packages: indexPackages((await unpack(packed, signal)).toString("latin1")),
     fetch: (packages, onPackage) => fetchAll(packages, onPackage, options),
   };
 }
@@ -59,7 +59,7 @@ const INDEX_FORMS = [
 
 interface IndexFile {
   readonly index: Download;
-  readonly unpack: (packed: Buffer) => Promise<Buffer>;
+  readonly unpack: (packed: Buffer, signal?: AbortSignal) => Promise<Buffer>;
 }
 
 /** By its hash where the archive offers that: then an update of the archive in this very moment does no harm. */

@@ -39,7 +39,7 @@ export async function assembleImage(draft: ImagePaths, build: Build): Promise<Im
 
 /** Packages come in any order, several downloads at a time, but are unpacked one after the other. */
 async function unpackAll(draft: ImagePaths, build: Build): Promise<Unpacked> {
-  const { plan, archive, mirrors } = build;
+  const { plan, archive, mirrors, signal } = build;
   const disk =
     plan.system.length > 0 ? await openPackageDisk(builderPaths(draft.folder).packages, mirrors) : null;
   const kernelFiles: TarMember[] = [];
@@ -52,7 +52,7 @@ async function unpackAll(draft: ImagePaths, build: Build): Promise<Unpacked> {
   let queue: Promise<void> = Promise.resolve();
   try {
     await archive.fetch(plan.all, (found, bytes) => {
-      queue = queue.then(async () => handle(found.name, await readDeb(bytes, found.name)));
+      queue = queue.then(async () => handle(found.name, await readDeb(bytes, found.name, signal)));
       return queue;
     });
     await disk?.finish();

@@ -1,7 +1,9 @@
+import { setImmediate as turn } from "node:timers/promises";
 import * as zlib from "node:zlib";
+import { OperationAbortedError } from "../errors.ts";
 
-/** Unpacks a whole xz file; throws on anything damaged or cut short. */
-export async function unxz(packed: Uint8Array): Promise<Buffer> {
+/** Unpacks a whole xz file; throws on anything damaged or cut short; OperationAbortedError. */
+export async function unxz(packed: Uint8Array, signal?: AbortSignal): Promise<Buffer> {
   const { default: xz } = await import("xz-decompress");
   const input = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -11,7 +13,11 @@ export async function unxz(packed: Uint8Array): Promise<Buffer> {
   });
   const parts: Uint8Array[] = [];
   const reader = new xz.XzReadableStream(input).getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) parts.push(part.value);
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    await turn(); // without it this process would hear nothing else for seconds, no signal either
+    if (signal?.aborted) throw new OperationAbortedError("Unpacking", undefined, { cause: signal.reason });
+  }
   return Buffer.concat(parts);
 }
 

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ImageError } from "../errors.ts";
+import { ImageError, OperationAbortedError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { NoFileError, readWhole, requireFile } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
@@ -29,6 +29,10 @@ export interface DownloadOptions {
  * which it is looked for; what came before a break is kept aside and continued from.
  */
 export async function download(file: Download, options: DownloadOptions): Promise<Buffer> {
+  if (options.signal?.aborted)
+    throw new OperationAbortedError(`The download of ${file.url}`, undefined, {
+      cause: options.signal.reason,
+    });
   const kept = join(options.folder, file.sha256);
   const cached = await readWhole(kept, file.sizeBytes).catch(() => undefined);
   if (cached && isRight(cached, file)) {

@@ -61,7 +61,7 @@ export async function launchMachine(
     .map(quoteWord)
     .join(" ");
   const files = saved ? [saved.fd] : [];
-  const handed = { ephemeralFolder, files, owner: options.owner ?? null };
+  const handed = { ephemeralFolder, files, owner: options.owner ?? null, timeoutMs, signal };
   const process = await QemuProcess.start([qemu.path, ...args], commandLine, handed);
   if (options.logs) takeDown(process, options.logs);
   onSpawned?.(process);

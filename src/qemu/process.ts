@@ -54,6 +54,8 @@ export class QemuProcess {
       readonly ephemeralFolder: string | null;
       readonly files: readonly number[];
       readonly owner: string | null;
+      readonly timeoutMs: number;
+      readonly signal?: AbortSignal | undefined;
     },
   ): Promise<QemuProcess> {
     return new QemuProcess(await spawnGuarded(argv, { ...handed, channels: CHANNELS }), commandLine);

@@ -1,3 +1,4 @@
+import { OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
 import type { QemuProcess } from "./process.ts";
 import type { QmpClient } from "./qmp/client.ts";
@@ -8,12 +9,17 @@ export type ShutdownStep = "guest" | "quit" | "SIGTERM" | "SIGKILL";
 
 interface Step {
   readonly name: ShutdownStep;
-  readonly patienceMs: number;
+  readonly patienceMs: () => number;
   /** May fail: the next step is firmer. */
   readonly act: (patience: AbortSignal) => unknown;
 }
 
 const ASK_AGAIN_MS = 500;
+/** For each of the firmer steps, while it takes them. */
+const FIRM_MS = 2_000;
+/** One that says nothing to the first of them takes no other either: most likely a signal has stopped it. */
+const SILENCE_MS = 1_000;
+const LAST_CALL_MS = 500;
 /** Of the time that it is given, a guest keeps this part for what comes when nobody lives any more: its disk has to have it all. */
 const SYNC_PART = 0.2;
 const LEAST_SYNC_MS = 200;
@@ -25,10 +31,23 @@ export async function shutDown(
   qmp: QmpClient,
   timeoutMs: number,
 ): Promise<ShutdownStep> {
+  let isSilent = true;
+  const quit = async () => {
+    await qmp.execute("quit", {}, { timeoutMs: SILENCE_MS });
+    isSilent = false;
+  };
   const ladder: readonly Step[] = [
-    { name: "guest", patienceMs: timeoutMs, act: (patience) => askGuest(process, qmp, patience, timeoutMs) },
-    { name: "quit", patienceMs: 2_000, act: () => qmp.execute("quit", {}, { timeoutMs: 2_000 }) },
-    { name: "SIGTERM", patienceMs: 2_000, act: () => process.sendSignal("SIGTERM") },
+    {
+      name: "guest",
+      patienceMs: () => timeoutMs,
+      act: (patience) => askGuest(process, qmp, patience, timeoutMs),
+    },
+    { name: "quit", patienceMs: () => FIRM_MS, act: quit },
+    {
+      name: "SIGTERM",
+      patienceMs: () => (isSilent ? LAST_CALL_MS : FIRM_MS),
+      act: () => process.sendSignal("SIGTERM"),
+    },
   ];
   for (const step of ladder) {
     if (await endsAfter(step, process)) return step.name;
@@ -37,20 +56,24 @@ export async function shutDown(
   return "SIGKILL";
 }
 
-/** What QEMU refuses is not waited for. */
+/** What QEMU refuses, or does not take up in time, is not waited for. */
 async function endsAfter({ act, patienceMs }: Step, process: QemuProcess): Promise<boolean> {
   const patience = new AbortController();
   const acting = (async () => act(patience.signal))();
   const refused = new Promise<never>((_, reject) => {
-    acting.catch((error) => error instanceof QmpError && error.phase === "command" && reject(error));
+    acting.catch((error) => isVain(error) && reject(error));
   });
   const ending = Promise.race([process.exited, refused]);
-  const ended = await bounded(ending, { operation: "Ending QEMU", timeoutMs: patienceMs }).then(
+  const ended = await bounded(ending, { operation: "Ending QEMU", timeoutMs: patienceMs() }).then(
     () => true,
     () => process.exit !== null,
   );
   patience.abort();
   return ended;
+}
+
+function isVain(error: unknown): boolean {
+  return error instanceof OperationTimeoutError || (error instanceof QmpError && error.phase === "command");
 }
 
 /** A guest of ours listens on its console; any other may know what a power button is. */

@@ -1,4 +1,5 @@
 import { BootError, OperationTimeoutError } from "../errors.ts";
+import type { CopyFileOptions } from "../host/copy-file.ts";
 import { requireFile } from "../host/read-file.ts";
 import type { MachineDescription, MachineDisk } from "../qemu/description.ts";
 import { createOverlay } from "../qemu/disk.ts";
@@ -12,16 +13,20 @@ import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
 import { isShared, listLayers, removeLayerDrafts, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
-import type { BaseDisk, BootFiles } from "./boot-files.ts";
+import { type BaseDisk, type BootFiles, usesOurInit } from "./boot-files.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { hasPanicked } from "./second-try.ts";
 import { type Seed, writeSeededInitramfs } from "./seed.ts";
 import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
+import type { ImageSource } from "./spec.ts";
 
 /** Some ten times what a boot takes under emulation. */
 const PATIENCE_MS = 40_000;
+
+/** Some thirty times what the largest of ours has. */
+export const MOST_INITRAMFS_BYTES = 256 * 1024 * 1024;
 
 /** Half of what copies may make of a disk. With fewer a start adds one, which takes no time. */
 const MANY_LAYERS = 32;
@@ -38,6 +43,7 @@ export async function bootCold(
 ): Promise<Started> {
   const { spec } = machine;
   const { files, key } = setup;
+  const { signal } = context;
   const folder = await claimFolder(machine);
   machine.hostKey ??= generateHostKey();
   const { hostKey, machineId } = machine;
@@ -46,8 +52,8 @@ export async function bootCold(
     ...{ authorizedKey: key.publicLine, hostKey: hostKey.dropbear },
   };
   const [initramfs, disks] = await Promise.all([
-    seededInitramfs(files, folder.initramfs, seed),
-    ownDisks(files.disk, folder.folder, spec.diskMib, spec.persistent),
+    seededInitramfs(files, folder.initramfs, seed, { signal, mostBytes: mostInitramfsBytes(spec.source) }),
+    ownDisks(files.disk, folder.folder, spec.diskMib, spec.persistent, signal),
   ]);
   clock.mark("disk");
   const description = describe(spec, setup, { name: spec.name, initramfs, disks, memoryFile: null });
@@ -128,10 +134,21 @@ async function launchOnce(
   }
 }
 
+/** Nobody else's may be as large as it likes. */
+function mostInitramfsBytes(source: ImageSource): number {
+  const isOurs = source.kind === "image" || usesOurInit(source);
+  return isOurs ? MOST_INITRAMFS_BYTES : Number.POSITIVE_INFINITY;
+}
+
 /** The initramfs with what makes this machine differ from others; as it is where no init of ours reads that. */
-export async function seededInitramfs(files: BootFiles, target: string, seed: Seed): Promise<string | null> {
+export async function seededInitramfs(
+  files: BootFiles,
+  target: string,
+  seed: Seed,
+  options: CopyFileOptions,
+): Promise<string | null> {
   if (files.initramfs === null || !files.startsSsh) return files.initramfs;
-  await writeSeededInitramfs(files.initramfs, target, seed);
+  await writeSeededInitramfs(files.initramfs, target, seed, options);
   return target;
 }
 
@@ -139,8 +156,12 @@ export async function seededInitramfs(files: BootFiles, target: string, seed: Se
  * Each backup made of links shares the highest layer. From here on that layer is copied, so that the chain does not grow for ever. Gives
  * whether it was.
  */
-async function makeOwnIfMany(layers: readonly string[], durable: boolean): Promise<boolean> {
-  return layers.length >= MANY_LAYERS && (await unshareLayer(layers.at(-1) ?? "", durable));
+async function makeOwnIfMany(
+  layers: readonly string[],
+  durable: boolean,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  return layers.length >= MANY_LAYERS && (await unshareLayer(layers.at(-1) ?? "", durable, signal));
 }
 
 /** The machine's own overlay: made at its first start, found at the later ones, with others above it where copies were made. */
@@ -149,6 +170,7 @@ export async function ownDisks(
   folder: string,
   sizeMib: number,
   durable: boolean,
+  signal?: AbortSignal,
 ): Promise<readonly MachineDisk[]> {
   if (base === null) return [];
   const layers = await listLayers(folder);
@@ -156,7 +178,7 @@ export async function ownDisks(
   await removeLayerDrafts(layers).catch(() => {}); // the disk can be used all the same
   const top = layers.at(-1);
   // One that a snapshot has too is frozen, whatever became of those above it: a crash of the host may have lost them.
-  if (top !== undefined && (!(await isShared(top)) || (await makeOwnIfMany(layers, durable))))
+  if (top !== undefined && (!(await isShared(top)) || (await makeOwnIfMany(layers, durable, signal))))
     return [overlayOn(base, layers, durable)];
   const path = diskLayer(folder, layers.length);
   const baseFormat = top === undefined ? base.format : "qcow2";

@@ -206,7 +206,7 @@ async function copyFrozen(
     });
     over = settled;
     const pauseMs = await result;
-    await shareDisk(folder.folder, draft.folder, layers.length);
+    await shareDisk(folder.folder, draft.folder, { count: layers.length, signal: options.signal });
     return pauseMs;
   } finally {
     settle(over.then(() => settleLayer(layer, path)));

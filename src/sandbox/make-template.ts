@@ -9,7 +9,7 @@ import type { CommandRunner } from "../ssh/runner.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
 import { bounded } from "../util/bounded.ts";
-import { bringUp, ownDisks, seededInitramfs } from "./cold.ts";
+import { bringUp, MOST_INITRAMFS_BYTES, ownDisks, seededInitramfs } from "./cold.ts";
 import { newMachineId } from "./machine-id.ts";
 import { PhaseClock } from "./phases.ts";
 import { Run } from "./run.ts";
@@ -59,7 +59,7 @@ async function makeOnce(plan: TemplatePlan, context: BootContext): Promise<Templ
   const draft = await openTemplateDraft(state, key);
   try {
     const hostKey = generateHostKey();
-    const description = await describeTemplate(plan, draft, hostKey);
+    const description = await describeTemplate(plan, draft, hostKey, context.signal);
     const making = { plan, draft, hostKey, description, signal: context.signal };
     const booted = await bringUp({ description, ...launchInto(making) }, context, new PhaseClock());
     const left = await useAndSave(making, booted, leaveFirstShell);
@@ -83,17 +83,20 @@ async function describeTemplate(
   { spec, setup }: TemplatePlan,
   draft: SavedMachinePaths,
   hostKey: HostKey,
+  signal: AbortSignal,
 ): Promise<MachineDescription> {
   const { files, key } = setup;
-  const initramfs = await seededInitramfs(files, draft.initramfs, {
+  const seed = {
     ...{ hostname: HOSTNAME, machineId: newMachineId(), network: spec.network },
     authorizedKey: key.publicLine,
     hostKey: hostKey.dropbear,
-  });
+  };
+  const limits = { signal, mostBytes: MOST_INITRAMFS_BYTES }; // a template is of an image of ours
+  const initramfs = await seededInitramfs(files, draft.initramfs, seed, limits);
   return describe(spec, setup, {
     name: "smolvm-template",
     initramfs,
-    disks: await ownDisks(files.disk, draft.folder, spec.diskMib, false),
+    disks: await ownDisks(files.disk, draft.folder, spec.diskMib, false, signal),
     memoryFile: { path: draft.memory, shared: true },
   });
 }

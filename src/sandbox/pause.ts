@@ -30,12 +30,12 @@ function requirePaused({ spec, status }: Machine): void {
 }
 
 /** A machine that should run and stands still, by whatever it was stopped, goes on too. */
-export async function resumeMachine(machine: Machine): Promise<void> {
+export async function resumeMachine(machine: Machine, leftMs?: () => number): Promise<void> {
   while (machine.copying) await copyEnds(machine.copying, machine);
   const { booted, status } = machine;
   if (status.phase !== "error" || booted === null) status.require("resume", "running", "paused");
   const up = bootedOf(machine, "resume");
-  if (!(await bringBack(machine, up))) throw status.refusal("resume");
+  if (!(await bringBack(machine, up, leftMs))) throw status.refusal("resume");
   await up.qemu.clockSettled(CLOCK_MS);
 }
 

@@ -128,7 +128,7 @@ export async function startRestored(
   const deadlineMs = performance.now() + context.timeoutMs;
   void preloadSsh();
   const folder = await claimFolder(machine);
-  const frozen = setup.files.disk ? await shareDisk(origin.paths.folder, folder.folder) : [];
+  const frozen = setup.files.disk ? await shareDisk(origin.paths.folder, folder.folder, context) : [];
   await holdSaved(machine, origin, folder.folder);
   const start = () => {
     const timeoutMs = Math.max(1, deadlineMs - performance.now());

@@ -30,17 +30,25 @@ export async function lookAtQemu(machine: Machine, booted: Booted): Promise<void
   if (phase !== status.phase) status.change(phase, "run", state === "failed" ? whyFailed(word) : "");
 }
 
-/** Lets the guest go on, where QEMU says that it does not. False where it can't: the status says why. SmolVMError "UNRESPONSIVE". */
-export async function bringBack(machine: Machine, booted: Booted): Promise<boolean> {
+/**
+ * Lets the guest go on, where QEMU says that it does not. False where it can't: the status says why. SmolVMError "UNRESPONSIVE", at the
+ * latest when the caller has no time left.
+ */
+export async function bringBack(
+  machine: Machine,
+  booted: Booted,
+  leftMs: () => number = () => SIGN_OF_LIFE_MS,
+): Promise<boolean> {
   const { qemu } = booted;
-  const { state } = await answered(machine, qemu.runState());
-  if (state !== "running") await qemu.resume().catch(unlessRefused);
-  await answered(machine, lookAtQemu(machine, booted));
+  const answered = <T>(answer: Promise<T>) => inTime(machine, answer, Math.min(SIGN_OF_LIFE_MS, leftMs()));
+  const { state } = await answered(qemu.runState());
+  if (state !== "running") await answered(qemu.resume().catch(unlessRefused));
+  await answered(lookAtQemu(machine, booted));
   return machine.status.phase === "running";
 }
 
-async function answered<T>({ spec }: Machine, answer: Promise<T>): Promise<T> {
-  const bounds = { operation: "Asking QEMU", timeoutMs: SIGN_OF_LIFE_MS };
+async function inTime<T>({ spec }: Machine, answer: Promise<T>, timeoutMs: number): Promise<T> {
+  const bounds = { operation: "Asking QEMU", timeoutMs };
   return bounded(answer, bounds).catch((cause) => {
     throw new SmolVMError("UNRESPONSIVE", `The QEMU of machine "${spec.name}" does not answer.`, {
       cause,

@@ -1,5 +1,5 @@
-import { appendFile, constants, copyFile, rm } from "node:fs/promises";
-import { requireFile } from "../host/read-file.ts";
+import { appendFile, rm } from "node:fs/promises";
+import { type CopyFileOptions, copyWhole } from "../host/copy-file.ts";
 import { readGuestScript } from "../ssh/guest-scripts.ts";
 import { encodeCpio } from "../util/cpio.ts";
 
@@ -22,10 +22,14 @@ export interface Seed {
  * Writes the initramfs of one machine: the image's own with the seed as a second archive behind it, so that images hold no keys.
  * The kernel unpacks archives one after the other (Documentation/driver-api/early-userspace/buffer-format.rst).
  */
-export async function writeSeededInitramfs(base: string, target: string, seed: Seed): Promise<void> {
-  await requireFile(base);
+export async function writeSeededInitramfs(
+  base: string,
+  target: string,
+  seed: Seed,
+  options: CopyFileOptions = {},
+): Promise<void> {
   await rm(target, { force: true }); // what has its place is not to be written to
-  await copyFile(base, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  await copyWhole(base, target, options);
   await appendFile(target, encodeSeed(seed));
 }
 

@@ -3,6 +3,7 @@ import { OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import type { LaunchedProcess } from "../qemu/machine.ts";
 import { removeDisk } from "../state/disk-layers.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
+import { bounded } from "../util/bounded.ts";
 import { parseDurationMs } from "../util/duration.ts";
 import { checkFunction, checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
@@ -19,6 +20,9 @@ import { endUnended } from "./stop.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
+/** What is late by itself says more of it than that the time is over. */
+const GRACE_MS = 250;
+
 /**
  * Boots the machine. Running: nothing to do; paused: resumes; starting: waits for the start that is under way. `spentMs` of its time are
  * over already.
@@ -26,9 +30,15 @@ const DEFAULT_TIMEOUT_SECONDS = 120;
 export async function startMachine(machine: Machine, options: StartOptions = {}, spentMs = 0): Promise<void> {
   const parsed = parseStart(options, machine.surroundings);
   const sinceMs = parsed.sinceMs - spentMs;
-  if (machine.booted && (await ensureUp(machine, machine.booted))) return;
-  if (machine.unended) await endUnended(machine);
-  if (machine.starting) return machine.starting;
+  const leftMs = () => Math.max(1, sinceMs + parsed.timeoutMs - performance.now());
+  const operation = `Starting machine "${machine.spec.name}"`;
+  // One that was aborted before is the creation's, which is over.
+  const signal = AbortSignal.any(parsed.signals.filter(({ aborted }) => !aborted));
+  const inOwnTime = <T>(work: Promise<T>) =>
+    bounded(work, { operation, timeoutMs: leftMs() + GRACE_MS, namedMs: parsed.timeoutMs, signal });
+  if (machine.booted && (await inOwnTime(ensureUp(machine, machine.booted, leftMs)))) return;
+  if (machine.unended) await inOwnTime(endUnended(machine));
+  if (machine.starting) return inOwnTime(machine.starting);
   machine.status.change("starting", "start");
   machine.starting = startOnce(machine, options, { ...parsed, sinceMs }).finally(() => {
     machine.starting = null;
@@ -37,10 +47,10 @@ export async function startMachine(machine: Machine, options: StartOptions = {},
 }
 
 /** A guest that stands still goes on. One that can't is ended, so that it can be booted again: false. */
-async function ensureUp(machine: Machine, booted: Booted): Promise<boolean> {
+async function ensureUp(machine: Machine, booted: Booted, leftMs: () => number): Promise<boolean> {
   const { phase } = machine.status;
-  if (phase === "paused") await resumeMachine(machine);
-  else if (phase === "error" || !machine.copying) await bringBack(machine, booted);
+  if (phase === "paused") await resumeMachine(machine, leftMs);
+  else if (phase === "error" || !machine.copying) await bringBack(machine, booted, leftMs);
   if (machine.status.phase === "error") {
     machine.booted = null;
     machine.unended = booted;

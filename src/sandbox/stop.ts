@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { SmolVMError } from "../errors.ts";
+import { OperationTimeoutError, SmolVMError } from "../errors.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { bounded } from "../util/bounded.ts";
 import { parseDurationMs } from "../util/duration.ts";
@@ -8,13 +8,20 @@ import type { Machine } from "./machine.ts";
 import type { StopOptions } from "./options.ts";
 
 const DEFAULT_TIMEOUT_SECONDS = 10;
-const SIGN_OF_LIFE_MS = 2_000;
+const SIGN_OF_LIFE_MS = 1_000;
+/** Of the time for the guest, its connections have this part to end well. */
+const CLOSING_PART = 0.5;
 
 /** Shuts the guest down and keeps its disk. A machine that isn't running is left as it is. */
 export async function stopMachine(machine: Machine, options: StopOptions = {}, reason = ""): Promise<void> {
   const timeoutMs = parseStop(options);
   await machine.starting;
-  while (machine.copying && (await copyEnds(machine.copying, machine, timeoutMs)));
+  let guestMs = timeoutMs;
+  while (machine.copying) {
+    if (await copyEnds(machine.copying, machine, timeoutMs)) continue;
+    guestMs = 1; // it has been waited for
+    break;
+  }
   if (machine.stopping) return machine.stopping;
   const { phase } = machine.status;
   if (phase === "created" || phase === "stopped") return;
@@ -23,7 +30,7 @@ export async function stopMachine(machine: Machine, options: StopOptions = {}, r
   machine.status.require("stop", "running", "paused", "error");
   machine.status.change("stopping", "stop");
   if (phase !== "running") void machine.booted?.qemu.resume().catch(() => {}); // its connections are to end well
-  machine.stopping = shutDown(machine, timeoutMs, reason).finally(() => {
+  machine.stopping = shutDown(machine, guestMs, reason).finally(() => {
     machine.stopping = null;
   });
   return machine.stopping;
@@ -65,8 +72,9 @@ async function shutDown(machine: Machine, timeoutMs: number, reason: string): Pr
   machine.booted = null;
   machine.unended = null;
   try {
-    await booted?.runner?.close();
-    await booted?.qemu.shutdown({ timeoutMs });
+    const deadlineMs = performance.now() + timeoutMs;
+    await closeInTime(booted?.runner?.close(), timeoutMs * CLOSING_PART);
+    await booted?.qemu.shutdown({ timeoutMs: Math.max(1, deadlineMs - performance.now()) });
     if (machine.folder) await rm(machine.folder.sshConfig, { force: true }).catch(() => {}); // nobody listens there any more
     machine.status.change("stopped", "stop", reason);
   } catch (error) {
@@ -74,6 +82,15 @@ async function shutDown(machine: Machine, timeoutMs: number, reason: string): Pr
     machine.status.change("error", "stop", (error as Error).message);
     throw error;
   }
+}
+
+/** A guest that stands still hears nothing of it; what is left open ends with QEMU. */
+async function closeInTime(closing: Promise<void> | undefined, timeoutMs: number): Promise<void> {
+  if (closing) await bounded(closing, { operation: "Closing connections", timeoutMs }).catch(unlessLate);
+}
+
+function unlessLate(error: unknown): void {
+  if (!(error instanceof OperationTimeoutError)) throw error;
 }
 
 async function removeOnce(machine: Machine, reason: string): Promise<void> {

@@ -1,5 +1,6 @@
-import { constants, copyFile, link, rename, rm, stat } from "node:fs/promises";
+import { link, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { copyWhole } from "../host/copy-file.ts";
 import { requireFile } from "../host/read-file.ts";
 import { codeOf, isThere, syncFile, syncFolder } from "../host/whole-file.ts";
 import { diskBase, diskLayer } from "./paths.ts";
@@ -25,17 +26,20 @@ export async function removeDisk(folder: string): Promise<void> {
 
 /**
  * Gives a folder the same frozen layers as another, or the lowest `count` of them, and the same base: links, so that neither is
- * there for the other's sake; where there are none to have, copies. Gives the layers' new names.
+ * there for the other's sake; where there are none to have, copies. Gives the layers' new names. OperationAbortedError.
  */
-export async function shareDisk(from: string, to: string, count?: number): Promise<string[]> {
+export async function shareDisk(
+  from: string,
+  to: string,
+  { count, signal }: { readonly count?: number; readonly signal?: AbortSignal | undefined } = {},
+): Promise<string[]> {
   const frozen = (await listLayers(from)).slice(0, count);
   const base = await findBase(from);
   const pairs: [string, string][] = frozen.map((path, index) => [path, diskLayer(to, index)]);
   if (base !== undefined) pairs.push([base, diskBase(to)]);
   for (const [path, target] of pairs) {
     await requireFile(path);
-    if (!(await linkFile(path, target)))
-      await copyFile(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    if (!(await linkFile(path, target))) await copyWhole(path, target, { signal });
   }
   return pairs.slice(0, frozen.length).map(([, target]) => target);
 }
@@ -58,17 +62,18 @@ export async function isShared(path: string): Promise<boolean> {
 
 /**
  * Gives the folder a copy of its own of a layer that others have too: those keep the file that it was. False where there can be none, as on a
- * full disk; then all is as it was.
+ * full disk; then all is as it was. OperationAbortedError.
  */
-export async function unshareLayer(path: string, durable: boolean): Promise<boolean> {
+export async function unshareLayer(path: string, durable: boolean, signal?: AbortSignal): Promise<boolean> {
   const draft = draftOf(path);
   try {
     await rm(draft, { force: true });
-    await copyFile(path, draft, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await copyWhole(path, draft, { signal });
     if (durable) await syncFile(draft);
     await rename(draft, path);
-  } catch {
+  } catch (error) {
     await rm(draft, { force: true }).catch(() => {});
+    if (signal?.aborted) throw error;
     return false;
   }
   if (durable) await syncFolder(dirname(path));

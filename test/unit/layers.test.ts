@@ -67,6 +67,7 @@ const OPENING: Readonly<Record<string, string>> = {
   "src/host/local-socket.ts": "a folder, as a folder",
   "src/host/lock.ts": "a new file under a name of its own",
   "src/host/owned-processes.ts": "/proc",
+  "src/host/copy-file.ts": "from what was seen to be a file, to a new one",
   "src/host/package-file.ts": "a file of the package",
   "src/host/place.ts": "/proc and /etc",
   "src/host/platform.ts": "/proc",
@@ -83,8 +84,7 @@ const OPENING: Readonly<Record<string, string>> = {
   "src/qemu/socket-folder.ts": "a folder, as a folder",
   "src/qemu/state-receiver.ts": "a draft",
   "src/sandbox/clone.ts": "a new file",
-  "src/sandbox/seed.ts": "from what was seen to be a file, to a new one",
-  "src/state/disk-layers.ts": "from what was seen to be a file, to a new one",
+  "src/sandbox/seed.ts": "a new file",
 };
 
 function layerOf(path: string): string {

@@ -19,6 +19,7 @@ import { inheritedFd, spawnGuarded } from "../../../src/host/guarded-process.ts"
 import { findProcess } from "../../../src/host/process-identity.ts";
 import { runTool } from "../../../src/host/run-tool.ts";
 import { eventually } from "../../support/eventually.ts";
+import { parentOf, processes, readerOf } from "../../support/guardians.ts";
 
 const GUARDIAN = join(import.meta.dirname, "../../../src/host/guardian.sh");
 
@@ -270,27 +271,4 @@ async function startCreator(
   });
   const [line] = await once(creator.stdout as Readable, "data");
   return { creator, pid: Number.parseInt(String(line), 10) };
-}
-
-async function parentOf(pid: number): Promise<number> {
-  const parent = Number((await runTool("ps", ["-o", "ppid=", "-p", `${pid}`])).stdout);
-  if (parent < 1) throw new Error(`process ${pid} has ended`); // a signal to 0 would go to this test's own group
-  return parent;
-}
-
-/** The command lines of the living processes that ps selects. */
-async function processes(selector: string, id: number): Promise<string[]> {
-  const { stdout } = await runTool("ps", ["-o", "stat=,args=", selector, `${id}`]);
-  return stdout.split("\n").filter((line) => line !== "" && !line.startsWith("Z"));
-}
-
-/** The guardian's other child: the command itself looks like it until its program has started. */
-async function readerOf(guardian: number, command: number): Promise<number> {
-  const { stdout } = await runTool("pgrep", ["-P", `${guardian}`, "-f", "guardian.sh"]);
-  const [reader = Number.NaN] = stdout
-    .trim()
-    .split("\n")
-    .map(Number)
-    .filter((child) => child !== command);
-  return reader;
 }

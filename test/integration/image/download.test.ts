@@ -180,6 +180,12 @@ describe("a download", () => {
     expect(requests.at(-1)?.headers.range).toMatch(/^bytes=[1-9]/);
   });
 
+  it("is not taken from what is kept where it was aborted before", async () => {
+    await get(file());
+    const aborted = get(file(), { signal: AbortSignal.abort() });
+    await expect(aborted).rejects.toBeInstanceOf(OperationAbortedError);
+  });
+
   it("twice at once gives the same, and leaves one file", async () => {
     answer = serve;
     const both = await Promise.all([get(), get()]);

@@ -162,6 +162,15 @@ describe("shutting a machine down", () => {
     30_000,
   );
 
+  it("that a signal has stopped takes SIGKILL, a moment after its time", async () => {
+    const machine = await launch("ready");
+    process.kill(machine.pid, "SIGSTOP");
+    const calledMs = performance.now();
+    expect(await machine.shutdown({ timeoutMs: 200 })).toBe("SIGKILL");
+    expect(performance.now() - calledMs).toBeLessThan(3_500);
+    expect(await findProcess(machine.pid)).toBeUndefined();
+  }, 20_000);
+
   it("that is gone already is fine, twice too, and so is killing it", async () => {
     const machine = await launch("ready");
     await Promise.all([machine.shutdown({ timeoutMs: 10_000 }), machine.shutdown({ timeoutMs: 10_000 })]);

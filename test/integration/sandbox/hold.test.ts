@@ -120,6 +120,9 @@ describe("a machine in whose folder a fifo has a file's place", () => {
     await writeFile(base, "base");
     await write(base);
     expect(statSync(initramfs).isFile()).toBe(true);
+    const own = { ...seed, hostKey: new Uint8Array(1) };
+    const tooLarge = writeSeededInitramfs(base, initramfs, own, { mostBytes: 3 });
+    await expect(tooLarge).rejects.toThrow("base has 4 bytes, where 3 are the most");
     const files = { path: base, format: "raw", bytes: 4 } as const;
     await expect(promptly(ownDisks(files, folder, 1, true))).rejects.toThrow("disk.qcow2 is a fifo");
     expect(await promptly(readBackingPath(disk))).toBeNull();

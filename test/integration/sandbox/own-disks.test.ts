@@ -2,11 +2,12 @@ import { readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { appendFile, copyFile, link, rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { OperationAbortedError } from "../../../src/errors.ts";
 import { inspectImage } from "../../../src/image/images.ts";
 import { resolveBootFiles } from "../../../src/sandbox/boot-files.ts";
 import { ownDisks } from "../../../src/sandbox/cold.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
-import { listLayers } from "../../../src/state/disk-layers.ts";
+import { listLayers, shareDisk } from "../../../src/state/disk-layers.ts";
 import { diskLayer, type StatePaths } from "../../../src/state/paths.ts";
 import { folderOf, imageOf, machineOf } from "../../support/held-machines.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
@@ -88,6 +89,26 @@ describe("the disk of a machine", () => {
     expect((await ownDisks(disk, folder, 16, true))[0]?.path).toBe(diskLayer(folder, 32));
     expect(readFileSync(top, "latin1")).toBe(before);
     expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("has no layer more where the copy of the highest was aborted", async () => {
+    const { folder } = await backUpAndStart(31);
+    const [top = ""] = (await listLayers(folder)).slice(-1);
+    await link(top, join(state.home, "last"));
+    const image = await storeImage(state, "debian", "1");
+    const { disk } = await resolveBootFiles(parseSpec({}).source, "x86_64", async () => image);
+    const starting = ownDisks(disk, folder, 16, true, AbortSignal.abort());
+    await expect(starting).rejects.toBeInstanceOf(OperationAbortedError);
+    expect(await listLayers(folder)).toHaveLength(32);
+    expect(readdirSync(folder).filter((name) => name.endsWith(".part"))).toEqual([]);
+  });
+
+  it("is not copied, where no links are to be had, for who does not want it any more", async () => {
+    const { folder } = await backUpAndStart(1);
+    vi.mocked(link).mockRejectedValueOnce(Object.assign(new Error("elsewhere"), { code: "EXDEV" }));
+    const copying = shareDisk(folder, state.home, { signal: AbortSignal.abort() });
+    await expect(copying).rejects.toBeInstanceOf(OperationAbortedError);
+    expect(await listLayers(state.home)).toEqual([]);
   });
 
   it("is not begun again where its files can't be looked at", async () => {

@@ -280,7 +280,7 @@ describe("the files of a disk", () => {
     for (const folder of [from, to]) await mkdir(folder, { recursive: true });
     for (const index of [0, 1, 2]) await writeFile(diskLayer(from, index), `layer ${index}`);
     await writeFile(diskBase(from), "base");
-    expect(await shareDisk(from, to, 2)).toEqual([diskLayer(to, 0), diskLayer(to, 1)]);
+    expect(await shareDisk(from, to, { count: 2 })).toEqual([diskLayer(to, 0), diskLayer(to, 1)]);
     expect(await listLayers(to)).toEqual([diskLayer(to, 0), diskLayer(to, 1)]);
     expect((await stat(diskLayer(to, 1))).ino).toBe((await stat(diskLayer(from, 1))).ino);
     await rm(from, { recursive: true });

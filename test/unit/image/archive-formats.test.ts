@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { ImageError } from "../../../src/errors.ts";
+import { ImageError, OperationAbortedError } from "../../../src/errors.ts";
 import { unxz, unzstd } from "../../../src/image/compression.ts";
 import { readDeb } from "../../../src/image/deb.ts";
 import { decodeTar, encodeTarPart, TAR_END, type TarMember } from "../../../src/image/tar.ts";
@@ -169,6 +169,21 @@ describe("compressed data", () => {
   it("is unpacked from zstd", async () => {
     expect((await unzstd(Buffer.from(ZSTD, "base64"))).toString()).toBe("hello from zstd\n");
     expect((await unzstd(Buffer.from(ZSTD, "base64"), 16)).toString()).toBe("hello from zstd\n");
+  });
+
+  it("lets this process hear that it is not wanted any more, and so does a package", async () => {
+    const packed = Buffer.from(XZ, "base64");
+    await unxz(packed); // by now its code is loaded
+    const abort = new AbortController();
+    setImmediate(() => abort.abort());
+    await expect(unxz(packed, abort.signal)).rejects.toBeInstanceOf(OperationAbortedError);
+    const tar = await makeTar({ x: { data: "x" } });
+    const deb = makeAr([
+      ["debian-binary", Buffer.from("2.0\n")],
+      ["control.tar", tar],
+      ["data.tar", tar],
+    ]);
+    await expect(readDeb(deb, "x", abort.signal)).rejects.toBeInstanceOf(OperationAbortedError);
   });
 
   it("throws where it is damaged, and the next one is unpacked all the same", async () => {
