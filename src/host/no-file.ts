@@ -49,6 +49,23 @@ export function isLink(path: string): boolean {
   }
 }
 
+/** The highest part of a path that is there and is no folder. */
+export function findNoFolder(path: string): string | undefined {
+  const parent = dirname(path);
+  const above = parent === path ? undefined : findNoFolder(parent);
+  if (above !== undefined) return above;
+  const found = statOrNull(path);
+  return (found === null ? isLink(path) : !found.isDirectory()) ? path : undefined;
+}
+
+function statOrNull(path: string): Stats | null {
+  try {
+    return statSync(path);
+  } catch {
+    return null;
+  }
+}
+
 export function noFile(path: string, found: Stats): NoFileError {
   return new NoFileError(path, `is ${kindOf(found)}, and no file`, { isFolder: found.isDirectory() });
 }

@@ -12,6 +12,7 @@ import { isFull, isShortage, remedyForHost } from "../host/remedies.ts";
 import { codeOf, isMissing, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
+import { requireOurs } from "./foreign.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
@@ -98,6 +99,12 @@ export async function listMachines(state: StatePaths): Promise<StoredMachine[]> 
 /** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
 export async function removeMachineFolder(paths: MachinePaths): Promise<void> {
   await discardFolder(paths.folder);
+}
+
+/** SmolVMError "STATE" where it is no machine's folder. */
+export async function requireOurMachine({ folder, record, logs, ...files }: MachinePaths): Promise<void> {
+  const all = [...Object.values(files), ...Object.values(logs).flatMap(({ now, older }) => [now, older])];
+  await requireOurs(folder, record, all);
 }
 
 export function isBad(record: MachineRecord | BadRecord): record is BadRecord {
@@ -254,7 +261,7 @@ function stateFolderError(folder: string, cause: unknown): SmolVMError {
     "STATE",
     `The machine's folder ${folder} can't be made: ${(cause as Error).message}`,
     {
-      remediation: remedyForHost(codeOf(cause)),
+      remediation: remedyForHost(codeOf(cause), (cause as NodeJS.ErrnoException).path),
       cause,
     },
   );

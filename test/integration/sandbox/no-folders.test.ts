@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
@@ -77,4 +85,45 @@ it("a folder in the place of a machine's socket is named by its start, with what
   symlinkSync(log, log);
   await expect(vm.start()).rejects.toThrow(`${log} is a link that leads to itself, and no file`);
   await promptly(vm.delete());
+});
+
+describe("a state folder that is a file", () => {
+  it("is named by every call, with what helps", async () => {
+    const file = join(folder.state.home, "file");
+    writeFileSync(file, "mine");
+    process.env.SMOLVM_HOME = file;
+    const calls = [SmolVM.list, prune, listImages, SmolVM.listSnapshots, () => SmolVM.get("box")];
+    for (const call of calls)
+      await expect(promptly(call() as Promise<unknown>)).rejects.toMatchObject({
+        code: "HOST",
+        remediation: expect.stringMatching(/^\S+file is no folder, and has to be one: .*set SMOLVM_HOME/),
+      });
+    const { checks } = await promptly(doctor());
+    expect(checks.find(({ name }) => name === "state folder")).toMatchObject({
+      ok: false,
+      remediation: expect.stringContaining(`${file} is no folder`),
+    });
+    expect(readFileSync(file, "utf8")).toBe("mine");
+  });
+});
+
+describe("what is not smolvm's, in folders with names such as its own", () => {
+  it.each([
+    ["a machine", () => machine("odd").folder, async () => (await SmolVM.get("odd")).delete()],
+    ["a snapshot", () => snapshotFolder(folder.state, "odd"), () => SmolVM.deleteSnapshot("odd")],
+  ])("is not removed as %s", async (_kind, pathOf, remove) => {
+    const path = pathOf();
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, "vmlinux"), "");
+    writeFileSync(join(path, "photo.jpg"), "");
+    await promptly(prune());
+    await expect(promptly(remove())).rejects.toMatchObject({
+      message: expect.stringContaining('"photo.jpg" in it is not smolvm\'s'),
+      remediation: expect.stringContaining("rm -r"),
+    });
+    expect(readdirSync(path)).toEqual(["photo.jpg", "vmlinux"]);
+    rmSync(join(path, "photo.jpg"));
+    await promptly(remove());
+    expect(existsSync(path)).toBe(false);
+  });
 });
