@@ -48,7 +48,8 @@ export function nearestOf(word: string, known: readonly string[]): string | unde
     .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits);
   const best = ranked[0];
-  return best && best.edits <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  const length = Math.max(word.length, best?.candidate.length ?? 0);
+  return best && best.edits <= Math.max(1, Math.floor(length / 3)) ? best.candidate : undefined;
 }
 
 /** Letters in another order, and the beginning of a word, are one slip. */

@@ -84,6 +84,7 @@ describe("an unknown option", () => {
 
   it.each([
     ["cols", ["columns", "rows", "term"], "columns"],
+    ["flow", ["source", "tail", "follow"], "follow"],
     ["row", ["columns", "rows", "term"], "rows"],
     ["colums", ["columns", "rows"], "columns"],
     ["hots", ["guest", "host"], "host"],
