@@ -141,7 +141,10 @@ export class OperationTimeoutError extends SmolVMError {
     printed: { stdout: string; stderr: string } = { stdout: "", stderr: "" },
     options?: SmolVMErrorOptions,
   ) {
-    super("OPERATION_TIMEOUT", `${operation} did not finish within ${timeoutSeconds} s`, options);
+    const remediation =
+      "Give it more time where it has a timeout of its own, and see whether this host or the guest is busy.";
+    const message = `${operation} did not finish within ${timeoutSeconds} s`;
+    super("OPERATION_TIMEOUT", message, { ...options, remediation: options?.remediation ?? remediation });
     this.operation = operation;
     this.timeoutSeconds = timeoutSeconds;
     this.stdout = printed.stdout;

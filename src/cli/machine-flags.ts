@@ -55,7 +55,7 @@ export const shapeFlags: readonly Flag[] = [
   { flags: "--cpus <count>", description: "virtual CPUs (default: 1)", parse: parseCount },
   {
     flags: "--disk <size>",
-    description: "size of the disk, sparse: 4096, 4G (default: 4G)",
+    description: "size of the disk, sparse: 4096, 4G (default: 4G); tiny has none",
     parse: parseMib,
   },
   { flags: "--network <mode>", description: "open or off (default: open)", choices: ["open", "off"] },

@@ -17,12 +17,12 @@ export function parseCount(text: string): number {
 const SECONDS_PER: Readonly<Record<string, number>> = { ms: 0.001, s: 1, "": 1, m: 60, h: 3600 };
 const MOST_SECONDS = 86_400;
 
-/** The library's notation: "30s", "500ms", "5m"; a bare number is seconds. Checked here, where no machine has been started yet. */
+/** The library's notation: "500ms", "30s", "5m", "2h"; a bare number is seconds. Checked here, where no machine has been started yet. */
 export function parseDuration(text: string): number | string {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text);
   const seconds = Number(match?.[1]) * (SECONDS_PER[match?.[2] ?? ""] ?? Number.NaN);
   if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
-    throw new UsageError('Give a time above 0 and of at most a day: "30s", "500ms", "5m", or seconds.');
+    throw new UsageError('Give a time above 0 and of at most a day: "500ms", "30s", "5m", "2h", or seconds.');
   }
   return match?.[2] ? text : seconds;
 }

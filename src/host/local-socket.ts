@@ -5,8 +5,10 @@ import { stat } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { HostError } from "../errors.ts";
+import { quoteText } from "../util/quote.ts";
 import { namesIn } from "./names-in.ts";
-import { FOLDER_TO_READ, unlessMissing } from "./whole-file.ts";
+import { isLink } from "./no-file.ts";
+import { codeOf, FOLDER_TO_READ, isMissing } from "./whole-file.ts";
 
 /** Longer ones don't fit in an address of macOS. */
 const LONGEST_PATH_BYTES = 103;
@@ -32,7 +34,7 @@ export async function listenAt(path: string, onConnection: (socket: Socket) => v
   } catch (error) {
     server.close();
     release();
-    throw error;
+    throw codeOf(error) === "EISDIR" ? noSocket(path) : error;
   }
   server.once("close", () => {
     // Until now the address must lead to the same folder, whatever that is called by now.
@@ -44,13 +46,24 @@ export async function listenAt(path: string, onConnection: (socket: Socket) => v
   return server;
 }
 
+function noSocket(path: string): HostError {
+  return new HostError(`${path} is a folder, where a socket has to be.`, {
+    remediation: `Look at it, and remove it: rm -r ${quoteText(path)}`,
+    details: { path },
+  });
+}
+
 /** What `listenAt` makes a socket by, until it stands at its path. */
 const DRAFT = /^\.[0-9a-f]{6}$/;
 
 /** Sockets that were to stand at that path, whose makers died before. Only for a caller that knows that nobody is at it now. */
 export async function listDeadDrafts(path: string): Promise<string[]> {
   const name = basename(path);
-  const all = (await namesIn(dirname(path)).catch(unlessMissing)) ?? [];
+  const folder = dirname(path);
+  const all = await namesIn(folder).catch((error) => {
+    if (isMissing(error) || (codeOf(error) === "ELOOP" && isLink(folder))) return [];
+    throw error;
+  });
   const names = all.filter((each) => each.startsWith(name));
   const drafts = names
     .filter((each) => DRAFT.test(each.slice(name.length)))

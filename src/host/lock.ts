@@ -7,8 +7,9 @@ import { OperationAbortedError, SmolVMError } from "../errors.ts";
 import { quoteText } from "../util/quote.ts";
 import { identify, probeSocket } from "./local-socket.ts";
 import { type Claim, type Holding, judgeClaim, makeClaim } from "./lock-claim.ts";
+import { isLink, NoFileError } from "./no-file.ts";
 import { DEAD, type ProcessIdentity, unknown } from "./process-identity.ts";
-import { MOST_LINES_BYTES, NoFileError, readText } from "./read-file.ts";
+import { MOST_LINES_BYTES, readText } from "./read-file.ts";
 
 export interface LockOptions {
   /** What an abort is called in the error, for example "Waiting for another process to build the image". */
@@ -61,10 +62,10 @@ interface Taken {
   readonly file: string;
 }
 
-/** What an attempt found that did not take it. */
+/** What was found of it. */
 interface Outcome extends Holding {
-  /** A file that has to go; by default the lock itself. */
-  readonly inTheWay?: string;
+  /** Something that is no lock and has to go. */
+  readonly inTheWay?: NoFileError;
 }
 
 async function waitForTurn(path: string, claim: Claim, options: LockOptions): Promise<Taken> {
@@ -160,7 +161,7 @@ async function clearIfStale(path: string, own: string): Promise<Holding> {
 /** What is no file tells nothing of a holder, as one that can't be understood. */
 function unlessNoFile(error: unknown): Outcome {
   if (!(error instanceof NoFileError)) throw error;
-  return { ...unknown(error.message), holder: undefined, inTheWay: error.path };
+  return { ...unknown(error.message), holder: undefined, inTheWay: error };
 }
 
 /**
@@ -187,11 +188,12 @@ async function removeStale(path: string, seen: string, own: string, lock = path)
 }
 
 /** Who holds it. "dead" also where nobody does. Never rejects. */
-export async function judgeLock(path: string): Promise<Holding> {
+export async function judgeLock(path: string): Promise<Outcome> {
   try {
     const text = await readLock(path);
     return text === undefined ? { ...DEAD, holder: undefined } : await judgeClaim(path, text);
   } catch (error) {
+    if (error instanceof NoFileError) return unlessNoFile(error);
     return { ...unknown((error as Error).message), holder: undefined };
   }
 }
@@ -202,14 +204,16 @@ export async function findHolder(path: string): Promise<ProcessIdentity | undefi
   return life === "alive" ? holder : undefined;
 }
 
-function unclearLock(path: string, { why, holder, inTheWay = path }: Outcome): SmolVMError {
+function unclearLock(path: string, { why, holder, inTheWay }: Outcome): SmolVMError {
   const who = holder ? `process ${holder.pid}` : "its holder";
+  const removal = inTheWay?.removal ?? `rm ${quoteText(path)}`;
   return new SmolVMError(
     "LOCK_UNCLEAR",
     `The lock ${path} can't be taken: it is not known whether ${who} still holds it (${why}).`,
     {
-      remediation: `Try again. If you are sure that nothing uses it, remove it: rm ${quoteText(inTheWay)}`,
+      remediation: `Try again. If you are sure that nothing uses it, remove it: ${removal}`,
       details: { path, pid: holder?.pid, why },
+      cause: inTheWay,
     },
   );
 }
@@ -217,8 +221,9 @@ function unclearLock(path: string, { why, holder, inTheWay = path }: Outcome): S
 /** Undefined where it is proved that there is none. */
 async function readLock(path: string): Promise<string | undefined> {
   return await readText(path, MOST_LINES_BYTES).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
+    if (error.code !== "ENOENT") throw error;
+    if (isLink(path)) throw new NoFileError(path, "is a link that leads nowhere, and no file");
+    return undefined;
   });
 }
 

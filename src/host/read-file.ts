@@ -1,33 +1,14 @@
-import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { SmolVMError } from "../errors.ts";
-import { quoteText } from "../util/quote.ts";
-import { codeOf, readAt } from "./whole-file.ts";
+import { explainNoFile, NoFileError, noFile } from "./no-file.ts";
+import { readAt } from "./whole-file.ts";
+
+export { NoFileError };
 
 /** A record, a manifest, or a cache of ours. All options of a machine take 3 MiB at most, and with each on a line of its own twice that. */
 export const MOST_RECORD_BYTES = 16 * 1024 * 1024;
 /** What is a line or two: a lock, or a key. */
 export const MOST_LINES_BYTES = 1024 * 1024;
-
-/**
- * What stands at the path of a file is none: a fifo, whose opening would wait for a writer, or a device, which never ends. Or it has more
- * than such a file ever has. So it is known to be bad without reading it.
- */
-export class NoFileError extends SmolVMError {
-  readonly path: string;
-  /** What is wrong, to go after "it". */
-  readonly problem: string;
-
-  constructor(path: string, problem: string) {
-    super("STATE", `${path} ${problem}`, {
-      remediation: `Look at it, and put the right file there or remove it: ls -lL ${quoteText(path)}`,
-      details: { path },
-    });
-    this.name = "SmolVMError"; // what callers know it as
-    this.path = path;
-    this.problem = problem;
-  }
-}
 
 /** Neither a fifo nor a terminal keeps the one waiting who opens it so; to a file it makes no difference. */
 const AT_ONCE = constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -76,12 +57,11 @@ export async function openFile(
   path: string,
   { mostBytes = Number.POSITIVE_INFINITY, orBlockDevice = false }: OpenLimits = {},
 ): Promise<OpenedFile> {
-  const file = await open(path, TO_READ).catch(async (error) => {
-    throw isNobodyThere(error) ? noFile(path, await stat(path)) : error;
+  const file = await open(path, TO_READ).catch((error) => {
+    throw explainNoFile(path, error);
   });
   try {
     const found = await file.stat();
-    if (found.isDirectory()) await file.read(Buffer.alloc(1), 0, 1, 0); // throws what the system says of a folder that is read
     if (!found.isFile() && !(orBlockDevice && found.isBlockDevice())) throw noFile(path, found);
     if (found.size > mostBytes) throw tooLarge(path, found.size, mostBytes);
     return { file, bytes: found.size };
@@ -93,7 +73,9 @@ export async function openFile(
 
 /** For another program that is to read it, which would wait for ever at a fifo. NoFileError; else what the system says. */
 export async function requireFile(path: string): Promise<void> {
-  const found = await stat(path);
+  const found = await stat(path).catch((error) => {
+    throw explainNoFile(path, error);
+  });
   if (!found.isFile()) throw noFile(path, found);
 }
 
@@ -103,27 +85,12 @@ export function openToAppend(path: string): number {
   try {
     file = openSync(path, TO_APPEND, 0o600);
   } catch (error) {
-    throw isNobodyThere(error) ? noFile(path, statSync(path)) : error;
+    throw explainNoFile(path, error);
   }
   const found = fstatSync(file);
   if (found.isFile()) return file;
   closeSync(file);
   throw noFile(path, found);
-}
-
-/** Of a socket, and of a fifo that nobody reads from. */
-function isNobodyThere(error: unknown): boolean {
-  return codeOf(error) === "ENXIO";
-}
-
-function noFile(path: string, found: Stats): NoFileError {
-  return new NoFileError(path, `is ${kindOf(found)}, and no file`);
-}
-
-function kindOf(found: Stats): string {
-  if (found.isFIFO()) return "a fifo";
-  if (found.isSocket()) return "a socket";
-  return found.isDirectory() ? "a folder" : "a device";
 }
 
 function tooLarge(path: string, bytes: number, mostBytes: number): NoFileError {

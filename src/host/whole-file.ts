@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolders } from "./make-folders.ts";
+import { explainNoFile } from "./no-file.ts";
 
 export interface WholeFileOptions {
   /** 0o600 by default. */
@@ -33,7 +34,7 @@ export async function writeWhole(
     await rename(draft, path);
   } catch (error) {
     await rm(draft, { force: true }).catch(() => {}); // the first error tells more
-    throw error;
+    throw explainNoFile(path, error);
   }
   if (durable) await syncFolder(dirname(path));
 }

@@ -25,9 +25,9 @@ export async function renameFolder(
   }
 }
 
-/** Whether `renameFolder` has failed because something has the name. */
+/** Whether `renameFolder` has failed because something has the name: a folder, or a file or link, over which none can be put. */
 export function isNameTaken(error: unknown): boolean {
-  return ["ENOTEMPTY", "EEXIST"].includes(codeOf(error));
+  return ["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(codeOf(error));
 }
 
 /** What nobody shall find any more has a name that begins with this, beside where it was. */

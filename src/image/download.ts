@@ -34,7 +34,10 @@ export async function download(file: Download, options: DownloadOptions): Promis
       cause: options.signal.reason,
     });
   const kept = join(options.folder, file.sha256);
-  const cached = await readWhole(kept, file.sizeBytes).catch(() => undefined);
+  let noFile = false; // over a folder no file can be put
+  const cached = await readWhole(kept, file.sizeBytes).catch((error) => {
+    noFile = error instanceof NoFileError;
+  });
   if (cached && isRight(cached, file)) {
     options.onBytes?.(file.sizeBytes);
     return cached;
@@ -48,6 +51,7 @@ export async function download(file: Download, options: DownloadOptions): Promis
   });
   try {
     const content = await fetchRight(part, file, options);
+    if (noFile) await rm(kept, { recursive: true, force: true });
     await rename(part, kept);
     return content;
   } catch (error) {

@@ -3,11 +3,11 @@ import { basename, join } from "node:path";
 import { HostError } from "../errors.ts";
 import { judgeLock } from "../host/lock.ts";
 import { makeFolders } from "../host/make-folders.ts";
-import { type Judged, listLeft } from "../host/names-in.ts";
+import { type Judged, listLeft, namesIn } from "../host/names-in.ts";
 import { ALIVE } from "../host/process-identity.ts";
 import { MOST_RECORD_BYTES, NoFileError, readText } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
-import { codeOf, isMissing, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { codeOf, isMissing, syncFile, writeWhole } from "../host/whole-file.ts";
 import { isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import {
   type ImagePaths,
@@ -50,7 +50,7 @@ export interface StoredImages {
 
 /** The images of a name, or all. */
 export async function readImages(state: StatePaths, name?: string): Promise<StoredImages> {
-  const folders = (await readdir(state.images).catch(unlessMissing)) ?? [];
+  const folders = await namesIn(state.images);
   const wanted = folders.filter((folder) =>
     name === undefined ? !folder.startsWith(".") : isFolderOf(folder, name),
   );

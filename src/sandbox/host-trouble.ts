@@ -7,7 +7,7 @@ export function hostTrouble(error: unknown): unknown {
   const { message, code } = error;
   const what = isFull(code) ? "The host's disk is full" : "The host refused what a machine needs";
   return new HostError(`${what}: ${message}.`, {
-    remediation: remedyForHost(code),
+    remediation: remedyForHost(code, "path" in error ? error.path : undefined),
     details: { code },
     cause: error,
   });

@@ -171,8 +171,9 @@ async function isHeldByNobody(machine: StoredMachine): Promise<boolean> {
 /** Persistent machines that can't be started, because it can't be told whether somebody holds them. */
 async function unclearHolds(state: StatePaths): Promise<Leftover[]> {
   const found = (await listMachines(state)).map(async ({ name, paths }): Promise<Leftover[]> => {
-    const { life, why } = await judgeLock(paths.lock);
-    const reason = unclear(`the holder of machine "${name}"`, why);
+    const { life, why, inTheWay } = await judgeLock(paths.lock);
+    const remedy = inTheWay ? `; if you know that the machine does not run: ${inTheWay.removal}` : "";
+    const reason = `${unclear(`the holder of machine "${name}"`, why)}${remedy}`;
     return life === "unknown"
       ? [{ kind: "lock", name, path: paths.lock, sizeBytes: 0, reason, remove: null }]
       : [];

@@ -102,7 +102,8 @@ async function makeInTurn(
   const patience = AbortSignal.any([context.signal, AbortSignal.timeout(context.timeoutMs)]);
   let release = async () => {};
   try {
-    release = await acquireLock(templatePaths(state, key).lock, { operation, signal: patience });
+    const onWait = () => context.onProgress?.({ phase: "wait", message: operation });
+    release = await acquireLock(templatePaths(state, key).lock, { operation, onWait, signal: patience });
     const found = await findSound(plan, context);
     if (found) return found;
     context.onProgress?.({

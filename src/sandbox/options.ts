@@ -19,7 +19,7 @@ export interface SmolVMOptions {
   memSizeMib?: number;
   /** Virtual CPUs: 1 by default, 1 to 32. */
   vcpuCount?: number;
-  /** Disk size in MiB: 4096 by default, at most 1 TiB, sparse; the guest's file system is grown to it. */
+  /** Disk size in MiB: 4096 by default, at most 1 TiB, sparse; the guest's file system is grown to it. Without effect for "tiny", which has no disk. */
   diskSizeMib?: number;
   /** Environment variables of login shells, as `setEnvVars` right after boot. */
   env?: Record<string, string>;

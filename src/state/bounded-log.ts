@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, renameSync, statSync, writeSync } from "node:fs";
+import { isLink } from "../host/no-file.ts";
 import { openToAppend, readEnd } from "../host/read-file.ts";
 
 /** Two files of this size are the most that one log takes. */
@@ -49,7 +50,7 @@ export class BoundedLog {
 
 /** For a log to which another process is about to add: where it is full, a new one is begun. */
 export function turnOver({ now, older }: { readonly now: string; readonly older: string }): void {
-  const found = statSync(now, { throwIfNoEntry: false });
+  const found = isLink(now) ? undefined : statSync(now, { throwIfNoEntry: false });
   if (found && found.size > LOG_FILE_BYTES) renameSync(now, older);
 }
 

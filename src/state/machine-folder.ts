@@ -1,14 +1,18 @@
+import { lstat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
 import { judgeHolder } from "../host/holder.ts";
+import { probeSocket } from "../host/local-socket.ts";
 import { acquireLock, judgeLock, tryLock } from "../host/lock.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, namesIn } from "../host/names-in.ts";
+import { isLink, NoFileError } from "../host/no-file.ts";
 import { ALIVE, DEAD, type Verdict } from "../host/process-identity.ts";
 import { isFull, isShortage, remedyForHost } from "../host/remedies.ts";
-import { codeOf, isMissing, isThere, writeWhole } from "../host/whole-file.ts";
+import { codeOf, isMissing, unlessMissing, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
+import { requireOurs } from "./foreign.ts";
 import { endProcessesOf } from "./machine-processes.ts";
 import {
   decodeMachineRecord,
@@ -72,10 +76,15 @@ export async function findMachine(state: StatePaths, name: string): Promise<Stor
     return { name, paths, record };
   } catch (error) {
     if (isShortage(codeOf(error))) throw error; // it tells nothing of the record
-    if (!(await isThere(paths.folder))) return undefined;
+    if (!(await isNamed(paths.folder))) return undefined;
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
     return { name, paths, record: { problem, isNewer: error instanceof NewerFormatError } };
   }
+}
+
+/** Whether something has that name: also a link that leads nowhere, or to itself. */
+async function isNamed(path: string): Promise<boolean> {
+  return (await lstat(path).catch(unlessMissing)) !== undefined;
 }
 
 /** Every machine, damaged ones too, by name. */
@@ -90,6 +99,12 @@ export async function listMachines(state: StatePaths): Promise<StoredMachine[]> 
 /** Removes a machine's folder and so frees its name, at once and whole; a folder that is gone already is fine. */
 export async function removeMachineFolder(paths: MachinePaths): Promise<void> {
   await discardFolder(paths.folder);
+}
+
+/** SmolVMError "STATE" where it is no machine's folder. */
+export async function requireOurMachine({ folder, record, logs, ...files }: MachinePaths): Promise<void> {
+  const all = [...Object.values(files), ...Object.values(logs).flatMap(({ now, older }) => [now, older])];
+  await requireOurs(folder, record, all);
 }
 
 export function isBad(record: MachineRecord | BadRecord): record is BadRecord {
@@ -148,7 +163,7 @@ export async function removeAbandoned(state: StatePaths, name: string): Promise<
  * goes with the folder; where that stays, somebody else can have it.
  */
 export async function removeIfFree(state: StatePaths, machine: StoredMachine): Promise<boolean> {
-  const release = await takeAway(machine.paths);
+  const release = await takeAway(machine);
   if (!release) return false;
   try {
     await endProcessesOf(state, machine);
@@ -159,12 +174,30 @@ export async function removeIfFree(state: StatePaths, machine: StoredMachine): P
   }
 }
 
-async function takeAway({ lock }: MachinePaths): Promise<(() => Promise<void>) | undefined> {
+async function takeAway(machine: StoredMachine): Promise<(() => Promise<void>) | undefined> {
+  const { folder, lock } = machine.paths;
   return tryLock(lock).catch(async (error) => {
-    if (isMissing(error)) return async () => {}; // so has the folder
+    // The folder is gone, or there never was one; or nobody can take what is there.
+    const isFree = isMissing(error) || isLoop(folder, error) || (await isUntakenInstead(machine, error));
+    if (isFree) return async () => {};
     const none = await unlessFull(error);
     return (await judgeLock(lock)).life === "dead" ? none : undefined;
   });
+}
+
+function isLoop(folder: string, error: unknown): boolean {
+  return codeOf(error) === "ELOOP" && isLink(folder);
+}
+
+/**
+ * Where no file is in the place of the lock, nobody can take the machine any more. Who had it before listens at its socket, which a
+ * record that can be read confirms: without one only that there is no socket proves it.
+ */
+async function isUntakenInstead({ paths, record }: StoredMachine, error: SmolVMError): Promise<boolean> {
+  if (!(error.cause instanceof NoFileError)) return false;
+  if (isBad(record)) return !(await isNamed(paths.control));
+  if ((await probeSocket(paths.control, undefined)) === "listened") return false;
+  return (await judgeOwner(record, paths)).life === "dead";
 }
 
 /** Where a disk is full, no lock can be written: it is more likely to stay so than that two remove one machine at the same moment. */
@@ -228,7 +261,7 @@ function stateFolderError(folder: string, cause: unknown): SmolVMError {
     "STATE",
     `The machine's folder ${folder} can't be made: ${(cause as Error).message}`,
     {
-      remediation: remedyForHost(codeOf(cause)),
+      remediation: remedyForHost(codeOf(cause), (cause as NodeJS.ErrnoException).path),
       cause,
     },
   );

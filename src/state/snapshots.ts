@@ -21,6 +21,7 @@ import {
   stampFile,
   stampLayer,
 } from "./file-stamp.ts";
+import { requireOurs } from "./foreign.ts";
 import { type SavedMachinePaths, type StatePaths, savedMachinePaths, snapshotFolder } from "./paths.ts";
 import { asDamage, readRecord } from "./read-record.ts";
 import {
@@ -185,6 +186,8 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
   const folder = snapshotFolder(state, name);
+  const { record, ...files } = savedMachinePaths(folder, "snapshot");
+  await requireOurs(folder, record, Object.values(files));
   if (!(await discardFolder(folder))) throw await notFound(folder);
 }
 

@@ -37,7 +37,7 @@ function textToMs(text: string, name: string): number {
 function refused(name: string, value: unknown): ValidationError {
   const given = typeof value === "string" ? JSON.stringify(value) : String(value);
   return new ValidationError(
-    `${name} must be a number of seconds above 0 and at most ${MAX_SECONDS}, or a string such as "500ms", "30s" or "5m"; given ${given}.`,
+    `${name} must be a number of seconds above 0 and at most ${MAX_SECONDS}, or a string such as "500ms", "30s", "5m" or "2h"; given ${given}.`,
     { details: { option: name, given: value } },
   );
 }

@@ -10,13 +10,32 @@ export function checkOptionKeys(given: unknown, known: readonly string[], what: 
   }
   for (const key of Object.keys(given)) {
     if (known.includes(key)) continue;
-    const nearest = nearestOf(key, known);
+    const nearest = OTHER_WORDS[key]?.find((each) => known.includes(each)) ?? nearestOf(key, known);
     throw new ValidationError(
       `${what} has no option ${JSON.stringify(key)}${nearest ? `; did you mean "${nearest}"?` : "."} Known: ${known.join(", ")}.`,
       { details: { option: key, nearest, known } },
     );
   }
 }
+
+/** What an option is called elsewhere: by the flags of the command line, by other programs. */
+const OTHER_WORDS: Readonly<Record<string, readonly string[] | undefined>> = Object.assign(
+  Object.create(null),
+  {
+    memory: ["memSizeMib", "memoryMib"],
+    mem: ["memSizeMib", "memoryMib"],
+    memoryMib: ["memSizeMib"],
+    cpus: ["vcpuCount"],
+    cpu: ["vcpuCount", "cpus"],
+    vcpus: ["vcpuCount", "cpus"],
+    disk: ["diskSizeMib"],
+    hostMemory: ["hostLimits", "memoryMib"],
+    hostCpus: ["hostLimits", "cpus"],
+    port: ["ports"],
+    label: ["labels"],
+    cols: ["columns"],
+  },
+);
 
 /** Refuses what is neither a function nor left out. */
 export function checkFunction(option: string, value: unknown): void {
@@ -26,10 +45,19 @@ export function checkFunction(option: string, value: unknown): void {
 /** The known word that is nearest to `word`, if one is near enough to be meant. */
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
   const ranked = known
-    .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits);
   const best = ranked[0];
-  return best && best.edits <= Math.max(2, Math.floor(word.length / 2)) ? best.candidate : undefined;
+  const length = Math.max(word.length, best?.candidate.length ?? 0);
+  return best && best.edits <= Math.max(1, Math.floor(length / 3)) ? best.candidate : undefined;
+}
+
+/** Letters in another order, and the beginning of a word, are one slip. */
+function editsBetween(word: string, other: string): number {
+  const edits = distance(word, other);
+  const isBegun = word.length >= 3 && other.startsWith(word);
+  const sorted = (text: string) => [...text].sort().join("");
+  return edits > 1 && (isBegun || sorted(word) === sorted(other)) ? 1 : edits;
 }
 
 /** A value as an error message shows it: short, and never throwing. */

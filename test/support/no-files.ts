@@ -9,7 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { bounded } from "../../src/util/bounded.ts";
 
 /** Far more than any file of ours may have; it takes no room. */
@@ -32,11 +32,22 @@ export const NO_FILES: readonly (readonly [kind: string, put: (path: string) => 
     (path) => clear(path, () => putHuge(path)),
     /has 536870912 bytes, where \d+ are the most/,
   ],
+  ["a folder", (path) => clear(path, () => putFolder(path)), /is a folder, and no file/],
+  [
+    "a link to itself",
+    (path) => clear(path, () => symlinkSync(path, path)),
+    /is a link that leads to itself, and no file/,
+  ],
 ];
 
 export function putFifo(path: string): void {
   clear(path, () => execFileSync("mkfifo", [path]));
   fifos.push(path);
+}
+
+function putFolder(path: string): void {
+  mkdirSync(path);
+  writeFileSync(join(path, "within"), "");
 }
 
 function putHuge(path: string): void {

@@ -26,7 +26,10 @@ describe("a bounded wait", () => {
 
   it("names a caller's own time, where a grace was added to it", async () => {
     const bounds = { operation: "Asking", timeoutMs: 5, namedMs: 2_000 };
-    await expect(bounded(new Promise(() => {}), bounds)).rejects.toThrow("Asking did not finish within 2 s");
+    await expect(bounded(new Promise(() => {}), bounds)).rejects.toMatchObject({
+      message: "Asking did not finish within 2 s",
+      remediation: expect.stringMatching(/^Give it more time/),
+    });
   });
 
   it("ends when the signal fires, or has fired before, with its reason as the cause", async () => {

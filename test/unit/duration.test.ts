@@ -38,6 +38,8 @@ describe("parseDurationMs", () => {
   ])("refuses %j by name", (given) => {
     expect(() => parseDurationMs(given, "timeout")).toThrow(ValidationError);
     expect(() => parseDurationMs(given, "timeout")).toThrow(/^timeout /);
+    if (given !== Infinity)
+      expect(() => parseDurationMs(given, "timeout")).toThrow('"500ms", "30s", "5m" or "2h"');
   });
 
   it("guesses that milliseconds were meant", () => {

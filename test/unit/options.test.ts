@@ -1,5 +1,7 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
+import { lifeFlags, shapeFlags } from "../../src/cli/machine-flags.ts";
+import { parseSpec } from "../../src/sandbox/spec.ts";
 import { checkFunction, checkOptionKeys, refuse } from "../../src/util/options.ts";
 
 class Foo {}
@@ -67,5 +69,53 @@ describe("a function", () => {
       expect(() => checkFunction("onProgress", value)).not.toThrow();
     for (const value of [null, {}, "f", Symbol("f")])
       expect(() => checkFunction("onProgress", value)).toThrow(/^onProgress must be a function; given /);
+  });
+});
+
+describe("an unknown option", () => {
+  const messageOf = (work: () => unknown): string => {
+    try {
+      work();
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  it.each([
+    ["cols", ["columns", "rows", "term"], "columns"],
+    ["flow", ["source", "tail", "follow"], "follow"],
+    ["row", ["columns", "rows", "term"], "rows"],
+    ["colums", ["columns", "rows"], "columns"],
+    ["hots", ["guest", "host"], "host"],
+    ["TimeOut", ["timeout"], "timeout"],
+    ["memory", ["memoryMib", "cpus"], "memoryMib"],
+  ])("%s is the nearest of %j", (given, known, nearest) => {
+    expect(messageOf(() => checkOptionKeys({ [given]: 1 }, known, "f()"))).toContain(
+      `did you mean "${nearest}"?`,
+    );
+  });
+
+  it.each([
+    ["colls", ["rows"]],
+    ["disk", ["risky"]],
+    ["user", ["term", "under"]],
+    ["constructor", ["name"]],
+  ])("%s is none of %j", (given, known) => {
+    const message = messageOf(() => checkOptionKeys({ [given]: 1 }, known, "f()"));
+    expect(message).toContain(`f() has no option "${given}". Known:`);
+  });
+
+  it("is told for each flag of the command line that has another name", () => {
+    const options = [...shapeFlags, ...lifeFlags].map(({ flags }) =>
+      (/--([a-z-]+)/.exec(flags)?.[1] ?? "").replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+    );
+    const told = options.map((option) => [option, messageOf(() => parseSpec({ [option]: {} } as object))]);
+    const unknown = told.filter(([, message]) => message?.includes("has no option"));
+    expect(unknown.map(([option]) => option)).toEqual(
+      expect.arrayContaining(["memory", "cpus", "disk", "label", "port", "hostMemory", "hostCpus"]),
+    );
+    for (const [, message] of unknown) expect(message).toContain("did you mean");
+    expect(Object.fromEntries(unknown).disk).toContain('did you mean "diskSizeMib"?');
   });
 });

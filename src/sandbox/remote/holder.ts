@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { OperationTimeoutError, SmolVMError, VMStateError } from "../../errors.ts";
 import { connectTo } from "../../host/local-socket.ts";
 import { findHolder } from "../../host/lock.ts";
+import { isLink } from "../../host/no-file.ts";
 import { endProcess } from "../../host/owned-processes.ts";
 import { findProcess } from "../../host/process-identity.ts";
 import { readTail } from "../../state/bounded-log.ts";
@@ -32,7 +33,9 @@ export async function connectHolder(
   onNews: (news: News) => void,
 ): Promise<HolderConnection | null> {
   const socket = await connectTo(paths.control).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ECONNREFUSED") return null;
+    // A link is not what a holder listens at.
+    const isNobodys = error.code === "ELOOP" && isLink(paths.control);
+    if (isNobodys || error.code === "ENOENT" || error.code === "ECONNREFUSED") return null;
     throw hostTrouble(error);
   });
   return socket && greeted((hear) => new HolderConnection(socket, hear), { paths, id }, onNews);

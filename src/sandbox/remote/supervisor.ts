@@ -85,11 +85,17 @@ async function serveUntilUnused(machine: Machine, first: Socket): Promise<void> 
   const server = new MachineServer(machine, look);
   machine.status.onChange(() => setImmediate(look));
   for (const name of ENDS) process.on(name, () => void shutDown(machine).then(() => server.close()));
-  await server.listen();
-  await server.admit(first);
-  await unused;
-  server.close();
-  clearInterval(keepAlive);
+  try {
+    await server.listen();
+    await server.admit(first);
+    await unused;
+  } catch (error) {
+    send(first, { kind: "refused", error: encodeError(hostTrouble(error)) });
+    first.end();
+  } finally {
+    server.close();
+    clearInterval(keepAlive);
+  }
 }
 
 function isAtRest({ status, starting, booted }: Machine): boolean {

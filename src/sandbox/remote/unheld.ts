@@ -8,6 +8,7 @@ import {
   judgeOwner,
   removeIfFree,
   removeMachineFolder,
+  requireOurMachine,
   type StoredMachine,
   withTakeover,
 } from "../../state/machine-folder.ts";
@@ -26,6 +27,7 @@ export async function removeUnheld(state: StatePaths, name: string, id: string):
   await withTakeover(state, name, async () => {
     const found = await findThis(state, name, id);
     if (!found) return;
+    if (isBad(found.record)) await requireOurMachine(found.paths);
     await endHolder(found);
     if (isBad(found.record) || found.record.spec.persistent) return await removeUnlessHeld(state, found);
     await endProcessesOf(state, found);

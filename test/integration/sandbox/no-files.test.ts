@@ -1,5 +1,6 @@
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -99,11 +100,44 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
     // Beside a lock it keeps nobody from letting go of that one, and from clearing away what others left.
     const free = machine("sound").environmentLock;
     for (const name of "abcdefgh") put(`${free}.${name}`);
+    const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
     writeFileSync(`${free}.left`, "");
     utimesSync(`${free}.left`, 1, 1);
     const release = await promptly(tryLock(free));
     await promptly(Promise.resolve(release?.()));
-    expect([free, `${free}.left`, `${free}.a`].map((path) => existsSync(path))).toEqual([false, false, true]);
+    expect([free, `${free}.left`, `${free}.a`].map(isThere)).toEqual([false, false, true]);
+  });
+
+  it("as a lock keeps no machine from being deleted of which nobody can have hold", async () => {
+    put(machine("sound").lock);
+    await promptly((await promptly(SmolVM.get("sound"))).delete());
+    put(machine("bad").record);
+    put(machine("bad").lock);
+    await promptly((await promptly(SmolVM.get("bad"))).delete());
+    expect(readdirSync(folder.state.machines)).toEqual([]);
+  });
+
+  it("as a lock keeps a machine that somebody may have", async () => {
+    await folder.put("held", { persistent: true, wasBooted: true, status: STOPPED, owner: folder.me });
+    put(machine("bad").record);
+    writeFileSync(machine("bad").control, ""); // a socket, as another host sees it
+    for (const name of ["held", "bad"]) {
+      put(machine(name).lock);
+      await expect(promptly((await promptly(SmolVM.get(name))).delete())).rejects.toMatchObject({
+        code: "LOCK_UNCLEAR",
+        message: expect.stringMatching(said),
+        remediation: expect.stringMatching(/remove it: rm (-r )?'?\S+lock'?$/),
+      });
+    }
+    expect(readdirSync(folder.state.machines)).toEqual(["bad", "held", "sound"]);
+  });
+
+  it("as the socket of a machine is that of nobody", async () => {
+    put(machine("sound").control);
+    await promptly(prune());
+    expect((await promptly(SmolVM.list())).map(({ status }) => status)).toEqual(["stopped"]);
+    await promptly((await promptly(SmolVM.get("sound"))).delete());
+    expect(readdirSync(folder.state.machines)).toEqual([]);
   });
 });
 

@@ -2,15 +2,18 @@ import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
+import { tryLock } from "../../../src/host/lock.ts";
 import type { Image } from "../../../src/image/images.ts";
+import type { Progress } from "../../../src/image/progress.ts";
 import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
 import { deleteImage } from "../../../src/sandbox/images.ts";
 import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/make-template.ts";
 import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
 import type { Setup } from "../../../src/sandbox/setup.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
-import type { StatePaths } from "../../../src/state/paths.ts";
+import { type StatePaths, templatePaths } from "../../../src/state/paths.ts";
 import {
+  discardTemplate,
   findTemplate,
   openTemplateDraft,
   publishTemplate,
@@ -46,14 +49,19 @@ const features = {
   ...{ vmgenid: true, cloning: true },
 } as const;
 
-function obtain(image: Image, warn = fail): Promise<Template | { readonly whyCold: string }> {
+function obtain(
+  image: Image,
+  warn = fail,
+  onProgress: (progress: Progress) => void = () => {},
+): Promise<Template | { readonly whyCold: string }> {
   const setup = {
     files: filesOfImage(image, "x86_64"),
     key: { path: "/keys/id", privateKey: "secret", publicLine: "ssh-ed25519 AAAA me" },
     choice: { accelerator: "tcg", reason: "", candidates: [] },
     qemu: { arch: "x86_64", path: "/usr/bin/qemu-system-x86_64", features },
   } as unknown as Setup;
-  const context = { signal: new AbortController().signal, timeoutMs: 120_000, sinceMs: performance.now() };
+  const { signal } = new AbortController();
+  const context = { signal, timeoutMs: 120_000, sinceMs: performance.now(), onProgress };
   return obtainTemplate(parseSpec({ image: image.manifest.name }), state, setup, context, warn);
 }
 
@@ -106,6 +114,23 @@ describe("the templates of an image that is removed", () => {
     const again = await templateOf(await storeImage(state, "debian", "1")); // at once: nothing was wrong with it
     expect(await findTemplate(state, again.record.key)).toEqual(again);
   });
+});
+
+it("a template is told of while it is made, and while another process makes it", async () => {
+  const image = await storeImage(state, "tiny", "6");
+  const told: string[] = [];
+  let release = async () => {};
+  const tell = ({ message }: Progress) => {
+    told.push(message);
+    void release();
+  };
+  const made = await obtain(image, fail, tell);
+  expect(told).toEqual(["Saving a template from which machines like this one start"]);
+  const { key } = (made as Template).record;
+  await discardTemplate(state, key);
+  release = (await tryLock(templatePaths(state, key).lock)) ?? release;
+  await obtain(image, fail, tell);
+  expect(told[1]).toBe("Waiting for another process to make the template");
 });
 
 describe("a template whose making takes long", () => {

@@ -13,7 +13,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   HostError,
@@ -190,10 +190,10 @@ describe("a snapshot that was published", () => {
     async (file) => {
       const { paths } = await publishSnapshot(state, await makeDraft(), "one");
       await rename(paths[file], `${paths[file]}.away`);
-      await symlink(basename(paths[file]), paths[file]); // it leads to itself: ELOOP
+      await symlink("x".repeat(300), paths[file]); // ENAMETOOLONG
       const error = await getSnapshot(state, "one").catch((failure) => failure);
       expect(error).toBeInstanceOf(HostError);
-      expect(error.message).toMatch(/^The snapshot "one" can't be read: ELOOP/);
+      expect(error.message).toMatch(/^The snapshot "one" can't be read: ENAMETOOLONG/);
       await rename(`${paths[file]}.away`, paths[file]);
       await getSnapshot(state, "one");
     },

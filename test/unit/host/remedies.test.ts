@@ -9,8 +9,14 @@ const refusal = (code: string) =>
 
 describe("what helps where the host refused something", () => {
   it.each([
-    ["ENOSPC", /^Free space on the disk .*smolvm prune.*SMOLVM_HOME to a folder on another disk/],
-    ["EDQUOT", /^Free space on the disk .*smolvm prune.*SMOLVM_HOME to a folder on another disk/],
+    [
+      "ENOSPC",
+      /^Free space on the disk .*smolvm prune.*its folder cache\/downloads can be removed.*SMOLVM_HOME to a folder on another disk/,
+    ],
+    [
+      "EDQUOT",
+      /^Free space on the disk .*smolvm prune.*its folder cache\/downloads can be removed.*SMOLVM_HOME to a folder on another disk/,
+    ],
     ["EACCES", /^Let this user write to the state folder .*or set SMOLVM_HOME to a folder that it may write/],
     ["EPERM", /^Let this user write to the state folder .*or set SMOLVM_HOME to a folder that it may write/],
     ["EROFS", /^Let this user write to the state folder .*or set SMOLVM_HOME to a folder that it may write/],
@@ -18,7 +24,8 @@ describe("what helps where the host refused something", () => {
     ["ENFILE", /^Let this program open more files: ulimit -n/],
     ["EAGAIN", /^Let this user have more processes or memory: ulimit -a/],
     ["ENOMEM", /^Let this user have more processes or memory: ulimit -a/],
-    ["EIO", /^Check that the state folder .* is a folder of this user's, and that its disk is well/],
+    ["EIO", /^Check the disk of the state folder .*, and that it has space left/],
+    ["EINVAL", /^Check that the state folder .* is a folder of this user's, and that its disk is well/],
   ])("%s is named, and nothing else", (code, remedy) => {
     expect(remedyForHost(code)).toMatch(remedy);
     const error = hostTrouble(refusal(code));
