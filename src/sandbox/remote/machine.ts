@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findSelf } from "../../host/process-identity.ts";
-import { claimMachineFolder, findMachine, isBad, judgeOwner } from "../../state/machine-folder.ts";
+import { claimMachineFolder, judgeOwner } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
@@ -8,7 +8,7 @@ import { guardLogger, ProgressGuard } from "../callbacks.ts";
 import type { CopyOptions } from "../copy.ts";
 import { traceBoot, traceStatus } from "../diagnostics.ts";
 import type { Handle, Reached } from "../handle.ts";
-import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
+import { describeRecord, describeStored, type VMInfo } from "../info.ts";
 import type { Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
 import { type CopyCallOptions, parseSnapshotCall, type SnapshotInfo } from "../snapshots.ts";
 import type { MachineSpec } from "../spec.ts";
@@ -20,6 +20,7 @@ import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
 import { END_MS, unlessSilent, waitForEnd } from "./silence.ts";
+import { readStanding } from "./standing.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
@@ -46,6 +47,9 @@ export class RemoteMachine implements Handle {
   #origin: SavedMachine | null;
   readonly #link: HolderLink;
   #starting: Promise<void> | null = null;
+  /** Which of the looks at the machine was the last to begin, and of which the answer is that counts. */
+  #asked = 0;
+  #answered = 0;
 
   constructor(
     record: MachineRecord,
@@ -243,8 +247,9 @@ export class RemoteMachine implements Handle {
 
   #hear(news: News): void {
     if (news.kind === "shared") this.#guest.share(news.others);
-    if (news.kind === "deleted") this.#follow("deleted", news.reason);
-    if (news.kind !== "record") return;
+    if (news.kind !== "record" && news.kind !== "deleted") return;
+    this.#answered = ++this.#asked;
+    if (news.kind === "deleted") return void this.#follow("deleted", news.reason);
     this.#record = parseMachineRecord(news.record);
     const { phase, reason, since } = this.#record.status;
     this.#follow(phase, reason, since);
@@ -268,19 +273,15 @@ export class RemoteMachine implements Handle {
     }
   }
 
-  /** What the files tell, held against what lives. */
+  /** What the files tell, unless something later has been heard meanwhile, or a call has taken the folder back. */
   async #lookAtFiles(): Promise<void> {
     const paths = this.#paths;
-    const found = await findMachine(this.state, this.spec.name);
-    if (this.#paths !== paths) return; // a call has taken it back meanwhile
-    if (!found) return this.#follow("deleted", "");
-    if (isBad(found.record)) return this.#follow("error", found.record.problem);
-    if (found.record.spec.id !== this.spec.id) return this.#follow("deleted", "");
-    this.#record = found.record;
-    const held = await judgeOwner(found.record, found.paths);
-    const { status, reason } = await observe(found.record, held);
-    const isOver = !found.record.spec.persistent && status === "error" && held.life === "dead";
-    this.#follow(isOver ? "deleted" : status, reason);
+    const turn = ++this.#asked;
+    const { phase, reason, record } = await readStanding(this.state, this.spec);
+    if (this.#paths !== paths || turn < this.#answered) return;
+    this.#answered = turn;
+    this.#record = record ?? this.#record;
+    this.#follow(phase, reason);
   }
 
   async #isOwnerDead(): Promise<boolean> {

@@ -6,7 +6,6 @@ import { discardDraftFolder } from "../../state/draft-folder.ts";
 import { bounded } from "../../util/bounded.ts";
 import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
-import { recordOf } from "../record-keeper.ts";
 import { encodeError } from "./errors.ts";
 import { operations } from "./operations.ts";
 import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
@@ -40,8 +39,6 @@ export class MachineServer {
   readonly #onLeave: () => void;
   #server: Server | null = null;
   #lastId = 0;
-  /** How many records have been told. */
-  #told = 0;
   #unshare = () => {};
   #isClosed = false;
 
@@ -49,10 +46,9 @@ export class MachineServer {
   constructor(machine: Machine, onLeave: () => void = () => {}) {
     this.#machine = machine;
     this.#onLeave = onLeave;
-    machine.records.onRecord((record) => {
-      this.#told++;
-      this.#tellAll({ kind: "record", protocol: PROTOCOL, record }, ({ isGreeted }) => isGreeted);
-    });
+    machine.records.onRecord((record) =>
+      this.#tellAll({ kind: "record", protocol: PROTOCOL, record }, ({ isGreeted }) => isGreeted),
+    );
     machine.status.onChange(() => {
       if (machine.status.phase === "deleted") void this.#sayGoodbye();
       if (machine.status.phase === "running") this.#share();
@@ -91,15 +87,11 @@ export class MachineServer {
     await this.#greet(client);
   }
 
-  /** With a record that is not older than what the others have been told meanwhile. */
   async #greet(client: Client): Promise<void> {
-    for (let told = -1; told !== this.#told; ) {
-      told = this.#told;
-      const record = await recordOf(this.#machine);
-      if (told !== this.#told) continue;
+    await this.#machine.records.tellFirst(this.#machine, (record) => {
       send(client.socket, { kind: "record", protocol: PROTOCOL, record });
       client.isGreeted = true;
-    }
+    });
   }
 
   /** Nobody else is let in, and those who are here are hung up on. */
