@@ -19,8 +19,8 @@ import { parseStop } from "../stop.ts";
 import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
-import { END_MS, unlessSilent, waitForEnd } from "./silence.ts";
-import { readStanding } from "./standing.ts";
+import { END_MS, isSoonOver, LOOK_AGAIN_MS, unlessSilent, unreachedError, waitForEnd } from "./silence.ts";
+import { isHeld, readStanding } from "./standing.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
@@ -28,10 +28,7 @@ type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
 /** What a call to the holder may take beyond what was asked for: then it does not answer. */
 const GRACE_MS = 15_000;
 const FIRST_START_MS = 120_000;
-const LOOK_AGAIN_MS = 25;
 const DESCRIBE_MS = 5_000;
-/** What only a holder can tell. */
-const IS_HELD: readonly Phase[] = ["starting", "running", "paused", "stopping"];
 
 /** A machine that another process holds, or nobody at the moment: a persistent one, or an ephemeral one of another program. */
 export class RemoteMachine implements Handle {
@@ -85,7 +82,7 @@ export class RemoteMachine implements Handle {
       silence = error.message;
     });
     if (!holder) await this.#lookAtFiles();
-    if (silence && IS_HELD.includes(this.status.phase)) this.#follow("error", silence);
+    if (silence && isHeld(this.status.phase)) this.#follow("error", silence);
     return this;
   }
 
@@ -106,7 +103,7 @@ export class RemoteMachine implements Handle {
     const way = () => (this.status.phase === "error" ? this.#link.obtain(paths) : this.#link.connect(paths));
     const patienceMs = 2 * timeoutMs + GRACE_MS; // a copy is waited for first
     const answer = await this.#link.ask(way, "stop", { timeoutMs }, { timeoutMs: patienceMs });
-    if (answer === null) await this.#lookAtFiles();
+    if (answer === null && !(await isSoonOver(() => this.#isDown()))) throw unreachedError(this.#record);
   }
 
   async pause(): Promise<void> {
@@ -148,10 +145,11 @@ export class RemoteMachine implements Handle {
     await this.#starting?.catch(() => {});
     if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
     await this.look();
+    this.#link.throwIfSilent();
     // Whoever holds it lets nobody in before it is up for the first time.
     for (
       const endMs = performance.now() + FIRST_START_MS;
-      this.#isComingUp && performance.now() < endMs;
+      !this.#link.isOpen && this.status.phase === "starting" && performance.now() < endMs;
       await this.look()
     )
       await sleep(LOOK_AGAIN_MS);
@@ -176,10 +174,6 @@ export class RemoteMachine implements Handle {
   async close(): Promise<void> {
     await this.#guest.close();
     this.#link.close();
-  }
-
-  get #isComingUp(): boolean {
-    return !this.#link.isOpen && this.status.phase === "starting";
   }
 
   get #isGone(): boolean {
@@ -241,6 +235,7 @@ export class RemoteMachine implements Handle {
     const bounds = { timeoutMs: timeoutMs + GRACE_MS, namedMs: timeoutMs || GRACE_MS, signal };
     const way = async () => (this.#paths && !this.#isGone ? this.#link.connect(this.#paths) : null);
     const answer = await this.#link.ask(way, operation, args, bounds);
+    if (answer === null && isHeld(this.status.phase)) throw unreachedError(this.#record);
     if (answer === null) throw this.status.refusal(operation === "copy" ? "fork" : operation);
     return answer.value;
   }
@@ -282,6 +277,11 @@ export class RemoteMachine implements Handle {
     this.#answered = turn;
     this.#record = record ?? this.#record;
     this.#follow(phase, reason);
+  }
+
+  async #isDown(): Promise<boolean> {
+    await this.#lookAtFiles();
+    return !isHeld(this.status.phase);
   }
 
   async #isOwnerDead(): Promise<boolean> {

@@ -15,8 +15,6 @@ import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from ".
  * when it listens again, and is not waited for until then.
  */
 const HEARD_MS = 1_000;
-/** What waits for one who does not listen. More is not kept. */
-const UNHEARD_BYTES = 8 * 1024 * 1024;
 /** How long the last answers may take once the machine is gone. */
 const FAREWELL_MS = 2_000;
 
@@ -126,7 +124,7 @@ export class MachineServer {
     if (!client.socket.writable) return;
     const id = ++this.#lastId;
     const heard = new Promise<void>((resolve) => client.waitsFor.set(id, resolve));
-    this.#send(client, { kind: "shared", id, others });
+    send(client.socket, { kind: "shared", id, others });
     if (!client.isDeaf)
       await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => {
         client.isDeaf = true;
@@ -134,12 +132,7 @@ export class MachineServer {
   }
 
   #tellAll(reply: Reply, isMeant: (client: Client) => boolean = () => true): void {
-    for (const client of this.#clients) if (isMeant(client)) this.#send(client, reply);
-  }
-
-  #send({ socket }: Client, reply: Reply): void {
-    send(socket, reply);
-    if (socket.writableLength > UNHEARD_BYTES) socket.destroy();
+    for (const client of this.#clients) if (isMeant(client)) send(client.socket, reply);
   }
 
   async #hear(client: Client, request: Request): Promise<void> {

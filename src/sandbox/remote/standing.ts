@@ -4,6 +4,13 @@ import type { StatePaths } from "../../state/paths.ts";
 import { observe } from "../info.ts";
 import type { Phase } from "../status.ts";
 
+/** What only a holder can tell. */
+const HELD: readonly Phase[] = ["starting", "running", "paused", "stopping"];
+
+export function isHeld(phase: Phase): boolean {
+  return HELD.includes(phase);
+}
+
 interface Standing {
   readonly phase: Phase;
   readonly reason: string;
