@@ -25,6 +25,8 @@ export interface AskOptions extends CallOptions {
 /** A holder that is about to end is gone within these, and the next one asked. */
 const ATTEMPTS = 10;
 const PAUSE_MS = 10;
+/** With time for these that the caller gives: it proves nothing that it ran out. */
+const TAKE_LONG: readonly Operation[] = ["snapshot", "copy"];
 /** Longer than there is between the steps of one call, and shorter than a person needs to mend it. */
 const SILENCE_MS = 2_000;
 
@@ -92,6 +94,8 @@ export class HolderLink {
           value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs, namedMs })),
         };
       } catch (error) {
+        if (Object(error).operation === what && !TAKE_LONG.includes(operation))
+          Object.assign(Object(error).details, { isHolder: true });
         const isUntaken = error instanceof HolderGoneError && !error.wasTaken;
         if (!isUntaken || options.signal?.aborted || attempt === ATTEMPTS) throw error;
         await sleep(attempt * PAUSE_MS);

@@ -228,39 +228,6 @@ describe("a machine of another process", () => {
   });
 });
 
-describe("a machine that runs, and at whose socket somebody listens who is no holder", () => {
-  const flood = (socket: Socket) => {
-    const more = () => {
-      while (!socket.destroyed && socket.write(Buffer.alloc(1 << 20, "x")));
-    };
-    socket.on("error", () => {}).on("drain", more);
-    more();
-  };
-  const LISTENERS: [string, (socket: Socket) => void][] = [
-    ["hangs up", (socket) => socket.destroy()],
-    ["talks nonsense", (socket) => void socket.write("HTTP/1.1 400 Bad Request\n\n")],
-    ["never ends its line", flood],
-  ];
-
-  it("is never said to be stopped, and each call says that nobody could be reached", {
-    timeout: 30_000,
-  }, async () => {
-    const status = { phase: "running", reason: "", since: "2026-01-02T03:04:05.678Z" } as const;
-    const boot = { qemu: folder.me, sshPort: null, hostKey: null, cgroup: null, report: REPORT };
-    const asked = LISTENERS.map(async ([does, greet], index) => {
-      const known = { persistent: true, wasBooted: true, owner: folder.me, status, boot };
-      const { record, paths } = await folder.put(`box-${index}`, known);
-      servers.push(await listenAt(paths.control, greet));
-      const handle = await new RemoteMachine(record, paths).look();
-      const calls = [handle.pause(), handle.snapshot(undefined, {}), handle.stop({ timeout: 1 })];
-      const codes = (await Promise.allSettled(calls)).map((each) => Object(Object(each).reason).code);
-      return [does, handle.status.phase, ...codes];
-    });
-    const told = ["running", ...Array(3).fill("UNRESPONSIVE")];
-    expect(await Promise.all(asked)).toEqual(LISTENERS.map(([does]) => [does, ...told]));
-  });
-});
-
 describe("starting a machine whose supervisor is about to end", () => {
   it("is done by the next one, as if it had not been asked", async () => {
     const calls: string[] = [];
@@ -320,8 +287,3 @@ describe("the first start of a persistent machine", () => {
     expect(await findMachine(folder.state, "box")).toMatchObject({ record: { wasBooted: true } });
   });
 });
-
-const REPORT = {
-  ...{ accelerator: "tcg", acceleratorReason: "", startedAt: "2026-01-02T03:04:05.678Z" },
-  ...{ way: "cold", wayReason: "", phases: [] },
-} as const;
