@@ -129,6 +129,9 @@ export class QemuProcess {
 function exitReason({ exitCode, signal }: ExitInfo, output: string, consoleTail: string): string {
   const panic = /Kernel panic - not syncing: (.*)/.exec(consoleTail)?.[1];
   if (panic) return `The guest's kernel panicked: ${ended(tameWords(panic))}`;
+  // Its memory is a file that has holes, or was cut short.
+  if (signal === "SIGBUS")
+    return "QEMU was ended by SIGBUS, as it is where the disk of the state folder is full: free some of it.";
   if (signal) return `QEMU was ended by ${signal}.`;
   if (exitCode === 0) return "The guest powered off or restarted, and QEMU ended.";
   return `QEMU ended with exit code ${exitCode}: ${ended(tellingLine(output) || "it said nothing")}`;

@@ -5,6 +5,7 @@ import { DEAD, judgeProcess, type Verdict } from "../host/process-identity.ts";
 import { isHeldName } from "../state/held-files.ts";
 import { type BadRecord, isBad, judgeOwner, type StoredMachine } from "../state/machine-folder.ts";
 import type { BootReport, MachineRecord } from "../state/machine-record.ts";
+import { whyUnwritten } from "./full-disk.ts";
 import type { VMStatus } from "./options.ts";
 import { holderOf, isStopped } from "./standstill.ts";
 
@@ -109,7 +110,7 @@ export async function observe(record: MachineRecord, held: Verdict): Promise<Obs
   if (!RUNS.has(status.phase)) return at(status.phase, status.reason);
   const holder = holderOf(spec);
   if (owner === null || held.life === "dead")
-    return at("error", `${holder} ended while it was ${status.phase}`);
+    return at("error", `${holder} ended while it was ${status.phase}${await whyUnwritten()}`);
   if (held.life === "unknown")
     return at(status.phase, `it can't be told whether ${holder} still lives, because ${held.why}`);
   // An id that was given out in another container is another process here.

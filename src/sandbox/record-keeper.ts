@@ -29,6 +29,13 @@ export class RecordKeeper {
     this.#writing = this.#writing.then(() => this.#write(machine));
   }
 
+  /** Tells a newcomer how the machine stands, in turn with what the others are told: nobody hears of an earlier state after a later one. */
+  async tellFirst(machine: Machine, tell: (record: MachineRecord) => void): Promise<void> {
+    const telling = this.#writing.then(async () => tell(await recordOf(machine)));
+    this.#writing = telling.catch(() => {});
+    await telling;
+  }
+
   /** What has been noted is written down. Never rejects. */
   async settled(): Promise<void> {
     for (let seen: unknown = null; seen !== this.#writing; ) {

@@ -2,6 +2,7 @@ import { SmolVMError } from "../errors.ts";
 import { readProcessFigures } from "../host/process-figures.ts";
 import { isAlive, type ProcessIdentity } from "../host/process-identity.ts";
 import { findMachine, isBad } from "../state/machine-folder.ts";
+import type { MachineRecord } from "../state/machine-record.ts";
 import type { Handle } from "./handle.ts";
 import type { MachineSpec } from "./spec.ts";
 
@@ -17,8 +18,9 @@ export async function tellStandstill(
   handle: Pick<Handle, "state" | "spec">,
 ): Promise<unknown> {
   if (!(error instanceof SmolVMError) || !SILENCES.has(error.code)) return error;
-  const stopped = await findStopped(handle).catch(() => null);
-  if (stopped === null) return error;
+  const record = await findRecord(handle).catch(() => null);
+  const stopped = record && (await findStopped(record).catch(() => null));
+  if (!stopped) return record === null ? error : await tellHolder(error, record);
   const { who, pid } = stopped;
   const [, said = "", end = ""] = /^(.*?)(\.?)$/s.exec(error.message) ?? [];
   return Object.assign(error, {
@@ -38,10 +40,30 @@ export function holderOf({ persistent }: Pick<MachineSpec, "persistent">): strin
   return persistent ? "its supervisor" : "the process that made it";
 }
 
-async function findStopped({ state, spec }: Pick<Handle, "state" | "spec">) {
+/** Of a holder that is awake and does not answer: which process it is, and how the machine is had back. */
+async function tellHolder(error: SmolVMError, { spec, owner }: MachineRecord): Promise<SmolVMError> {
+  if (!Object(error.details).isHolder || owner === null || !(await isAlive(owner))) return error;
+  const { pid } = owner;
+  const [, said = "", end = ""] = /^(.*?)(\.?)$/s.exec(error.message) ?? [];
+  return Object.assign(error, {
+    message: `${said} (pid ${pid})${end}`,
+    remediation: remedyForHolder(spec, pid),
+  });
+}
+
+/** A supervisor that is told to end shuts its guest down; where it can't, its guardian ends QEMU. */
+function remedyForHolder({ persistent, name }: MachineSpec, pid: number): string {
+  return persistent
+    ? `End it, which shuts the guest down: kill ${pid}, or kill -KILL ${pid} where it does nothing. Then: smolvm start ${name}`
+    : `End that process, and the machine goes with it: kill ${pid}`;
+}
+
+async function findRecord({ state, spec }: Pick<Handle, "state" | "spec">): Promise<MachineRecord | null> {
   const record = (await findMachine(state, spec.name))?.record;
-  if (!record || isBad(record) || record.spec.id !== spec.id) return null;
-  const { owner, boot } = record;
+  return !record || isBad(record) || record.spec.id !== spec.id ? null : record;
+}
+
+async function findStopped({ spec, owner, boot }: MachineRecord) {
   if (owner && (await isStopped(owner))) return { who: holderOf(spec), pid: owner.pid };
   if (boot && (await isStopped(boot.qemu))) return { who: "its QEMU", pid: boot.qemu.pid };
   return null;

@@ -149,7 +149,8 @@ export class HolderGoneError extends SmolVMError {
 
 export function silentError(cause?: unknown): SmolVMError {
   return new SmolVMError("UNRESPONSIVE", "The process that holds the machine does not answer.", {
-    remediation: "Look whether it was stopped by a signal; smolvm ls shows its pid.",
+    remediation: "Look whether it was stopped by a signal; smolvm inspect shows its pid.",
+    details: { isHolder: true },
     cause,
   });
 }

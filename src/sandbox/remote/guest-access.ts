@@ -41,8 +41,7 @@ export class GuestAccess {
 
   /** The machine runs by this boot now, or, for the reason given, by none. */
   follow(boot: MachineRecord["boot"], reason: string): void {
-    const before = this.#access?.boot.qemu;
-    if (boot && before?.pid === boot.qemu.pid && before.startedAt === boot.qemu.startedAt) return;
+    if (boot && this.#access && isSameBoot(this.#access.boot, boot)) return;
     if (this.#access) this.#end(reason || "the machine was stopped");
     if (boot === null) return;
     let die = (_reason: string) => {};
@@ -110,4 +109,11 @@ export class GuestAccess {
     }, restMs);
     this.#resting.unref();
   }
+}
+
+/** When a process started can't be read at every moment: "". */
+function isSameBoot(one: Boot, other: Boot): boolean {
+  if (one.qemu.pid !== other.qemu.pid || one.report.startedAt !== other.report.startedAt) return false;
+  const starts = [one.qemu.startedAt, other.qemu.startedAt];
+  return starts.includes("") || starts[0] === starts[1];
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { SmolVMError } from "../../errors.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
 import type { MachineSpec } from "../spec.ts";
@@ -24,12 +25,18 @@ export interface AskOptions extends CallOptions {
 /** A holder that is about to end is gone within these, and the next one asked. */
 const ATTEMPTS = 10;
 const PAUSE_MS = 10;
+/** With time for these that the caller gives: it proves nothing that it ran out. */
+const TAKE_LONG: readonly Operation[] = ["snapshot", "copy"];
+/** Longer than there is between the steps of one call, and shorter than a person needs to mend it. */
+const SILENCE_MS = 2_000;
 
 /** The one connection of a handle to whoever holds its machine: made when it is needed, made anew when it is lost. */
 export class HolderLink {
   readonly #options: HolderLinkOptions;
   #holder: HolderConnection | null = null;
   #connecting: Promise<HolderConnection | null> | null = null;
+  /** Somebody listens who has just said nothing. */
+  #silence: { readonly error: SmolVMError; readonly untilMs: number } | null = null;
 
   constructor(options: HolderLinkOptions) {
     this.#options = options;
@@ -39,12 +46,21 @@ export class HolderLink {
     return this.#holder?.isOpen ?? false;
   }
 
+  /** SmolVMError "UNRESPONSIVE" where a holder has just said nothing: one call is not to wait for it several times. */
+  throwIfSilent(): void {
+    if (this.#silence && performance.now() < this.#silence.untilMs) throw this.#silence.error;
+  }
+
   /** Null where nobody holds the machine. SmolVMError "UNRESPONSIVE", "OTHER_VERSION". */
   async connect(paths: MachinePaths | null): Promise<HolderConnection | null> {
     if (this.#holder?.isOpen) return this.#holder;
     if (paths === null) return null;
+    this.throwIfSilent();
     this.#connecting ??= connectHolder(paths, this.#options.spec.id, this.#options.onNews)
-      .then((holder) => holder && this.#keep(holder))
+      .then(
+        (holder) => holder && this.#keep(holder),
+        (error) => this.#noteSilence(error),
+      )
       .finally(() => {
         this.#connecting = null;
       });
@@ -78,6 +94,8 @@ export class HolderLink {
           value: await (timeoutMs === null ? call : bounded(call, { operation: what, timeoutMs, namedMs })),
         };
       } catch (error) {
+        if (Object(error).operation === what && !TAKE_LONG.includes(operation))
+          Object.assign(Object(error).details, { isHolder: true });
         const isUntaken = error instanceof HolderGoneError && !error.wasTaken;
         if (!isUntaken || options.signal?.aborted || attempt === ATTEMPTS) throw error;
         await sleep(attempt * PAUSE_MS);
@@ -91,12 +109,19 @@ export class HolderLink {
     holder?.close();
   }
 
+  #noteSilence(error: unknown): never {
+    if (error instanceof SmolVMError && error.code === "UNRESPONSIVE")
+      this.#silence = { error, untilMs: performance.now() + SILENCE_MS };
+    throw error;
+  }
+
   #keep(holder: HolderConnection): HolderConnection {
     if (this.#holder?.isOpen) {
       holder.close(); // two looked at the same time, and one way is enough
       return this.#holder;
     }
     this.#holder = holder;
+    this.#silence = null;
     void holder.closed.then(() => {
       if (this.#holder !== holder) return;
       this.#holder = null;

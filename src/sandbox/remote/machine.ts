@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findSelf } from "../../host/process-identity.ts";
-import { claimMachineFolder, findMachine, isBad, judgeOwner } from "../../state/machine-folder.ts";
+import { claimMachineFolder, judgeOwner } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
@@ -8,7 +8,7 @@ import { guardLogger, ProgressGuard } from "../callbacks.ts";
 import type { CopyOptions } from "../copy.ts";
 import { traceBoot, traceStatus } from "../diagnostics.ts";
 import type { Handle, Reached } from "../handle.ts";
-import { describeRecord, describeStored, observe, type VMInfo } from "../info.ts";
+import { describeRecord, describeStored, type VMInfo } from "../info.ts";
 import type { Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
 import { type CopyCallOptions, parseSnapshotCall, type SnapshotInfo } from "../snapshots.ts";
 import type { MachineSpec } from "../spec.ts";
@@ -19,7 +19,8 @@ import { parseStop } from "../stop.ts";
 import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
-import { END_MS, unlessSilent, waitForEnd } from "./silence.ts";
+import { END_MS, isSoonOver, LOOK_AGAIN_MS, unlessSilent, unreachedError, waitForEnd } from "./silence.ts";
+import { isHeld, readStanding } from "./standing.ts";
 import { removeUnheld } from "./unheld.ts";
 
 type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
@@ -27,10 +28,7 @@ type Surroundings = Pick<SmolVMOptions, "onProgress" | "signal" | "logger">;
 /** What a call to the holder may take beyond what was asked for: then it does not answer. */
 const GRACE_MS = 15_000;
 const FIRST_START_MS = 120_000;
-const LOOK_AGAIN_MS = 25;
 const DESCRIBE_MS = 5_000;
-/** What only a holder can tell. */
-const IS_HELD: readonly Phase[] = ["starting", "running", "paused", "stopping"];
 
 /** A machine that another process holds, or nobody at the moment: a persistent one, or an ephemeral one of another program. */
 export class RemoteMachine implements Handle {
@@ -46,6 +44,9 @@ export class RemoteMachine implements Handle {
   #origin: SavedMachine | null;
   readonly #link: HolderLink;
   #starting: Promise<void> | null = null;
+  /** Which of the looks at the machine was the last to begin, and of which the answer is that counts. */
+  #asked = 0;
+  #answered = 0;
 
   constructor(
     record: MachineRecord,
@@ -81,7 +82,7 @@ export class RemoteMachine implements Handle {
       silence = error.message;
     });
     if (!holder) await this.#lookAtFiles();
-    if (silence && IS_HELD.includes(this.status.phase)) this.#follow("error", silence);
+    if (silence && isHeld(this.status.phase)) this.#follow("error", silence);
     return this;
   }
 
@@ -102,7 +103,7 @@ export class RemoteMachine implements Handle {
     const way = () => (this.status.phase === "error" ? this.#link.obtain(paths) : this.#link.connect(paths));
     const patienceMs = 2 * timeoutMs + GRACE_MS; // a copy is waited for first
     const answer = await this.#link.ask(way, "stop", { timeoutMs }, { timeoutMs: patienceMs });
-    if (answer === null) await this.#lookAtFiles();
+    if (answer === null && !(await isSoonOver(() => this.#isDown()))) throw unreachedError(this.#record);
   }
 
   async pause(): Promise<void> {
@@ -144,10 +145,11 @@ export class RemoteMachine implements Handle {
     await this.#starting?.catch(() => {});
     if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
     await this.look();
+    this.#link.throwIfSilent();
     // Whoever holds it lets nobody in before it is up for the first time.
     for (
       const endMs = performance.now() + FIRST_START_MS;
-      this.#isComingUp && performance.now() < endMs;
+      !this.#link.isOpen && this.status.phase === "starting" && performance.now() < endMs;
       await this.look()
     )
       await sleep(LOOK_AGAIN_MS);
@@ -172,10 +174,6 @@ export class RemoteMachine implements Handle {
   async close(): Promise<void> {
     await this.#guest.close();
     this.#link.close();
-  }
-
-  get #isComingUp(): boolean {
-    return !this.#link.isOpen && this.status.phase === "starting";
   }
 
   get #isGone(): boolean {
@@ -237,14 +235,16 @@ export class RemoteMachine implements Handle {
     const bounds = { timeoutMs: timeoutMs + GRACE_MS, namedMs: timeoutMs || GRACE_MS, signal };
     const way = async () => (this.#paths && !this.#isGone ? this.#link.connect(this.#paths) : null);
     const answer = await this.#link.ask(way, operation, args, bounds);
+    if (answer === null && isHeld(this.status.phase)) throw unreachedError(this.#record);
     if (answer === null) throw this.status.refusal(operation === "copy" ? "fork" : operation);
     return answer.value;
   }
 
   #hear(news: News): void {
     if (news.kind === "shared") this.#guest.share(news.others);
-    if (news.kind === "deleted") this.#follow("deleted", news.reason);
-    if (news.kind !== "record") return;
+    if (news.kind !== "record" && news.kind !== "deleted") return;
+    this.#answered = ++this.#asked;
+    if (news.kind === "deleted") return void this.#follow("deleted", news.reason);
     this.#record = parseMachineRecord(news.record);
     const { phase, reason, since } = this.#record.status;
     this.#follow(phase, reason, since);
@@ -268,19 +268,20 @@ export class RemoteMachine implements Handle {
     }
   }
 
-  /** What the files tell, held against what lives. */
+  /** What the files tell, unless something later has been heard meanwhile, or a call has taken the folder back. */
   async #lookAtFiles(): Promise<void> {
     const paths = this.#paths;
-    const found = await findMachine(this.state, this.spec.name);
-    if (this.#paths !== paths) return; // a call has taken it back meanwhile
-    if (!found) return this.#follow("deleted", "");
-    if (isBad(found.record)) return this.#follow("error", found.record.problem);
-    if (found.record.spec.id !== this.spec.id) return this.#follow("deleted", "");
-    this.#record = found.record;
-    const held = await judgeOwner(found.record, found.paths);
-    const { status, reason } = await observe(found.record, held);
-    const isOver = !found.record.spec.persistent && status === "error" && held.life === "dead";
-    this.#follow(isOver ? "deleted" : status, reason);
+    const turn = ++this.#asked;
+    const { phase, reason, record } = await readStanding(this.state, this.spec);
+    if (this.#paths !== paths || turn < this.#answered) return;
+    this.#answered = turn;
+    this.#record = record ?? this.#record;
+    this.#follow(phase, reason);
+  }
+
+  async #isDown(): Promise<boolean> {
+    await this.#lookAtFiles();
+    return !isHeld(this.status.phase);
   }
 
   async #isOwnerDead(): Promise<boolean> {

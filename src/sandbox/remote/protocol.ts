@@ -61,8 +61,13 @@ export const ALIVE_MS = 5_000;
 /** An error, or the facts of a copy, of 16 KiB each and more fit in. */
 const LONGEST_LINE_BYTES = 4 * 1024 * 1024;
 
+/** What waits for one who does not listen. More is not kept. */
+const UNHEARD_BYTES = 8 * 1024 * 1024;
+
+/** Who lets that pile up is not talked to any longer. */
 export function send(socket: Socket, message: Request | Reply): void {
   if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+  if (socket.writableLength > UNHEARD_BYTES) socket.destroy();
 }
 
 export function onRequest(socket: Socket, listener: (request: Request) => void): void {

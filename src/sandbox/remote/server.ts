@@ -6,7 +6,6 @@ import { discardDraftFolder } from "../../state/draft-folder.ts";
 import { bounded } from "../../util/bounded.ts";
 import { hostTrouble } from "../host-trouble.ts";
 import type { Machine } from "../machine.ts";
-import { recordOf } from "../record-keeper.ts";
 import { encodeError } from "./errors.ts";
 import { operations } from "./operations.ts";
 import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from "./protocol.ts";
@@ -16,8 +15,6 @@ import { ALIVE_MS, onRequest, PROTOCOL, type Reply, type Request, send } from ".
  * when it listens again, and is not waited for until then.
  */
 const HEARD_MS = 1_000;
-/** What waits for one who does not listen. More is not kept. */
-const UNHEARD_BYTES = 8 * 1024 * 1024;
 /** How long the last answers may take once the machine is gone. */
 const FAREWELL_MS = 2_000;
 
@@ -40,8 +37,6 @@ export class MachineServer {
   readonly #onLeave: () => void;
   #server: Server | null = null;
   #lastId = 0;
-  /** How many records have been told. */
-  #told = 0;
   #unshare = () => {};
   #isClosed = false;
 
@@ -49,10 +44,9 @@ export class MachineServer {
   constructor(machine: Machine, onLeave: () => void = () => {}) {
     this.#machine = machine;
     this.#onLeave = onLeave;
-    machine.records.onRecord((record) => {
-      this.#told++;
-      this.#tellAll({ kind: "record", protocol: PROTOCOL, record }, ({ isGreeted }) => isGreeted);
-    });
+    machine.records.onRecord((record) =>
+      this.#tellAll({ kind: "record", protocol: PROTOCOL, record }, ({ isGreeted }) => isGreeted),
+    );
     machine.status.onChange(() => {
       if (machine.status.phase === "deleted") void this.#sayGoodbye();
       if (machine.status.phase === "running") this.#share();
@@ -91,15 +85,11 @@ export class MachineServer {
     await this.#greet(client);
   }
 
-  /** With a record that is not older than what the others have been told meanwhile. */
   async #greet(client: Client): Promise<void> {
-    for (let told = -1; told !== this.#told; ) {
-      told = this.#told;
-      const record = await recordOf(this.#machine);
-      if (told !== this.#told) continue;
+    await this.#machine.records.tellFirst(this.#machine, (record) => {
       send(client.socket, { kind: "record", protocol: PROTOCOL, record });
       client.isGreeted = true;
-    }
+    });
   }
 
   /** Nobody else is let in, and those who are here are hung up on. */
@@ -134,7 +124,7 @@ export class MachineServer {
     if (!client.socket.writable) return;
     const id = ++this.#lastId;
     const heard = new Promise<void>((resolve) => client.waitsFor.set(id, resolve));
-    this.#send(client, { kind: "shared", id, others });
+    send(client.socket, { kind: "shared", id, others });
     if (!client.isDeaf)
       await bounded(heard, { operation: "", timeoutMs: HEARD_MS }).catch(() => {
         client.isDeaf = true;
@@ -142,12 +132,7 @@ export class MachineServer {
   }
 
   #tellAll(reply: Reply, isMeant: (client: Client) => boolean = () => true): void {
-    for (const client of this.#clients) if (isMeant(client)) this.#send(client, reply);
-  }
-
-  #send({ socket }: Client, reply: Reply): void {
-    send(socket, reply);
-    if (socket.writableLength > UNHEARD_BYTES) socket.destroy();
+    for (const client of this.#clients) if (isMeant(client)) send(client.socket, reply);
   }
 
   async #hear(client: Client, request: Request): Promise<void> {

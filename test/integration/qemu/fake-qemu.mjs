@@ -29,6 +29,7 @@ const GUESTS = {
     setTimeout(() => process.exit(0), 20);
   },
   crashing: () => process.kill(process.pid, "SIGSEGV"),
+  roomless: () => process.kill(process.pid, "SIGBUS"),
   leaving: () => process.exit(0),
   silent: () => {},
   "torn ready": () => show("smolvm: rea[    1.0] noise", "dy"),

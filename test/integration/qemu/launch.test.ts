@@ -96,6 +96,10 @@ describe("waiting for the guest", () => {
     ["failed evilly", "The guest could not start: no \\x1b[2J disk."],
     ["panic", "The guest's kernel panicked: VFS: Unable to mount root fs on unknown-block(0,0)."],
     ["crashing", "QEMU was ended by SIGSEGV."],
+    [
+      "roomless",
+      "QEMU was ended by SIGBUS, as it is where the disk of the state folder is full: free some of it.",
+    ],
     ["leaving", "The guest powered off or restarted, and QEMU ended."],
     ["stuck", "The accelerator gave up on the guest: QEMU's internal error."],
   ])("that is %s fails at once", async (name, message) => {

@@ -119,6 +119,12 @@ describe("what is said between a holder and its users", () => {
     await eventually(() => far.destroyed, "it was hung up");
   });
 
+  it("ends where the other side asks and asks and never reads the answers, without filling the memory", async () => {
+    const asked: Reply = { kind: "result", id: 1, value: "x".repeat(1 << 20) };
+    for (let round = 0; round < 32 && !near.destroyed; round++) send(near, asked);
+    expect(near.destroyed).toBe(true);
+  });
+
   it("is understood or the end of it, whatever bytes come", { timeout: 30_000 }, async () => {
     const seed = chooseSeed();
     const random = seededRandom(seed);

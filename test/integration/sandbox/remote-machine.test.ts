@@ -109,11 +109,13 @@ describe("the way to a holder", () => {
   });
 
   it("to one who says nothing is an error after ten seconds", { timeout: 20_000 }, async () => {
-    const { paths, record } = await pretend("box", () => {});
+    let asked = 0;
+    const { paths, record } = await pretend("box", () => asked++);
     const since = performance.now();
-    await expect(connectHolder(paths, record.spec.id, nobody)).rejects.toMatchObject({
-      code: "UNRESPONSIVE",
-    });
+    const handle = await new RemoteMachine(record, paths).look();
+    for (const call of [() => handle.stop({}), () => handle.pause()])
+      await expect(call()).rejects.toMatchObject({ code: "UNRESPONSIVE", details: { isHolder: true } });
+    expect(asked).toBe(1); // the steps of a call don't each wait for it
     expect(performance.now() - since).toBeLessThan(12_000);
   });
 

@@ -2,6 +2,7 @@ import { kill } from "node:process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError, OperationTimeoutError, SmolVMError } from "../../../src/errors.ts";
 import type { ProcessIdentity } from "../../../src/host/process-identity.ts";
+import { silentError } from "../../../src/sandbox/remote/connection.ts";
 import { isStopped, tellStandstill } from "../../../src/sandbox/standstill.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
@@ -67,6 +68,17 @@ describe("a machine that does not answer", () => {
     expect(await tellStandstill(late(), machine)).toMatchObject({
       message: expect.stringContaining(`its supervisor (pid ${supervisor.pid}) stands still`),
       remediation: `kill -CONT ${supervisor.pid}`,
+    });
+  });
+
+  it("though nobody has stopped its supervisor says which process that is, and what ends it", async () => {
+    const supervisor = await folder.spawnOwned("box");
+    const machine = await put(supervisor);
+    expect(await tellStandstill(silentError(), machine)).toMatchObject({
+      message: `The process that holds the machine does not answer (pid ${supervisor.pid}).`,
+      remediation: expect.stringMatching(
+        new RegExp(`: kill ${supervisor.pid}, or kill -KILL ${supervisor.pid} .*: smolvm start box$`),
+      ),
     });
   });
 

@@ -1,8 +1,14 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { statfs } from "node:fs/promises";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { DEAD, findProcess, judgeProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
 import { describeRecord, observe } from "../../../src/sandbox/info.ts";
 import type { BootReport, MachineRecord } from "../../../src/state/machine-record.ts";
 import { ended, recordOf } from "../../support/machine-records.ts";
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  return { ...real, statfs: vi.fn(async () => ({ bavail: 1 << 20, bsize: 4096 })) };
+});
 
 type Phase = MachineRecord["status"]["phase"];
 type Life = "alive" | "dead" | "none";
@@ -124,5 +130,13 @@ describe("what is told of a machine", () => {
     expect(describeRecord({ ...plain, spec }, seen, WHERE)).toMatchObject({
       ...{ ttlSeconds: 90, idleTimeoutSeconds: 0.5, image: null },
     });
+  });
+});
+
+describe("a machine whose supervisor ended without writing down why", () => {
+  it("is told of with the disk that is full", async () => {
+    vi.mocked(statfs).mockResolvedValueOnce({ bavail: 3, bsize: 4096 } as never);
+    const seen = await look(record("running", "dead", "dead"));
+    expect(seen.reason).toMatch(/^its supervisor ended while it was running; the disk of \/.* is full/);
   });
 });
