@@ -33,7 +33,11 @@ const LOOKS: readonly (readonly [string, string])[] = [
   ["traps and jobs", "trap; jobs; trap : USR2; trap; sleep 60 & jobs; { kill -9 $!; wait $!; } 2>/dev/null"],
   ["aliases and shell options", "alias; set +o; shopt 2>/dev/null"],
   // Not as the last command: a new shell would become it. Which ones a shell catches for itself depends on what it has done.
-  ["signals", "grep -E '^(Sig|Shd)(Blk|Ign|Pnd)' /proc/$$/status; :"],
+  // Read by the shell itself: while it starts a process it blocks some.
+  [
+    "signals",
+    "while read -r n v; do case $n in Sig[BIP]* | Shd*) echo $n $v ;; esac; done </proc/$$/status; :",
+  ],
   [
     "what the kernel holds of it",
     "cat /proc/$$/oom_score_adj /proc/$$/cgroup; ps -o ni=,cls=,tty=,comm= -p $$; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$; echo $?",
