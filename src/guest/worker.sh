@@ -31,28 +31,29 @@ nl='
 # $4 and $5 who counts the time of everybody else and what it said as this shell was started, $6 a newline, $7 the file to empty. Where
 # anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the script's lines are counted from 1.
 # A shell reads a line byte by byte: what is the same for each command stands here. Special builtins can't be redefined there, and `command`
-# finds the others.
+# finds the others. A shell that gives up runs no trap of the profile's.
+leave='{ \trap - EXIT;\exit;};'
 posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g||\exit;\set -- "$__smolvm_g" "$@";'
 posix=$posix'{ __smolvm_g= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;\command printf "\001$1 waits\n";'
-posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l;\command test "$__smolvm_g" = "#$2"||\exit;'
-posix=$posix'\command test -z "$4"||IFS=" " \command read -r __smolvm_g __smolvm_u <"$4";\command test "$__smolvm_u" = "$5"||\exit;'
-posix=$posix'\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;'
-posix=$posix'\command test "${__smolvm_k#*c}" = "$__smolvm_k"||\eval "$__smolvm_l"||\exit;'
-posix=$posix'\command test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \command test -c /dev/null||\exit;\exec </dev/null||\exit;} 2>&-;'
-posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||\command printf "\001$1 begun\n";>|"$7";'
+posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l;\command test "$__smolvm_g" = "#$2"||'$leave
+posix=$posix'{ \command test -z "$4"||IFS=" " \command read -r __smolvm_g __smolvm_u <"$4";\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;'
+posix=$posix'\: "${__smolvm_k:?}";} 2>&-;\command test "$__smolvm_u" = "$5"||'$leave
+posix=$posix'\command test "${__smolvm_k#*c}" = "$__smolvm_k"||\eval "$__smolvm_l"||'$leave
+posix=$posix'{ \command test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \command test -c /dev/null&&\exec </dev/null;}||'$leave'} 2>&-;'
+posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \command printf "\001$1 begun\n";\command printf "\001$1 begun\n" >&2;};{ >|"$7";} 2>&-;'
 posix=$posix'\set -- "$__smolvm_l";\unset __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\eval "\\set --;$1"'
 # In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
-# descriptors; and that no trap sees what is ours. `$_` is what the command before ended with.
-bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG >&-||${__smolvm?};'
+# descriptors; and that no trap sees what is ours, nor that it gives up. `$_` is what the command before ended with.
+bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG EXIT >&-||${__smolvm?};'
 bash=$bash'\exec <&7 7<&-||${__smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};'
 bash=$bash'IFS=" " \builtin read -r __smolvm_g||${__smolvm?};BASH_EXECUTION_STRING= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;'
 bash=$bash'\builtin set -- "$__smolvm_g" "$@";\builtin printf "\001$1 waits\n";'
 bash=$bash'{ IFS=" " \builtin read -r __smolvm_g __smolvm_k __smolvm_l;\builtin test "$__smolvm_g" = "#$2"||${__smolvm?};'
-bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __smolvm_g __smolvm_u <"$4";\builtin test "$__smolvm_u" = "$5"||${__smolvm?};} 2>&-;'
-bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;'
+bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __smolvm_g __smolvm_u <"$4";\builtin test "$__smolvm_u" = "$5"||${__smolvm?};'
+bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;} 2>&-;'
 bash=$bash'\builtin test "${__smolvm_k#*c}" = "$__smolvm_k"||\builtin eval "$__smolvm_l"||{ ${__smolvm?};} 2>&-;'
 bash=$bash'\builtin test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \builtin test -c /dev/null||${__smolvm?};\exec </dev/null||${__smolvm?};} 2>&-;'
-bash=$bash'\builtin test "${__smolvm_k#*b}" = "$__smolvm_k"||\builtin printf "\001$1 begun\n";>|"$7";'
+bash=$bash'\builtin test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \builtin printf "\001$1 begun\n";\builtin printf "\001$1 begun\n" >&2;};{ >|"$7";} 2>&-;'
 bash=$bash'BASH_EXECUTION_STRING=$__smolvm_l;\builtin export -n BASH_EXECUTION_STRING;'
 bash=$bash'\builtin unset -v __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\builtin set --;\builtin : "";\builtin eval -- "$BASH_EXECUTION_STRING"'
 spare='' plain_for=''
@@ -138,9 +139,9 @@ prepare_plain() {
 	plain_for=$mark.$SHELL.$account_id plain_raw='' plain_login=''
 	[ "$session$account_id" = 0 ] || return
 	user='' folder='' values='' before=''
-	plain_raw=$(become() { printf '%s.' "$3" && exit; } && script raw true)
+	plain_raw=$({ become() { printf '%s.' "$3" && exit; } && script raw true; } 2>&-)
 	plain_raw=${plain_raw%.}
-	plain_login=$(become() { printf '%s.' "$4" && exit; } && script login true)
+	plain_login=$({ become() { printf '%s.' "$4" && exit; } && script login true; } 2>&-)
 	case ${SHELL##*/} in
 	bash) plain_login=${plain_login%true.} ;;
 	sh | dash | ash | busybox) plain_login=${plain_login%.} ;;

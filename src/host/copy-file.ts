@@ -28,12 +28,13 @@ export async function copyWhole(
     try {
       await copyPieces(file, copy, () => throwIfAborted(from, signal));
       await copy.truncate(bytes);
-    } catch (error) {
-      await rm(to, { force: true }).catch(() => {}); // the first error tells more
-      throw error;
     } finally {
       await copy.close();
     }
+  } catch (error) {
+    // The first error tells more.
+    if (codeOf(error) !== "EEXIST") await rm(to, { force: true }).catch(() => {});
+    throw error;
   } finally {
     await file.close();
   }

@@ -26,7 +26,7 @@ export class NoFileError extends SmolVMError {
   }
 }
 
-/** Of a socket, of a fifo that nobody reads from, and of a folder that is to be written to. */
+/** What the system says of a socket, of a fifo that nobody reads from, and of a folder that is to be written to. */
 const NO_FILE: ReadonlySet<unknown> = new Set(["ENXIO", "EISDIR"]);
 
 /** What the system would not open is known to be no file, or may be one. */
@@ -35,9 +35,7 @@ export function explainNoFile(path: string, error: unknown): unknown {
   if (wordOf(error) !== "ELOOP") return error;
   if (isLink(path)) return new NoFileError(path, "is a link that leads to itself, and no file");
   const folder = dirname(path);
-  return isLink(folder)
-    ? new NoFileError(path, `can't be reached, because ${folder} is a link that leads to itself`)
-    : error;
+  return isLink(folder) ? new NoFileError(folder, "is a link that leads to itself, and no folder") : error;
 }
 
 /** Whether a link stands at that path itself, not above it. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolders } from "./make-folders.ts";
 import { explainNoFile } from "./no-file.ts";
@@ -67,6 +67,11 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Some file systems keep names by themselves and don't know the request. */
 const NO_FOLDER_SYNC: ReadonlySet<string> = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EISDIR", "EBADF"]);
+
+/** Whether something has that name: also a link that leads nowhere, or to itself. Throws where that can't be told. */
+export async function isNamed(path: string): Promise<boolean> {
+  return (await lstat(path).catch(unlessMissing)) !== undefined;
+}
 
 /** False only where it is known not to be there: a host that can't tell at the moment throws. */
 export async function isThere(path: string): Promise<boolean> {

@@ -131,7 +131,7 @@ function exitReason({ exitCode, signal }: ExitInfo, output: string, consoleTail:
   if (panic) return `The guest's kernel panicked: ${ended(tameWords(panic))}`;
   // Its memory is a file that has holes, or was cut short.
   if (signal === "SIGBUS")
-    return "QEMU was ended by SIGBUS, as it is where the disk of the state folder is full: free some of it.";
+    return "QEMU was ended by SIGBUS. That happens where the disk of the state folder is full: look whether it is.";
   if (signal) return `QEMU was ended by ${signal}.`;
   if (exitCode === 0) return "The guest powered off or restarted, and QEMU ended.";
   return `QEMU ended with exit code ${exitCode}: ${ended(tellingLine(output) || "it said nothing")}`;

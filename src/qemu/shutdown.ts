@@ -31,11 +31,12 @@ export async function shutDown(
   qmp: QmpClient,
   timeoutMs: number,
 ): Promise<ShutdownStep> {
-  let isSilent = true;
-  const quit = async () => {
-    await qmp.execute("quit", {}, { timeoutMs: SILENCE_MS });
-    isSilent = false;
-  };
+  let isSilent = false;
+  const quit = () =>
+    qmp.execute("quit", {}, { timeoutMs: SILENCE_MS }).catch((error) => {
+      isSilent = error instanceof OperationTimeoutError;
+      throw error;
+    });
   const ladder: readonly Step[] = [
     {
       name: "guest",

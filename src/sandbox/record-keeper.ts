@@ -31,7 +31,10 @@ export class RecordKeeper {
 
   /** Tells a newcomer how the machine stands, in turn with what the others are told: nobody hears of an earlier state after a later one. */
   async tellFirst(machine: Machine, tell: (record: MachineRecord) => void): Promise<void> {
-    const telling = this.#writing.then(async () => tell(await recordOf(machine)));
+    const telling = this.#writing.then(async () => {
+      const record = await recordOf(machine);
+      if (machine.status.phase !== "deleted") tell(record); // that has been told by a word of its own
+    });
     this.#writing = telling.catch(() => {});
     await telling;
   }
@@ -62,7 +65,7 @@ export class RecordKeeper {
         `The record of machine "${machine.spec.name}" could not be written: ${error.message}`,
       );
     });
-    for (const listener of [...this.#listeners]) listener(record);
+    if (machine.status.phase !== "deleted") for (const listener of [...this.#listeners]) listener(record);
   }
 }
 

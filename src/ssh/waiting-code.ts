@@ -42,7 +42,7 @@ const LANGUAGES: Readonly<Record<WaitingLanguage, Language>> = {
   posix: {
     builtin: "\\command ",
     special: "\\",
-    exit: "\\exit",
+    exit: "{ \\trap - EXIT;\\exit;}",
     forgetFolder: "\\unset OLDPWD;",
   },
 };
@@ -71,14 +71,19 @@ function preparations(
   const { builtin, special } = language;
   const values = assignments(env);
   return [
-    renewal,
     // PID 1 would end the machine: it is the parent where the worker has been killed.
-    isLast ? `${builtin}test $PPID = 1||${builtin}kill -USR1 $PPID;` : "",
+    quietly(renewal, isLast ? `${builtin}test $PPID = 1||${builtin}kill -USR1 $PPID;` : ""),
     cwd === null ? "" : changeFolder(cwd, language),
     isLong(values)
-      ? `${takeBulk(values, language, bulk)}${special}eval "\\${special}export $__smolvm_l";`
-      : values && `${special}export ${assignments(env, quote)};`,
+      ? quietly(takeBulk(values, language, bulk), `${special}eval "\\${special}export $__smolvm_l";`)
+      : quietly(values && `${special}export ${assignments(env, quote)};`),
   ].join("");
+}
+
+/** What a profile has made readonly is not to be told of on the command's stderr. */
+function quietly(...steps: readonly string[]): string {
+  const code = steps.join("");
+  return code && `{ ${code}} 2>&-;`;
 }
 
 /** A name that begins with a dash would be an option of `exec`, and dash knows no `exec --`. */

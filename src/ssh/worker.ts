@@ -198,7 +198,7 @@ export class Worker {
     const [what, ...rest] = words;
     if (what === "ready" || what === "pid") this.#takePid(what, parsePid(rest[0]));
     else if (what === "waits") this.#standbyWaits();
-    else if (what === "begun") this.#hasBegun();
+    else if (what === "begun") this.#hasBegun(stream);
     else if (what === "end" || what === undefined) this.#childEnded(stream, rest);
     else this.#neverRan = NEVER_RAN.find((known) => known === words.join(" ")) ?? null;
   }
@@ -219,11 +219,10 @@ export class Worker {
     if (this.standby) this.standby.isReady = true;
   }
 
-  /** Said on stdout. What has come on stderr is the command's too: the shell itself prints nothing there. */
-  #hasBegun(): void {
-    if (this.#watcher === null || this.#at.stdout !== this.#watched) return;
-    this.#output.releaseAll();
-    this.#watcher.onBegun();
+  #hasBegun(stream: OutputStream): void {
+    if (this.#watcher === null || this.#at[stream] !== this.#watched) return;
+    this.#output.release(stream);
+    if (stream === "stdout") this.#watcher.onBegun();
   }
 
   /** A child is over when both streams have said so: then nothing of its output is still to come. */

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { SmolVMError } from "../errors.ts";
 import { isLink } from "../host/no-file.ts";
@@ -12,10 +12,7 @@ import { diskBase, diskLayer, heldInitramfs, heldKernel, stampsFile } from "./pa
  */
 export async function requireOurs(folder: string, record: string, files: readonly string[]): Promise<void> {
   // A link is ours to remove: what it leads to stays.
-  const names = isLink(folder) ? [] : ((await readdir(folder).catch(unlessMissing)) ?? []);
-  if (names.includes(basename(record))) return;
-  const ours = [record, ...files, ...SHARED.map((fileIn) => fileIn(folder))].map((path) => basename(path));
-  const foreign = names.find((name) => !isOneOf(name, ours));
+  const foreign = isLink(folder) ? undefined : await findForeign(folder, record, files);
   if (foreign === undefined) return;
   throw new SmolVMError(
     "STATE",
@@ -27,9 +24,24 @@ export async function requireOurs(folder: string, record: string, files: readonl
   );
 }
 
+/** Undefined where all of it is ours. */
+async function findForeign(
+  folder: string,
+  record: string,
+  files: readonly string[],
+): Promise<string | undefined> {
+  const found = await stat(folder).catch(unlessMissing);
+  if (found?.isFile()) return found.size > 0 ? basename(folder) : undefined;
+  const names = (await readdir(folder).catch(unlessMissing)) ?? [];
+  const ours = [record, ...files, ...SHARED.map((fileIn) => fileIn(folder))].map((path) => basename(path));
+  return names.includes(basename(record)) ? undefined : names.find((name) => !isOneOf(name, ours));
+}
+
 const SHARED = [diskBase, heldKernel, heldInitramfs, stampsFile, (folder: string) => diskLayer(folder, 0)];
 
 /** What is being written has a longer name, and so has each further layer of a disk. */
 function isOneOf(name: string, ours: readonly string[]): boolean {
-  return /^disk-\d+\.qcow2/.test(name) || ours.some((each) => name === each || name.startsWith(`${each}.`));
+  return (
+    /^disk-\d+\.qcow2(\.|$)/.test(name) || ours.some((each) => name === each || name.startsWith(`${each}.`))
+  );
 }

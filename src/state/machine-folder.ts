@@ -1,4 +1,3 @@
-import { lstat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SmolVMError, VMAlreadyExistsError } from "../errors.ts";
 import { judgeHolder } from "../host/holder.ts";
@@ -9,7 +8,7 @@ import { type Judged, namesIn } from "../host/names-in.ts";
 import { isLink, NoFileError } from "../host/no-file.ts";
 import { ALIVE, DEAD, type Verdict } from "../host/process-identity.ts";
 import { isFull, isShortage, remedyForHost } from "../host/remedies.ts";
-import { codeOf, isMissing, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import { codeOf, isMissing, isNamed, writeWhole } from "../host/whole-file.ts";
 import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import { requireOurs } from "./foreign.ts";
@@ -80,11 +79,6 @@ export async function findMachine(state: StatePaths, name: string): Promise<Stor
     const problem = isMissing(error) ? "its record is missing" : (error as Error).message;
     return { name, paths, record: { problem, isNewer: error instanceof NewerFormatError } };
   }
-}
-
-/** Whether something has that name: also a link that leads nowhere, or to itself. */
-async function isNamed(path: string): Promise<boolean> {
-  return (await lstat(path).catch(unlessMissing)) !== undefined;
 }
 
 /** Every machine, damaged ones too, by name. */

@@ -6,7 +6,15 @@ import { makeFolders } from "../host/make-folders.ts";
 import { type Judged, namesIn } from "../host/names-in.ts";
 import { openFile, readWhole } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
-import { codeOf, isMissing, isThere, syncFile, unlessMissing, writeWhole } from "../host/whole-file.ts";
+import {
+  codeOf,
+  isMissing,
+  isNamed,
+  isThere,
+  syncFile,
+  unlessMissing,
+  writeWhole,
+} from "../host/whole-file.ts";
 import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.ts";
 import { nearestOf } from "../util/options.ts";
 import { DamageError } from "./damage.ts";
@@ -98,7 +106,7 @@ export async function publishSnapshot(
 
 /** SnapshotAlreadyExistsError where the name is taken: to be known before the work is done. */
 export async function requireFreeName(state: StatePaths, name: string): Promise<void> {
-  if (await isThere(snapshotFolder(state, name))) throw snapshotExists(name);
+  if (await isNamed(snapshotFolder(state, name))) throw snapshotExists(name);
 }
 
 /**
@@ -186,7 +194,7 @@ export async function listStoredSnapshots(state: StatePaths): Promise<SnapshotRe
 /** Nobody finds it from now on. Machines that were restored from it have all they need. SnapshotNotFoundError. */
 export async function removeSnapshot(state: StatePaths, name: string): Promise<void> {
   const folder = snapshotFolder(state, name);
-  const { record, ...files } = savedMachinePaths(folder, "snapshot");
+  const { folder: _, record, ...files } = savedMachinePaths(folder, "snapshot");
   await requireOurs(folder, record, Object.values(files));
   if (!(await discardFolder(folder))) throw await notFound(folder);
 }

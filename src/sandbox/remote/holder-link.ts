@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { SmolVMError } from "../../errors.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
 import type { MachineSpec } from "../spec.ts";
@@ -27,16 +26,12 @@ const ATTEMPTS = 10;
 const PAUSE_MS = 10;
 /** With time for these that the caller gives: it proves nothing that it ran out. */
 const TAKE_LONG: readonly Operation[] = ["snapshot", "copy"];
-/** Longer than there is between the steps of one call, and shorter than a person needs to mend it. */
-const SILENCE_MS = 2_000;
 
 /** The one connection of a handle to whoever holds its machine: made when it is needed, made anew when it is lost. */
 export class HolderLink {
   readonly #options: HolderLinkOptions;
   #holder: HolderConnection | null = null;
   #connecting: Promise<HolderConnection | null> | null = null;
-  /** Somebody listens who has just said nothing. */
-  #silence: { readonly error: SmolVMError; readonly untilMs: number } | null = null;
 
   constructor(options: HolderLinkOptions) {
     this.#options = options;
@@ -46,21 +41,12 @@ export class HolderLink {
     return this.#holder?.isOpen ?? false;
   }
 
-  /** SmolVMError "UNRESPONSIVE" where a holder has just said nothing: one call is not to wait for it several times. */
-  throwIfSilent(): void {
-    if (this.#silence && performance.now() < this.#silence.untilMs) throw this.#silence.error;
-  }
-
   /** Null where nobody holds the machine. SmolVMError "UNRESPONSIVE", "OTHER_VERSION". */
   async connect(paths: MachinePaths | null): Promise<HolderConnection | null> {
     if (this.#holder?.isOpen) return this.#holder;
     if (paths === null) return null;
-    this.throwIfSilent();
     this.#connecting ??= connectHolder(paths, this.#options.spec.id, this.#options.onNews)
-      .then(
-        (holder) => holder && this.#keep(holder),
-        (error) => this.#noteSilence(error),
-      )
+      .then((holder) => holder && this.#keep(holder))
       .finally(() => {
         this.#connecting = null;
       });
@@ -109,19 +95,12 @@ export class HolderLink {
     holder?.close();
   }
 
-  #noteSilence(error: unknown): never {
-    if (error instanceof SmolVMError && error.code === "UNRESPONSIVE")
-      this.#silence = { error, untilMs: performance.now() + SILENCE_MS };
-    throw error;
-  }
-
   #keep(holder: HolderConnection): HolderConnection {
     if (this.#holder?.isOpen) {
       holder.close(); // two looked at the same time, and one way is enough
       return this.#holder;
     }
     this.#holder = holder;
-    this.#silence = null;
     void holder.closed.then(() => {
       if (this.#holder !== holder) return;
       this.#holder = null;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { findSelf } from "../../host/process-identity.ts";
 import { claimMachineFolder, judgeOwner } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
@@ -19,7 +18,7 @@ import { parseStop } from "../stop.ts";
 import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";
-import { END_MS, isSoonOver, LOOK_AGAIN_MS, unlessSilent, unreachedError, waitForEnd } from "./silence.ts";
+import { isSoonOver, UntoldSilence, unlessSilent, unreachedError, waitForEnd } from "./silence.ts";
 import { isHeld, readStanding } from "./standing.ts";
 import { removeUnheld } from "./unheld.ts";
 
@@ -43,8 +42,9 @@ export class RemoteMachine implements Handle {
   /** What its first start goes on with. */
   #origin: SavedMachine | null;
   readonly #link: HolderLink;
+  readonly #untold = new UntoldSilence();
   #starting: Promise<void> | null = null;
-  /** Which of the looks at the machine was the last to begin, and of which the answer is that counts. */
+  /** Which of the looks at the machine was the last to begin, and whose answer counts. */
   #asked = 0;
   #answered = 0;
 
@@ -76,14 +76,17 @@ export class RemoteMachine implements Handle {
 
   /** Finds out how the machine stands, from its holder where it has one. */
   async look(): Promise<this> {
-    let silence = "";
-    const holder = await this.#link.connect(this.#paths).catch((error) => {
-      unlessSilent(error);
-      silence = error.message;
-    });
-    if (!holder) await this.#lookAtFiles();
-    if (silence && isHeld(this.status.phase)) this.#follow("error", silence);
+    this.#untold.keep(await this.#look());
     return this;
+  }
+
+  /** As above. Gives the error of a holder that says nothing. */
+  async #look(): Promise<Error | null> {
+    const found = this.#untold.take() ?? (await this.#link.connect(this.#paths).catch(unlessSilent));
+    const silence = found instanceof Error ? found : null;
+    if (silence || found === null) await this.#lookAtFiles();
+    if (silence && isHeld(this.status.phase)) this.#follow("error", silence.message);
+    return silence;
   }
 
   start(options: StartOptions): Promise<void> {
@@ -103,7 +106,8 @@ export class RemoteMachine implements Handle {
     const way = () => (this.status.phase === "error" ? this.#link.obtain(paths) : this.#link.connect(paths));
     const patienceMs = 2 * timeoutMs + GRACE_MS; // a copy is waited for first
     const answer = await this.#link.ask(way, "stop", { timeoutMs }, { timeoutMs: patienceMs });
-    if (answer === null && !(await isSoonOver(() => this.#isDown()))) throw unreachedError(this.#record);
+    const isDown = () => this.#lookAtFiles().then(() => !isHeld(this.status.phase));
+    if (answer === null && !(await isSoonOver(isDown))) throw unreachedError(this.spec);
   }
 
   async pause(): Promise<void> {
@@ -130,7 +134,7 @@ export class RemoteMachine implements Handle {
   }
 
   async describe(): Promise<VMInfo> {
-    const way = async () => this.#paths && this.#link.connect(this.#paths).catch(() => null);
+    const way = async () => (this.#untold.take() ? null : this.#link.connect(this.#paths).catch(() => null));
     const said = await this.#link.ask(way, "describe", {}, { timeoutMs: DESCRIBE_MS }).catch(() => null);
     if (said) return said.value as VMInfo;
     if (this.#paths !== null) await this.#lookAtFiles();
@@ -144,15 +148,12 @@ export class RemoteMachine implements Handle {
   async settled(): Promise<void> {
     await this.#starting?.catch(() => {});
     if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
-    await this.look();
-    this.#link.throwIfSilent();
+    const silence = await this.#look();
+    if (silence) throw silence;
     // Whoever holds it lets nobody in before it is up for the first time.
-    for (
-      const endMs = performance.now() + FIRST_START_MS;
-      !this.#link.isOpen && this.status.phase === "starting" && performance.now() < endMs;
-      await this.look()
-    )
-      await sleep(LOOK_AGAIN_MS);
+    const isComingUp = () => !this.#link.isOpen && this.status.phase === "starting";
+    const isOver = () => this.#look().then(() => !isComingUp());
+    if (isComingUp()) await isSoonOver(isOver, FIRST_START_MS);
   }
 
   reach(verb: string): Reached {
@@ -235,7 +236,7 @@ export class RemoteMachine implements Handle {
     const bounds = { timeoutMs: timeoutMs + GRACE_MS, namedMs: timeoutMs || GRACE_MS, signal };
     const way = async () => (this.#paths && !this.#isGone ? this.#link.connect(this.#paths) : null);
     const answer = await this.#link.ask(way, operation, args, bounds);
-    if (answer === null && isHeld(this.status.phase)) throw unreachedError(this.#record);
+    if (answer === null && isHeld(this.status.phase)) throw unreachedError(this.spec);
     if (answer === null) throw this.status.refusal(operation === "copy" ? "fork" : operation);
     return answer.value;
   }
@@ -258,14 +259,11 @@ export class RemoteMachine implements Handle {
 
   /** The holder has hung up: what it writes down last may be still to come. */
   async #lookUntilOver(): Promise<void> {
-    for (
-      const endMs = performance.now() + END_MS;
-      !this.#isGone && !this.#link.isOpen;
-      await sleep(LOOK_AGAIN_MS)
-    ) {
+    await isSoonOver(async () => {
+      if (this.#isGone || this.#link.isOpen) return true;
       await this.#lookAtFiles();
-      if (performance.now() > endMs || (await this.#isOwnerDead())) return;
-    }
+      return this.#isOwnerDead();
+    });
   }
 
   /** What the files tell, unless something later has been heard meanwhile, or a call has taken the folder back. */
@@ -277,11 +275,6 @@ export class RemoteMachine implements Handle {
     this.#answered = turn;
     this.#record = record ?? this.#record;
     this.#follow(phase, reason);
-  }
-
-  async #isDown(): Promise<boolean> {
-    await this.#lookAtFiles();
-    return !isHeld(this.status.phase);
   }
 
   async #isOwnerDead(): Promise<boolean> {

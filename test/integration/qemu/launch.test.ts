@@ -98,7 +98,7 @@ describe("waiting for the guest", () => {
     ["crashing", "QEMU was ended by SIGSEGV."],
     [
       "roomless",
-      "QEMU was ended by SIGBUS, as it is where the disk of the state folder is full: free some of it.",
+      "QEMU was ended by SIGBUS. That happens where the disk of the state folder is full: look whether it is.",
     ],
     ["leaving", "The guest powered off or restarted, and QEMU ended."],
     ["stuck", "The accelerator gave up on the guest: QEMU's internal error."],

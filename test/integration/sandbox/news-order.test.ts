@@ -77,6 +77,21 @@ describe("how a machine stands", () => {
     expect(phases).toEqual(["running", "error"]);
   });
 
+  it("is told to nobody any more once the machine was deleted", async () => {
+    held = await holdMachine(folder, "box");
+    const { machine } = held;
+    const goOn = holdUp("writing");
+    const told: string[] = [];
+    machine.records.onRecord(({ status }) => told.push(status.phase));
+    machine.status.change("paused", "pause");
+    await new Promise(setImmediate);
+    const newcomer = machine.records.tellFirst(machine, ({ status }) => told.push(status.phase));
+    machine.status.change("deleted", "delete");
+    goOn();
+    await newcomer;
+    expect(told).toEqual([]);
+  });
+
   it("is what its holder says, also where its files were looked at before, which told of another end", async () => {
     const put = await folder.put("box", {
       ...{ persistent: true, wasBooted: true, owner: ended(folder.me) },

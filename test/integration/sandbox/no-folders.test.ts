@@ -125,5 +125,9 @@ describe("what is not smolvm's, in folders with names such as its own", () => {
     rmSync(join(path, "photo.jpg"));
     await promptly(remove());
     expect(existsSync(path)).toBe(false);
+
+    writeFileSync(path, "a note of the user's");
+    await expect(promptly(remove())).rejects.toMatchObject({ code: "STATE" });
+    expect(existsSync(path)).toBe(true);
   });
 });

@@ -32,7 +32,7 @@ describe("the line of a shell that waits", () => {
   });
 
   it("has what comes before the script as code that ends with it", () => {
-    expect(lineOf({ env: { A: "1" } })).toBe(`-ec \\export A='1';__smolvm_l='true'`);
+    expect(lineOf({ env: { A: "1" } })).toBe(`-ec { \\export A='1';} 2>&-;__smolvm_l='true'`);
   });
 
   it("leaves what is too long for it to what follows", () => {
