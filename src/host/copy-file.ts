@@ -1,5 +1,5 @@
 import { chmod, constants, copyFile, type FileHandle, open, rm } from "node:fs/promises";
-import { OperationAbortedError } from "../errors.ts";
+import { throwIfAborted } from "../util/bounded.ts";
 import { type OpenLimits, openFile } from "./read-file.ts";
 import { codeOf, readAt } from "./whole-file.ts";
 
@@ -26,7 +26,7 @@ export async function copyWhole(
     if (await shareBlocks(from, to)) return;
     const copy = await open(to, "wx", MODE);
     try {
-      await copyPieces(file, copy, () => throwIfAborted(from, signal));
+      await copyPieces(file, copy, () => throwIfAborted(`Copying ${from}`, signal));
       await copy.truncate(bytes);
     } finally {
       await copy.close();
@@ -65,9 +65,4 @@ async function copyPieces(from: FileHandle, to: FileHandle, goOn: () => void): P
 async function writeAll(to: FileHandle, piece: Buffer, at: number): Promise<void> {
   for (let done = 0; done < piece.length; )
     done += (await to.write(piece, done, piece.length - done, at + done)).bytesWritten;
-}
-
-function throwIfAborted(path: string, signal: AbortSignal | undefined): void {
-  if (signal?.aborted)
-    throw new OperationAbortedError(`Copying ${path}`, undefined, { cause: signal.reason });
 }

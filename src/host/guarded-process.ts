@@ -199,20 +199,23 @@ async function waitForEnd(
   }
   // Somebody killed the guardian. Its reader, which is left, has killed the command when the sockets end.
   if (lifetime.writable) lifetime.end("KILL\nKEEP\n");
-  signalSession(guardian, "SIGCONT");
+  wakeGroup(guardian);
   await closed(channels, 2_000);
   return exitInfo(null, signal);
 }
 
 /** A guardian, or a reader of it, that a signal has stopped would neither end the command nor tell of its end. */
 function wake(guardian: ChildProcess): void {
-  if (guardian.exitCode === null && guardian.signalCode === null) signalSession(guardian, "SIGCONT");
+  if (guardian.exitCode === null && guardian.signalCode === null) wakeGroup(guardian);
 }
 
-/** Also the command's: the guardian leads the process group of them all, whose number is taken for as long as it is not collected. */
-function signalSession({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+/**
+ * Also the command: the guardian leads the process group of them all. Its number is taken as long as one of them is left; SIGCONT does
+ * nothing to others that may have it later, unless a signal has stopped them.
+ */
+function wakeGroup({ pid }: ChildProcess): void {
   try {
-    if (pid !== undefined) process.kill(-pid, signal);
+    if (pid !== undefined) process.kill(-pid, "SIGCONT");
   } catch {
     // all of it is gone
   }

@@ -3,8 +3,6 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { explainNoFile, NoFileError, noFile } from "./no-file.ts";
 import { readAt } from "./whole-file.ts";
 
-export { NoFileError };
-
 /** A record, a manifest, or a cache of ours. All options of a machine take 3 MiB at most, and with each on a line of its own twice that. */
 export const MOST_RECORD_BYTES = 16 * 1024 * 1024;
 /** What is a line or two: a lock, or a key. */

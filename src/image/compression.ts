@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import * as zlib from "node:zlib";
-import { OperationAbortedError } from "../errors.ts";
+import { throwIfAborted } from "../util/bounded.ts";
 
 /** Unpacks a whole xz file; throws on anything damaged or cut short; OperationAbortedError. */
 export async function unxz(packed: Uint8Array, signal?: AbortSignal): Promise<Buffer> {
@@ -16,7 +16,7 @@ export async function unxz(packed: Uint8Array, signal?: AbortSignal): Promise<Bu
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     parts.push(part.value);
     await turn(); // without it this process would hear nothing else for seconds, no signal either
-    if (signal?.aborted) throw new OperationAbortedError("Unpacking", undefined, { cause: signal.reason });
+    throwIfAborted("Unpacking", signal);
   }
   return Buffer.concat(parts);
 }

@@ -1,11 +1,13 @@
 import { createHash, randomUUID } from "node:crypto";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ImageError, OperationAbortedError } from "../errors.ts";
+import { ImageError } from "../errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
-import { NoFileError, readWhole, requireFile } from "../host/read-file.ts";
+import { NoFileError } from "../host/no-file.ts";
+import { readWhole, requireFile } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf } from "../host/whole-file.ts";
+import { throwIfAborted } from "../util/bounded.ts";
 import { fetchBody, withRetries } from "./http.ts";
 
 /** A file that is known by its content before it is fetched. */
@@ -29,10 +31,7 @@ export interface DownloadOptions {
  * which it is looked for; what came before a break is kept aside and continued from.
  */
 export async function download(file: Download, options: DownloadOptions): Promise<Buffer> {
-  if (options.signal?.aborted)
-    throw new OperationAbortedError(`The download of ${file.url}`, undefined, {
-      cause: options.signal.reason,
-    });
+  throwIfAborted(`The download of ${file.url}`, options.signal);
   const kept = join(options.folder, file.sha256);
   let noFile = false; // over a folder no file can be put
   const cached = await readWhole(kept, file.sizeBytes).catch((error) => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ImageError, OperationAbortedError } from "../errors.ts";
+import { ImageError } from "../errors.ts";
+import { throwIfAborted } from "../util/bounded.ts";
 
 export interface FetchOptions {
   /** Where to start in the file. Default 0. */
@@ -46,8 +47,7 @@ export async function withRetries<T>(
       signal?.throwIfAborted();
       return await attempt();
     } catch (error) {
-      if (signal?.aborted)
-        throw new OperationAbortedError(`The download of ${url}`, undefined, { cause: signal.reason });
+      throwIfAborted(`The download of ${url}`, signal);
       if (error instanceof ImageError) throw error;
       if (pauseMs === undefined) throw unreachable(url, error);
       await sleep(pauseMs, undefined, { signal }).catch(() => {});

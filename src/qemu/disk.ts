@@ -1,7 +1,8 @@
 import { open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
-import { NoFileError, openFile } from "../host/read-file.ts";
+import { NoFileError } from "../host/no-file.ts";
+import { openFile } from "../host/read-file.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf, syncFolder } from "../host/whole-file.ts";
 import type { DiskFormat } from "./description.ts";

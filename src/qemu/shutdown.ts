@@ -9,7 +9,7 @@ export type ShutdownStep = "guest" | "quit" | "SIGTERM" | "SIGKILL";
 
 interface Step {
   readonly name: ShutdownStep;
-  readonly patienceMs: () => number;
+  readonly patienceMs: number;
   /** May fail: the next step is firmer. */
   readonly act: (patience: AbortSignal) => unknown;
 }
@@ -40,13 +40,15 @@ export async function shutDown(
   const ladder: readonly Step[] = [
     {
       name: "guest",
-      patienceMs: () => timeoutMs,
+      patienceMs: timeoutMs,
       act: (patience) => askGuest(process, qmp, patience, timeoutMs),
     },
-    { name: "quit", patienceMs: () => FIRM_MS, act: quit },
+    { name: "quit", patienceMs: FIRM_MS, act: quit },
     {
       name: "SIGTERM",
-      patienceMs: () => (isSilent ? LAST_CALL_MS : FIRM_MS),
+      get patienceMs() {
+        return isSilent ? LAST_CALL_MS : FIRM_MS;
+      },
       act: () => process.sendSignal("SIGTERM"),
     },
   ];
@@ -65,7 +67,7 @@ async function endsAfter({ act, patienceMs }: Step, process: QemuProcess): Promi
     acting.catch((error) => isVain(error) && reject(error));
   });
   const ending = Promise.race([process.exited, refused]);
-  const ended = await bounded(ending, { operation: "Ending QEMU", timeoutMs: patienceMs() }).then(
+  const ended = await bounded(ending, { operation: "Ending QEMU", timeoutMs: patienceMs }).then(
     () => true,
     () => process.exit !== null,
   );

@@ -1,6 +1,7 @@
 import { ImageError } from "../errors.ts";
+import { NoFileError } from "../host/no-file.ts";
 import { hostArch } from "../host/platform.ts";
-import { NoFileError, requireFile } from "../host/read-file.ts";
+import { requireFile } from "../host/read-file.ts";
 import { isMissing, isThere } from "../host/whole-file.ts";
 import { findImage, type Image } from "../image/images.ts";
 import {

@@ -1,5 +1,5 @@
-import { OperationAbortedError } from "../errors.ts";
 import { statePaths } from "../state/paths.ts";
+import { throwIfAborted } from "../util/bounded.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
 import { throwHostTrouble } from "./host-trouble.ts";
 import { findLeftovers } from "./leftovers.ts";
@@ -43,7 +43,7 @@ export async function prune(options: PruneOptions = {}): Promise<PruneReport> {
   const signal = parseSignal(options.signal);
   const items: PrunedItem[] = [];
   for (const { remove, ...known } of await findLeftovers(statePaths()).catch(throwHostTrouble)) {
-    if (signal?.aborted) throw new OperationAbortedError("Pruning", undefined, { cause: signal.reason });
+    throwIfAborted("Pruning", signal);
     const isTried = !dryRun && remove !== null;
     const error = isTried ? await failureOf(remove()) : null;
     items.push({ ...known, removed: isTried && error === null, left: remove === null, error });

@@ -22,9 +22,8 @@ export async function tellStandstill(
   const stopped = record && (await findStopped(record).catch(() => null));
   if (!stopped) return record === null ? error : await tellHolder(error, record);
   const { who, pid } = stopped;
-  const [, said = "", end = ""] = /^(.*?)(\.?)$/s.exec(error.message) ?? [];
   return Object.assign(error, {
-    message: `${said}: ${who} (pid ${pid}) stands still by a signal${end}`,
+    message: withWords(error.message, `: ${who} (pid ${pid}) stands still by a signal`),
     remediation: `kill -CONT ${pid}`,
   });
 }
@@ -44,11 +43,15 @@ export function holderOf({ persistent }: Pick<MachineSpec, "persistent">): strin
 async function tellHolder(error: SmolVMError, { spec, owner }: MachineRecord): Promise<SmolVMError> {
   if (!Object(error.details).isHolder || owner === null || !(await isAlive(owner))) return error;
   const { pid } = owner;
-  const [, said = "", end = ""] = /^(.*?)(\.?)$/s.exec(error.message) ?? [];
   return Object.assign(error, {
-    message: `${said} (pid ${pid})${end}`,
+    message: withWords(error.message, ` (pid ${pid})`),
     remediation: remedyForHolder(spec, pid),
   });
+}
+
+/** Before its full stop, where it has one. */
+function withWords(message: string, words: string): string {
+  return message.replace(/(\.?)$/, (end) => `${words}${end}`);
 }
 
 /** A supervisor that is told to end shuts its guest down; where it can't, its guardian ends QEMU. */

@@ -4,7 +4,7 @@ import { SmolVMError } from "../errors.ts";
 import { isLink } from "../host/no-file.ts";
 import { unlessMissing } from "../host/whole-file.ts";
 import { quoteText } from "../util/quote.ts";
-import { diskBase, diskLayer, heldInitramfs, heldKernel, stampsFile } from "./paths.ts";
+import { diskBase, heldInitramfs, heldKernel, isDiskLayer, stampsFile } from "./paths.ts";
 
 /**
  * A state folder may be one that has other things in it too, with names such as ours. SmolVMError "STATE" where a folder has no record and
@@ -37,11 +37,9 @@ async function findForeign(
   return names.includes(basename(record)) ? undefined : names.find((name) => !isOneOf(name, ours));
 }
 
-const SHARED = [diskBase, heldKernel, heldInitramfs, stampsFile, (folder: string) => diskLayer(folder, 0)];
+const SHARED = [diskBase, heldKernel, heldInitramfs, stampsFile];
 
-/** What is being written has a longer name, and so has each further layer of a disk. */
+/** What is being written has a longer name. */
 function isOneOf(name: string, ours: readonly string[]): boolean {
-  return (
-    /^disk-\d+\.qcow2(\.|$)/.test(name) || ours.some((each) => name === each || name.startsWith(`${each}.`))
-  );
+  return isDiskLayer(name) || ours.some((each) => name === each || name.startsWith(`${each}.`));
 }

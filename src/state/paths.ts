@@ -121,6 +121,11 @@ export function diskLayer(folder: string, index: number): string {
   return join(folder, index === 0 ? "disk.qcow2" : `disk-${index}.qcow2`);
 }
 
+/** Whether a file of that name is such a layer, or is being made into one. */
+export function isDiskLayer(name: string): boolean {
+  return /^disk(-\d+)?\.qcow2(\.|$)/.test(name);
+}
+
 /** What the lowest layer lies on, in the folder of a machine or a snapshot: the very disk of its image. */
 export function diskBase(folder: string): string {
   return join(folder, "base.img");

@@ -1,4 +1,5 @@
-import { MOST_RECORD_BYTES, NoFileError, readText } from "../host/read-file.ts";
+import { NoFileError } from "../host/no-file.ts";
+import { MOST_RECORD_BYTES, readText } from "../host/read-file.ts";
 import { DamageError } from "./damage.ts";
 
 /** The text of a record. DamageError where no record is what stands there; else what the system says. */

@@ -36,3 +36,8 @@ export async function bounded<T>(work: Promise<T>, bounds: Bounds): Promise<T> {
     stopWaiting();
   }
 }
+
+/** OperationAbortedError where the signal was aborted. */
+export function throwIfAborted(operation: string, signal: AbortSignal | null | undefined): void {
+  if (signal?.aborted) throw new OperationAbortedError(operation, undefined, { cause: signal.reason });
+}

@@ -10,7 +10,7 @@ export function checkOptionKeys(given: unknown, known: readonly string[], what: 
   }
   for (const key of Object.keys(given)) {
     if (known.includes(key)) continue;
-    const nearest = OTHER_WORDS[key]?.find((each) => known.includes(each)) ?? nearestOf(key, known);
+    const nearest = OTHER_WORDS.get(key)?.find((each) => known.includes(each)) ?? nearestOf(key, known);
     throw new ValidationError(
       `${what} has no option ${JSON.stringify(key)}${nearest ? `; did you mean "${nearest}"?` : "."} Known: ${known.join(", ")}.`,
       { details: { option: key, nearest, known } },
@@ -19,23 +19,20 @@ export function checkOptionKeys(given: unknown, known: readonly string[], what: 
 }
 
 /** What an option is called elsewhere: by the flags of the command line, by other programs. */
-const OTHER_WORDS: Readonly<Record<string, readonly string[] | undefined>> = Object.assign(
-  Object.create(null),
-  {
-    memory: ["memSizeMib", "memoryMib"],
-    mem: ["memSizeMib", "memoryMib"],
-    memoryMib: ["memSizeMib"],
-    cpus: ["vcpuCount"],
-    cpu: ["vcpuCount", "cpus"],
-    vcpus: ["vcpuCount", "cpus"],
-    disk: ["diskSizeMib"],
-    hostMemory: ["hostLimits", "memoryMib"],
-    hostCpus: ["hostLimits", "cpus"],
-    port: ["ports"],
-    label: ["labels"],
-    cols: ["columns"],
-  },
-);
+const OTHER_WORDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["memory", ["memSizeMib", "memoryMib"]],
+  ["mem", ["memSizeMib", "memoryMib"]],
+  ["memoryMib", ["memSizeMib"]],
+  ["cpus", ["vcpuCount"]],
+  ["cpu", ["vcpuCount", "cpus"]],
+  ["vcpus", ["vcpuCount", "cpus"]],
+  ["disk", ["diskSizeMib"]],
+  ["hostMemory", ["hostLimits", "memoryMib"]],
+  ["hostCpus", ["hostLimits", "cpus"]],
+  ["port", ["ports"]],
+  ["label", ["labels"]],
+  ["cols", ["columns"]],
+]);
 
 /** Refuses what is neither a function nor left out. */
 export function checkFunction(option: string, value: unknown): void {

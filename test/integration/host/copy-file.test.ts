@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
 import { copyWhole } from "../../../src/host/copy-file.ts";
-import { NoFileError } from "../../../src/host/read-file.ts";
+import { NoFileError } from "../../../src/host/no-file.ts";
 
 let folder: string;
 let from: string;

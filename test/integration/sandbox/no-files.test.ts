@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import { readImages } from "../../../src/image/store.ts";
@@ -25,21 +25,13 @@ import { imagePaths, machinePaths, savedMachinePaths, snapshotFolder } from "../
 import { startCli } from "../../setup/cli-process.ts";
 import { fakeHandle } from "../../support/fake-handle.ts";
 import { letGoLater, NO_FILES, promptly, putFifo } from "../../support/no-files.ts";
-import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
+import { STOPPED, useSoundMachine } from "../../support/sound-machine.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
-const STOPPED = { phase: "stopped", reason: "", since: "2026-01-02T03:04:05.678Z" } as const;
-
-let folder: StateFolder;
-beforeEach(async () => {
-  folder = await useStateFolder();
-  await folder.put("sound", { persistent: true, wasBooted: true, status: STOPPED });
-});
-afterEach(() => folder[Symbol.asyncDispose]());
-
-const machine = (name: string) => machinePaths(folder.state, name);
+const folder = useSoundMachine();
+const machine = (name: string) => machinePaths(folder().state, name);
 const snapshotRecord = (name: string) =>
-  savedMachinePaths(snapshotFolder(folder.state, name), "snapshot").record;
+  savedMachinePaths(snapshotFolder(folder().state, name), "snapshot").record;
 
 describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
   it("as a machine's record is told, the machines beside it are there, and it can be deleted", async () => {
@@ -58,7 +50,7 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
       message: expect.stringMatching(said),
     });
     await promptly(bad.delete());
-    expect(readdirSync(folder.state.machines)).toEqual(["sound"]);
+    expect(readdirSync(folder().state.machines)).toEqual(["sound"]);
   });
 
   it("as a snapshot's record is damage of that snapshot, which can be deleted", async () => {
@@ -69,15 +61,15 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
       message: expect.stringMatching(said),
     });
     await promptly(SmolVM.deleteSnapshot("bad"));
-    expect(readdirSync(folder.state.snapshots)).toEqual([]);
+    expect(readdirSync(folder().state.snapshots)).toEqual([]);
   });
 
   it("as an image's record is damage of that image, which can be removed", async () => {
-    const { manifest } = await storeImage(folder.state, "tiny", "1");
-    await storeImage(folder.state, "debian", "2");
-    const paths = imagePaths(folder.state, `tiny-x86_64-${manifest.digest.slice(0, 16)}`);
+    const { manifest } = await storeImage(folder().state, "tiny", "1");
+    await storeImage(folder().state, "debian", "2");
+    const paths = imagePaths(folder().state, `tiny-x86_64-${manifest.digest.slice(0, 16)}`);
     put(paths.manifest);
-    expect((await promptly(readImages(folder.state, "tiny"))).damaged).toMatchObject([
+    expect((await promptly(readImages(folder().state, "tiny"))).damaged).toMatchObject([
       { folder: paths.folder, reason: expect.stringMatching(said) },
     ]);
     expect((await promptly(listImages())).map(({ name }) => name)).toEqual(["debian"]);
@@ -114,11 +106,11 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
     put(machine("bad").record);
     put(machine("bad").lock);
     await promptly((await promptly(SmolVM.get("bad"))).delete());
-    expect(readdirSync(folder.state.machines)).toEqual([]);
+    expect(readdirSync(folder().state.machines)).toEqual([]);
   });
 
   it("as a lock keeps a machine that somebody may have", async () => {
-    await folder.put("held", { persistent: true, wasBooted: true, status: STOPPED, owner: folder.me });
+    await folder().put("held", { persistent: true, wasBooted: true, status: STOPPED, owner: folder().me });
     put(machine("bad").record);
     writeFileSync(machine("bad").control, ""); // a socket, as another host sees it
     for (const name of ["held", "bad"]) {
@@ -129,7 +121,7 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
         remediation: expect.stringMatching(/remove it: rm (-r )?'?\S+lock'?$/),
       });
     }
-    expect(readdirSync(folder.state.machines)).toEqual(["bad", "held", "sound"]);
+    expect(readdirSync(folder().state.machines)).toEqual(["bad", "held", "sound"]);
   });
 
   it("as the socket of a machine is that of nobody", async () => {
@@ -137,7 +129,7 @@ describe.each(NO_FILES)("in the place of a file, %s", (_kind, put, said) => {
     await promptly(prune());
     expect((await promptly(SmolVM.list())).map(({ status }) => status)).toEqual(["stopped"]);
     await promptly((await promptly(SmolVM.get("sound"))).delete());
-    expect(readdirSync(folder.state.machines)).toEqual([]);
+    expect(readdirSync(folder().state.machines)).toEqual([]);
   });
 });
 
@@ -152,8 +144,8 @@ describe("a fifo in the place of", () => {
   });
 
   it("a log is as none", async () => {
-    const handle = fakeHandle(folder.state.home);
-    const { now, older } = machinePaths(folder.state, "box").logs.console;
+    const handle = fakeHandle(folder().state.home);
+    const { now, older } = machinePaths(folder().state, "box").logs.console;
     putFifo(now);
     putFifo(older);
     const logs = readLogs(handle);
@@ -161,10 +153,10 @@ describe("a fifo in the place of", () => {
   });
 
   it("what OpenSSH is told of a machine is replaced", async () => {
-    const { record, paths } = await folder.put("box");
+    const { record, paths } = await folder().put("box");
     for (const path of [paths.knownHosts, paths.sshConfig]) putFifo(path);
     const key = generateHostKey();
-    const setup = { key: await ensureClientKey(folder.state) };
+    const setup = { key: await ensureClientKey(folder().state) };
     const box = { spec: record.spec, folder: paths };
     await promptly(writeSshFiles(box as Machine, { sshPort: 1 } as QemuMachine, setup as Setup, key));
     expect(readFileSync(paths.knownHosts, "utf8")).toContain(key.publicLine);
@@ -172,7 +164,7 @@ describe("a fifo in the place of", () => {
   });
 
   it.each(["kernelPath", "initrdPath", "rootfsPath"])("%s is refused", async (option) => {
-    const fifo = join(folder.state.home, "fifo");
+    const fifo = join(folder().state.home, "fifo");
     putFifo(fifo);
     const file = new URL(import.meta.url).pathname;
     const paths = { kernelPath: file, initrdPath: file, rootfsPath: file, [option]: fifo };
@@ -184,7 +176,7 @@ describe("a fifo in the place of", () => {
   });
 
   it("a key of one's own is refused", async () => {
-    const key = join(folder.state.home, "fifo");
+    const key = join(folder().state.home, "fifo");
     for (const path of [key, `${key}.pub`]) putFifo(path);
     await expect(promptly(readClientKey(key))).rejects.toMatchObject({
       message: expect.stringMatching(/can't be read: .*\/fifo.* is a fifo, and no file/),
@@ -195,7 +187,7 @@ describe("a fifo in the place of", () => {
 
 describe("with a fifo in every place of the state folder", () => {
   beforeEach(() => {
-    const { state } = folder;
+    const { state } = folder();
     putFifo(machine("bad").record);
     putFifo(machine("bad").lock);
     for (const place of Object.values(machine("bad").logs)) putFifo(place.now);
@@ -236,7 +228,7 @@ describe("with a fifo in every place of the state folder", () => {
   it("prune removes the folders that hold one", async () => {
     using _ = letGoLater(machine("odd").folder);
     await promptly(prune());
-    expect(readdirSync(folder.state.machines)).not.toContain(".discarded-x");
+    expect(readdirSync(folder().state.machines)).not.toContain(".discarded-x");
     expect(statSync(machine("bad").record).isFIFO()).toBe(true);
   });
 });

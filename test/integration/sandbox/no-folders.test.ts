@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import { doctor, listImages, prune, SmolVM } from "../../../src/index.ts";
@@ -16,19 +16,11 @@ import { claimMachineFolder } from "../../../src/state/machine-folder.ts";
 import { machinePaths, snapshotFolder } from "../../../src/state/paths.ts";
 import { recordOf } from "../../support/machine-records.ts";
 import { promptly } from "../../support/no-files.ts";
-import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
+import { useSoundMachine } from "../../support/sound-machine.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
-const STOPPED = { phase: "stopped", reason: "", since: "2026-01-02T03:04:05.678Z" } as const;
-
-let folder: StateFolder;
-beforeEach(async () => {
-  folder = await useStateFolder();
-  await folder.put("sound", { persistent: true, wasBooted: true, status: STOPPED });
-});
-afterEach(() => folder[Symbol.asyncDispose]());
-
-const machine = (name: string) => machinePaths(folder.state, name);
+const folder = useSoundMachine();
+const machine = (name: string) => machinePaths(folder().state, name);
 
 describe.each([
   ["a file", (path: string) => writeFileSync(path, "")],
@@ -43,14 +35,14 @@ describe.each([
       ["sound", "stopped"],
     ]);
     await promptly(prune());
-    const taken = claimMachineFolder(folder.state, recordOf("odd"));
+    const taken = claimMachineFolder(folder().state, recordOf("odd"));
     await expect(promptly(taken)).rejects.toBeInstanceOf(VMAlreadyExistsError);
     await promptly((await promptly(SmolVM.get("odd"))).delete());
-    expect(readdirSync(folder.state.machines)).toEqual(["sound"]);
+    expect(readdirSync(folder().state.machines)).toEqual(["sound"]);
   });
 
   it("as a snapshot's, a template's or an image's keeps none of the others from being listed", async () => {
-    const { state } = folder;
+    const { state } = folder();
     await storeImage(state, "debian", "2");
     for (const parent of [state.snapshots, state.templates]) mkdirSync(parent, { recursive: true });
     put(snapshotFolder(state, "odd"));
@@ -89,7 +81,7 @@ it("a folder in the place of a machine's socket is named by its start, with what
 
 describe("a state folder that is a file", () => {
   it("is named by every call, with what helps", async () => {
-    const file = join(folder.state.home, "file");
+    const file = join(folder().state.home, "file");
     writeFileSync(file, "mine");
     process.env.SMOLVM_HOME = file;
     const calls = [SmolVM.list, prune, listImages, SmolVM.listSnapshots, () => SmolVM.get("box")];
@@ -110,7 +102,7 @@ describe("a state folder that is a file", () => {
 describe("what is not smolvm's, in folders with names such as its own", () => {
   it.each([
     ["a machine", () => machine("odd").folder, async () => (await SmolVM.get("odd")).delete()],
-    ["a snapshot", () => snapshotFolder(folder.state, "odd"), () => SmolVM.deleteSnapshot("odd")],
+    ["a snapshot", () => snapshotFolder(folder().state, "odd"), () => SmolVM.deleteSnapshot("odd")],
   ])("is not removed as %s", async (_kind, pathOf, remove) => {
     const path = pathOf();
     mkdirSync(path, { recursive: true });
