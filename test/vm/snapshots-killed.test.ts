@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
 import { savedMachinePaths } from "../../src/state/paths.ts";
@@ -19,6 +20,9 @@ afterAll(async () => {
 });
 /** Whatever outlives no scope goes through this. */
 const own = clearAfterFailures();
+
+/** A program looks no more often for what others left. */
+const LOOKS_EVERY_MS = 1_000;
 
 const inSnapshots = () => (existsSync(home.state.snapshots) ? readdirSync(home.state.snapshots) : []);
 const drafts = () => inSnapshots().filter((name) => name.startsWith("."));
@@ -52,6 +56,7 @@ describe("a program that is killed", () => {
       await eventually(isReached, what, 30_000);
       program.kill("SIGKILL");
       await once(program, "close");
+      await sleep(LOOKS_EVERY_MS); // else a start may not look, as one before it has
       await SmolVM.use(named(), async (vm) => vm.run("true", { check: true }));
       await eventually(
         () => home.machines().length === 0 && drafts().length === 0,
