@@ -19,13 +19,14 @@ arm() { # name
 # Only the file that was armed says that the command has not begun: what the guest has put in its place says nothing. A process of
 # another user is not to know our word, and writes there why.
 has_begun() {
-	[ -z "$mark" ] || [ ! -f "$mark" ] || [ ! -s "$mark" ] || was_read && return
+	[ -z "$mark" ] || [ ! -f "$mark" ] || [ ! -s "$mark" ] && return
+	[ -s "$note.waits" ] || { was_read && return; }
 	read -r -n 4 why <"$mark"
 	[ "$why" != cwd ] || printf '\001%s cwd\n' "$token" >&8
 	return 1
 }
 
-# What a restricted shell does instead, which may write to no file.
+# What a restricted shell does instead, which may write to no file. None waits: there it need not be asked, which takes a program.
 was_read() {
 	times=$(stat -c '%x|%y' "$mark") && [ "${times%|*}" \> "${times#*|}" ]
 }

@@ -27,36 +27,41 @@ nl='
 '
 # What a shell that is started ahead of time does when it has read its profile: it reads our word, says that it waits, and runs what its line
 # has: a word that says which shell it is for, a word of letters, and the script. The letters: "c", it is code that sets the script, "e", the
-# input is empty, "b", to say that the script begins. $1 is our word then, $2 its own word, $3 not empty where it offers itself to the kernel,
-# $4 and $5 who counts the time of everybody else and what it said as this shell was started, $6 a newline, $7 the file to empty. Where
-# anything is not as it should be it ends, and the command gets a shell of its own. In one line, so that the script's lines are counted from 1.
-# A shell reads a line byte by byte: what is the same for each command stands here. Special builtins can't be redefined there, and `command`
-# finds the others. A shell that gives up runs no trap of the profile's.
+# input is empty, "b", to say that the script begins. $1 is our word then, $2 its own word, $3 and $4 who counts the time of everybody else
+# and what it said as this shell was started, $5 a newline, $6 the file to empty. The line comes on descriptor 7. Where anything is not as it
+# should be it ends, and the command gets a shell of its own. In one line, so that the script's lines are counted from 1.
+# A shell reads a line byte by byte: what is the same for each command stands here. Each step costs as much as ten of them where this shell
+# has not been at work for a while: what the most ordinary line has to meet is one test. Special builtins can't be redefined there, and
+# `command` finds the others. A shell that gives up runs no trap of the profile's.
 leave='{ \trap - EXIT;\exit;};'
-posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g||\exit;\set -- "$__smolvm_g" "$@";'
+posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g <&7||\exit;\set -- "$__smolvm_g" "$@";'
 posix=$posix'{ __smolvm_g= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;\command printf "\001$1 waits\n";'
-posix=$posix'IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l;\command test "$__smolvm_g" = "#$2"||'$leave
-posix=$posix'{ \command test -z "$4"||IFS=" " \command read -r __smolvm_g __smolvm_u <"$4";\command test -z "$3"||\command echo 0 >|/proc/$$/oom_score_adj;'
-posix=$posix'\: "${__smolvm_k:?}";} 2>&-;\command test "$__smolvm_u" = "$5"||'$leave
+posix=$posix'{ IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l <&7;IFS= \command read -r __smolvm_u <"$3";'
+posix=$posix'\command echo 0 >|/proc/self/oom_score_adj;'
+posix=$posix'\command test "$__smolvm_g ${__smolvm_k:?} $__smolvm_u" = "#$2 -e $4"&& >|"$6"&&\exec 7<&-;} 2>&-||{ '
+posix=$posix'\command test "$__smolvm_g $__smolvm_u" = "#$2 $4"||'$leave
 posix=$posix'\command test "${__smolvm_k#*c}" = "$__smolvm_k"||\eval "$__smolvm_l"||'$leave
-posix=$posix'{ \command test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \command test -c /dev/null&&\exec </dev/null;}||'$leave'} 2>&-;'
-posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \command printf "\001$1 begun\n";\command printf "\001$1 begun\n" >&2;};{ >|"$7";} 2>&-;'
+posix=$posix'{ \command test "${__smolvm_k#*e}" = "$__smolvm_k"&&\exec <&7;\exec 7<&-;} 2>&-;'
+posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \command printf "\001$1 begun\n";\command printf "\001$1 begun\n" >&2;};'
+posix=$posix'{ >|"$6";} 2>&-;};'
 posix=$posix'\set -- "$__smolvm_l";\unset __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\eval "\\set --;$1"'
 # In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
 # descriptors; and that no trap sees what is ours, nor that it gives up. `$_` is what the command before ended with.
 bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG EXIT >&-||${__smolvm?};'
-bash=$bash'\exec <&7 7<&-||${__smolvm?};\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};'
-bash=$bash'IFS=" " \builtin read -r __smolvm_g||${__smolvm?};BASH_EXECUTION_STRING= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;'
+bash=$bash'\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};IFS=" " \builtin read -r -u 7 __smolvm_g||${__smolvm?};'
+bash=$bash'BASH_EXECUTION_STRING= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;'
 bash=$bash'\builtin set -- "$__smolvm_g" "$@";\builtin printf "\001$1 waits\n";'
-bash=$bash'{ IFS=" " \builtin read -r __smolvm_g __smolvm_k __smolvm_l;\builtin test "$__smolvm_g" = "#$2"||${__smolvm?};'
-bash=$bash'\builtin test -z "$4"||IFS=" " \builtin read -r __smolvm_g __smolvm_u <"$4";\builtin test "$__smolvm_u" = "$5"||${__smolvm?};'
-bash=$bash'\builtin test -z "$3"||\builtin echo 0 >|/proc/$$/oom_score_adj;} 2>&-;'
+bash=$bash'{ IFS=" " \builtin read -r -u 7 __smolvm_g __smolvm_k __smolvm_l;IFS= \builtin read -r __smolvm_u <"$3";'
+bash=$bash'\builtin echo 0 >|/proc/self/oom_score_adj;'
+bash=$bash'\builtin test "$__smolvm_g $__smolvm_k $__smolvm_u" = "#$2 -e $4"&& >|"$6"&&\exec 7<&-;} 2>&-||{ '
+bash=$bash'\builtin test "$__smolvm_g $__smolvm_u" = "#$2 $4"||{ ${__smolvm?};} 2>&-;'
 bash=$bash'\builtin test "${__smolvm_k#*c}" = "$__smolvm_k"||\builtin eval "$__smolvm_l"||{ ${__smolvm?};} 2>&-;'
-bash=$bash'\builtin test "${__smolvm_k#*e}" = "$__smolvm_k"||{ \builtin test -c /dev/null||${__smolvm?};\exec </dev/null||${__smolvm?};} 2>&-;'
-bash=$bash'\builtin test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \builtin printf "\001$1 begun\n";\builtin printf "\001$1 begun\n" >&2;};{ >|"$7";} 2>&-;'
+bash=$bash'{ \builtin test "${__smolvm_k#*e}" = "$__smolvm_k"&&\exec <&7;\exec 7<&-;} 2>&-;'
+bash=$bash'\builtin test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \builtin printf "\001$1 begun\n";\builtin printf "\001$1 begun\n" >&2;};'
+bash=$bash'{ >|"$6";} 2>&-;};'
 bash=$bash'BASH_EXECUTION_STRING=$__smolvm_l;\builtin export -n BASH_EXECUTION_STRING;'
 bash=$bash'\builtin unset -v __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\builtin set --;\builtin : "";\builtin eval -- "$BASH_EXECUTION_STRING"'
-spare='' plain_for=''
+plain_for=''
 once='' woken=''
 trap 'once=1 woken=1' USR1
 
@@ -65,6 +70,10 @@ trap 'once=1 woken=1' USR1
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"
+# Where that pipe is empty once a child has ended, the server has read what came from it, and sends it before what is said on stdout then: a
+# word of its own there would cost a packet more.
+drain=''
+if [ -p proc/self/fd/8 ]; then exec 9<proc/self/fd/8 && drain=9; fi
 
 # Without cgroups a command is ended by its session, and what it left running can't be told from nobody: the channel
 # can't be used again.
@@ -78,35 +87,46 @@ fi
 
 # What the child may be told to become. The profile sees an empty stdin: it can't take the line away.
 raw() { # its word
-	become /bin/sh -c "$posix" sh "$1" "$spare" "$others" "$used" "$nl" "${mark:-/dev/null}"
+	set_line_apart
+	wait_as /bin/sh -c "$posix" sh "$1" "$others" "$used" "$nl" "${mark:-/dev/null}"
 }
 login() { # its word, the language that the host will speak
-	exec 7<&0
-	no_input
-	set -- "$2" "$1" "$spare" "$others" "$used" "$nl" "${mark:-/dev/null}"
+	set_line_apart
+	set -- "$2" "$1" "$others" "$used" "$nl" "${mark:-/dev/null}"
 	case $1.${SHELL##*/} in
 	bash.bash)
 		# Not as parameters of its own, which a script would find in $BASH_ARGV.
-		become "$SHELL" -l -c "\\builtin set -- $2 '$3' '$4' '$5' \$'\\n' $7;$bash" "${SHELL##*/}"
+		wait_as "$SHELL" -l -c "\\builtin set -- $2 '$3' '$4' \$'\\n' $6;$bash" "${SHELL##*/}"
 		;;
 	posix.sh | posix.dash | posix.ash | posix.busybox | posix.ksh | posix.mksh)
 		shift
-		become "$SHELL" -l -c "\\exec <&7 7<&-;$posix" "${SHELL##*/}" "$@"
+		wait_as "$SHELL" -l -c "$posix" "${SHELL##*/}" "$@"
 		;;
 	esac
 	exit # of another language none waits
+}
+set_line_apart() {
+	exec 7<&0
+	no_input
+}
+# As `become` has it for root, in few steps, as there is no folder and no variable.
+wait_as() { # shell and arguments
+	[ "$account_id" = 0 ] || become "$@"
+	cd 2>&- || cd /
+	unset OLDPWD
+	exec $session "$@"
 }
 
 # For how long all the others have run that could have changed what a shell reads as it starts: before anything is read for it.
 watch() {
 	others=/sys/fs/cgroup/sessions/cpu.stat
-	case $group in */0) others='' ;; esac # in a copy of this machine they begin later
-	[ "$others" ] && read -r _ used <$others || others='' used=''
+	case $group in */0) others=/dev/null ;; esac # in a copy of this machine they begin later
+	read -r used <$others || others=/dev/null used=''
 } 2>&-
 
 # One that is started ahead of time is the first to go where memory runs out, until it has a command.
 ahead() {
-	echo 1000 >/proc/self/oom_score_adj && spare=1
+	echo 1000 >/proc/self/oom_score_adj
 	"$@"
 }
 
@@ -125,7 +145,7 @@ child() {
 		echo "$pid" >"$note.pid" # for the keeper, should the connection break
 	fi
 	IFS= read -r line || exit
-	case $line in 'ahead '* | 'raw '* | 'login '*) watch ;; esac
+	case $line in 'ahead '* | 'raw '* | 'login '*) echo 1 >"$note.waits" && watch ;; esac
 	is_known || find_account "$account"
 	[ "$account_id" ] || never 'user unknown'
 	cd / # out of our own root
@@ -167,13 +187,14 @@ plain() { # login or raw, script
 # Processes that the last command left running may still write: the channel stays open.
 linger() {
 	[ "$left" = 0 ] && exit
-	exec sleep 2147483647
+	exec sleep 2147483647 9<&-
 }
 
 printf '\001%s ready %s\n' "$token" $$
 while :; do
 	arm "$3"
-	(child 2>&8 8>&-)
+	[ ! -s "$note.waits" ] || true >"$note.waits"
+	(child 2>&8 8>&- 9<&-)
 	status=$? killed=0 left=0 begun=0
 	has_begun && begun=1
 	if [ $status -gt 128 ] && [ -s "$note" ]; then
@@ -188,8 +209,9 @@ while :; do
 	else
 		true >"$note.pid" # what it left running goes on, also without the connection
 	fi
-	printf '\001%s\n' "$token" >&8
-	printf '\001%s end %s %s %s %s\n' "$token" $status $killed $left $begun
+	both=''
+	if [ "$drain" ] && ! read -t 0 -u $drain rest; then both=both; else printf '\001%s\n' "$token" >&8; fi
+	printf '\001%s end %s %s %s %s %s\n' "$token" $status $killed $left $begun $both
 	[ -z "$once" ] || linger
 	is_known || look_up # the host is at work meanwhile
 	[ "$plain_for" = "$mark.$SHELL.$account_id" ] || prepare_plain

@@ -95,8 +95,8 @@ function programCode(command: readonly string[]): string {
 /** With its path: the profile may have set another PATH. */
 function takeBulk(text: string, { builtin, exit }: Language, bulk: Buffer[]): string {
   const { length, newlines } = addBulk(text, bulk);
-  const read = `${builtin}${builtin.includes("command") ? "" : "command "}/bin/dd bs=${length} count=1 iflag=fullblock status=none`;
-  return `{ __smolvm_l=$(${read})||${exit};} 2>&-;${newlines > 0 ? `__smolvm_l=$__smolvm_l${'"$6"'.repeat(newlines)};` : ""}`;
+  const read = `${builtin}${builtin.includes("command") ? "" : "command "}/bin/dd bs=${length} count=1 iflag=fullblock status=none <&7`;
+  return `{ __smolvm_l=$(${read})||${exit};} 2>&-;${newlines > 0 ? `__smolvm_l=$__smolvm_l${'"$5"'.repeat(newlines)};` : ""}`;
 }
 
 /**
@@ -111,5 +111,5 @@ function changeFolder(cwd: string, { builtin, special, exit, forgetFolder }: Lan
 
 /** The shell has a newline as a parameter. */
 function quote(text: string): string {
-  return quoteOnOneLine(text, "$6");
+  return quoteOnOneLine(text, "$5");
 }

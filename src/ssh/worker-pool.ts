@@ -259,10 +259,10 @@ export class WorkerPool {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
       const worker = this.#idle.find((one) => !this.isFresh(one)) ?? (await this.#openSpare());
       if (this.#activity.epoch !== epoch) return;
-      worker?.dismissStandby();
-      void worker?.prepare({ kind, language, epoch }, this.#home.facts?.isRoot ?? false).then((isReady) => {
-        if (!isReady && kind === "login") this.#unfitUntilMs = performance.now() + UNFIT_MS;
-      });
+      // One after the other: the kind that was wanted last is ready sooner. None comes after one that is dismissed for a command.
+      const isReady = await worker?.prepare({ kind, language, epoch }, this.#home.facts?.isRoot ?? false);
+      if (isReady === false && kind === "login") this.#unfitUntilMs = performance.now() + UNFIT_MS;
+      if (this.#activity.epoch !== epoch) return;
     }
     for (const worker of this.#idle) worker.forkChild();
   }

@@ -38,7 +38,6 @@ export function runOnWorker(worker: Worker, spec: CommandSpec, run: WorkerRun): 
   };
 
   const begin = (sink: OutputSink) => {
-    if (standby === null) worker.dismissStandby();
     const { language: kind, guard, renewal } = standby ?? CHILD;
     const isForStandby = standby !== null;
     const saysBegun = isForStandby && mustSayBegun(worker, standby, spec);

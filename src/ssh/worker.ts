@@ -55,8 +55,6 @@ export class Worker {
   /** Null when it ended before it was there. */
   readonly ready: Promise<true | null>;
   standby: Standby | null = null;
-  /** What it said without a command, for an error message. */
-  lastWords = "";
   readonly #splitters: Readonly<Record<OutputStream, MarkerSplitter>>;
   /** Which child's output each stream is at. */
   readonly #at = { stdout: 0, stderr: 0 };
@@ -92,7 +90,7 @@ export class Worker {
 
   /** Gives the child that reads next these lines, and watches it to its end. */
   give(lines: Buffer, watcher: Watcher): void {
-    this.forkChild();
+    const before = (watcher.isForStandby ? "" : this.#dismissal()) + this.#fork();
     this.#watched = this.#reading++;
     this.#watcher = watcher;
     this.#neverRan = null;
@@ -103,7 +101,7 @@ export class Worker {
     for (const { stream, bytes } of this.#early.hand(this.#watched)) flows = this.#output.take(stream, bytes);
     if (flows) this.channel.resume();
     if (this.#goneEnd) this.#report(this.#goneEnd);
-    else this.#write(lines);
+    else this.#write(before, lines);
   }
 
   /** Somebody has printed something in a child that has no command. */
@@ -121,16 +119,15 @@ export class Worker {
   }
 
   /**
-   * Has a shell started ahead of time. `isRoot`: it may offer itself to the kernel where memory runs out. Resolves with whether it waits,
+   * Has a shell started ahead of time, in the place of the one that waits, if any. `isRoot`: it may offer itself to the kernel where memory runs out. Resolves with whether it waits,
    * or has ended without that; not where it was dismissed before.
    */
   prepare(known: Pick<Standby, "kind" | "language" | "epoch">, isRoot: boolean): Promise<boolean> {
-    this.forkChild();
+    const before = this.#dismissal() + this.#fork();
     const guard = this.#nextGuard();
     this.standby = { ...known, guard, child: this.#reading, renewal: "", isReady: false };
-    this.#write(
-      Buffer.from(`${isRoot ? "ahead " : ""}${known.kind} ${guard} ${known.language}\n${this.token}\n`),
-    );
+    const line = `${isRoot ? "ahead " : ""}${known.kind} ${guard} ${known.language}\n`;
+    this.#write(before, Buffer.from(`${line}${this.token}\n`));
     return new Promise((resolve) => {
       this.#onStandby = resolve;
     });
@@ -141,20 +138,24 @@ export class Worker {
     this.standby = { ...known, guard: this.#nextGuard(), child: this.#reading, isReady: true };
   }
 
-  /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
-  dismissStandby(): void {
-    if (this.standby === null) return;
-    this.standby = null;
-    this.#onStandby = () => {};
-    this.#reading++;
-    this.#write(Buffer.from("exit\n"));
+  forkChild(): void {
+    this.#write(this.#fork());
   }
 
   /** Has the child forked that reads next, where that has not been done. */
-  forkChild(): void {
-    if (this.#forked > this.#reading) return;
+  #fork(): string {
+    if (this.#forked > this.#reading) return "";
     this.#forked++;
-    this.#write(Buffer.from("\n"));
+    return "\n";
+  }
+
+  /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
+  #dismissal(): string {
+    if (this.standby === null) return "";
+    this.standby = null;
+    this.#onStandby = () => {};
+    this.#reading++;
+    return "exit\n";
   }
 
   /** Without cgroups what a command left running can't be told from nobody: the worker ends with its first command. */
@@ -172,8 +173,10 @@ export class Worker {
     this.channel.end();
   }
 
-  #write(lines: Buffer): void {
-    this.channel.write(lines).catch(() => {}); // that the channel is gone shows in its end
+  /** At once: each packet of its own costs the guest about as much as a step of a command. */
+  #write(before: string, lines: Buffer = Buffer.alloc(0)): void {
+    const bytes: Buffer = before ? Buffer.concat([Buffer.from(before), lines]) : lines;
+    if (bytes.length > 0) this.channel.write(bytes).catch(() => {}); // that the channel is gone shows in its end
   }
 
   #splitterOf(stream: OutputStream): MarkerSplitter {
@@ -188,9 +191,7 @@ export class Worker {
     const child = this.#at[stream];
     if (this.#watcher && child === this.#watched) return this.#output.take(stream, bytes);
     if (this.#watcher && child < this.#watched) return true;
-    if (!this.#early.take({ child, stream, bytes })) return this.#drop(bytes.length);
-    if (stream === "stderr") this.lastWords = bytes.toString("utf8").trim().slice(-500) || this.lastWords;
-    return true;
+    return this.#early.take({ child, stream, bytes }) || this.#drop(bytes.length);
   }
 
   #obey(stream: OutputStream, words: string[]): void {
@@ -225,8 +226,9 @@ export class Worker {
     if (stream === "stdout") this.#watcher.onBegun();
   }
 
-  /** A child is over when both streams have said so: then nothing of its output is still to come. */
-  #childEnded(stream: OutputStream, [code, killed, left, begun]: string[]): void {
+  /** A child is over when both streams have said so, or one for both: then nothing of its output is still to come. */
+  #childEnded(stream: OutputStream, [code, killed, left, begun, both]: string[]): void {
+    if (both) this.#splitters.stderr.take(Buffer.from(`\u0001${this.token}\n`));
     const child = this.#at[stream]++;
     if (child !== this.#watched || !this.#watcher) {
       if (stream === "stdout") this.#idleChildEnded(child);

@@ -9,6 +9,6 @@ export function quoteText(text: string): string {
 }
 
 /** As `quoteText`, on one line: each newline becomes the value of a variable, for shells that read their code by `read -r`. */
-export function quoteOnOneLine(text: string, newline: "$nl" | "$6"): string {
+export function quoteOnOneLine(text: string, newline: "$nl" | "$5"): string {
   return quoteText(text).replaceAll("\n", `'"${newline}"'`);
 }

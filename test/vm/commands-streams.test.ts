@@ -46,6 +46,21 @@ describe("a reader that iterates", () => {
     expect(seen.join("")).toBe([1, 2, 3].map((n) => `stdout:out${n}\nstderr:err${n}\n`).join(""));
   });
 
+  it("gets all of stderr of a command that ends at once, by each way to a shell and however slowly it is read", async () => {
+    for (const shell of ["raw", "login"] as const)
+      for (const length of [5, 3_000_000]) {
+        const script = `head -c ${length} /dev/zero >&2`;
+        for (let i = 0; i < 3; i++) expect((await vm.run(script, { shell })).stderrBytes.length).toBe(length);
+        await sleep(300); // a shell waits by now
+        let read = 0;
+        for await (const { bytes } of vm.run(script, { shell })) {
+          if (read === 0) await sleep(500);
+          read += bytes.length;
+        }
+        expect(read).toBe(length);
+      }
+  });
+
   it("stops the guest's writer when it stops, and lets it go on when it goes on", async () => {
     const run = vm.run("exec yes", { timeout: null });
     const chunks = run[Symbol.asyncIterator]();

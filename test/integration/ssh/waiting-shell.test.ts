@@ -34,9 +34,8 @@ async function wait({ shell = "bash", profile = ":", line, now = "5" }: Given) {
   const [others, mark] = [join(folder, "cpu.stat"), join(folder, "mark")];
   writeFileSync(others, `usage_usec ${now}\n`);
   writeFileSync(mark, "1");
-  const take = shell === "bash" ? "exec 7<&0 </dev/null;" : "";
   const code = `"${"$"}1\n${"$"}${LANGUAGES[shell]}"`;
-  const start = `${CODE}\n${take}exec ${shell} -c ${code} ${shell} word '' "${"$"}2" 5 '' "${"$"}3"`;
+  const start = `${CODE}\nexec 7<&0 </dev/null ${shell} -c ${code} ${shell} word "${"$"}2" 'usage_usec 5' '' "${"$"}3"`;
   const running = spawn("bash", ["-c", start, "bash", profile, others, mark], { stdio: "pipe" });
   running.stdin.on("error", () => {}); // it may have given up
   running.stdin.end(`token\n${line}\n`);

@@ -27,7 +27,7 @@ describe("the line of a shell that waits", () => {
   });
 
   it.each([" true", "true\\ ", "a\nb", ""])("quotes a script that `read` would change: %j", (command) => {
-    const quoted = command.replaceAll("\n", `'"$6"'`);
+    const quoted = command.replaceAll("\n", `'"$5"'`);
     expect(lineOf({ command })).toBe(command === "" ? "-e " : `-ec __smolvm_l='${quoted}'`);
   });
 

@@ -23,7 +23,6 @@ function poolOf() {
         return Promise.resolve(true);
       },
       forkChild() {},
-      dismissStandby() {},
       quit() {},
     };
     return worker as unknown as Worker;
