@@ -19,7 +19,7 @@ arm() { # name
 # Only the file that was armed says that the command has not begun: what the guest has put in its place says nothing. A process of
 # another user is not to know our word, and writes there why.
 has_begun() {
-	[ -z "$mark" ] || [ ! -f "$mark" ] || [ ! -s "$mark" ] && return
+	[ -s "$mark" ] && [ -f "$mark" ] || return 0
 	[ -s "$note.waits" ] || { was_read && return; }
 	read -r -n 4 why <"$mark"
 	[ "$why" != cwd ] || printf '\001%s cwd\n' "$token" >&8

@@ -146,7 +146,8 @@ child() {
 	fi
 	IFS= read -r line || exit
 	case $line in 'ahead '* | 'raw '* | 'login '*) echo 1 >"$note.waits" && watch ;; esac
-	is_known || find_account "$account"
+	[ -f "$mark" ] || mark='' plain_raw='' plain_login='' # it was put there a while ago
+	is_known || { plain_raw='' plain_login='' && find_account "$account"; }
 	[ "$account_id" ] || never 'user unknown'
 	cd / # out of our own root
 	user='' folder='' values='' before=''
@@ -161,6 +162,7 @@ prepare_plain() {
 	user='' folder='' values='' before=''
 	plain_raw=$({ become() { printf '%s.' "$3" && exit; } && script raw true; } 2>&-)
 	plain_raw=${plain_raw%.}
+	plain_raw=${plain_raw#*2>&-;} # this shell has read no profile, and traces nothing
 	plain_login=$({ become() { printf '%s.' "$4" && exit; } && script login true; } 2>&-)
 	case ${SHELL##*/} in
 	bash) plain_login=${plain_login%true.} ;;
@@ -174,7 +176,7 @@ plain() { # login or raw, script
 	else
 		shell=$SHELL code=$plain_login
 	fi
-	[ "$code" ] && [ "$plain_for" = "$mark.$SHELL.$account_id" ] && [ -f "$shell" ] && [ -x "$shell" ] || script "$@"
+	[ "$code" ] && [ -f "$shell" ] && [ -x "$shell" ] || script "$@"
 	cd 2>&- || cd /
 	unset OLDPWD
 	case $1.${shell##*/} in
@@ -190,10 +192,10 @@ linger() {
 	exec sleep 2147483647 9<&-
 }
 
+true >"$note.waits"
+arm "$3"
 printf '\001%s ready %s\n' "$token" $$
 while :; do
-	arm "$3"
-	[ ! -s "$note.waits" ] || true >"$note.waits"
 	(child 2>&8 8>&- 9<&-)
 	status=$? killed=0 left=0 begun=0
 	has_begun && begun=1
@@ -213,7 +215,10 @@ while :; do
 	if [ "$drain" ] && ! read -t 0 -u $drain rest; then both=both; else printf '\001%s\n' "$token" >&8; fi
 	printf '\001%s end %s %s %s %s %s\n' "$token" $status $killed $left $begun $both
 	[ -z "$once" ] || linger
-	is_known || look_up # the host is at work meanwhile
+	# The host is at work meanwhile.
+	is_known || look_up
+	[ ! -s "$note.waits" ] || true >"$note.waits"
+	arm "$3"
 	[ "$plain_for" = "$mark.$SHELL.$account_id" ] || prepare_plain
 
 	# Waits for a word: the next child is forked when the host has what it waits for. Processes that the command left running may

@@ -18,10 +18,14 @@ const IN_PLACE = [
 describe("a command that removes the file by which it is known to have begun, and puts there", () => {
   it.each(IN_PLACE)("%s, has its result, and so do those that follow", async (_, put) => {
     for (const shell of ["login", "raw"] as const) {
+      await Promise.all([1, 2].map(() => vm.run("sleep 0.2", { shell }))); // two workers wait then, each with its file
       const script = `for f in /run/smolvm.*.mark; do rm -rf $f; ${put}; done; echo done; exit 3`;
       expect(await vm.run(script, { shell, timeout: 20 })).toMatchObject({ exitCode: 3, stdout: "done\n" });
       for (const next of ["login", "raw"] as const)
-        expect((await vm.run("echo next; exit 4", { shell: next, timeout: 20 })).exitCode).toBe(4);
+        for (const { exitCode } of await Promise.all(
+          [1, 2].map(() => vm.run("echo next; exit 4", { shell: next, timeout: 20 })),
+        ))
+          expect(exitCode).toBe(4);
     }
     await vm.run("rm -rf /run/smolvm.*.mark", { shell: "raw" });
   });
