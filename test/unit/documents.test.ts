@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
+import { USAGE } from "../../bench/arguments.ts";
+import { SECTIONS } from "../../bench/sections.ts";
 import { REPOSITORY, readSources, withoutComments } from "../setup/sources.ts";
 import { codeOf, linksOf, PAGES, pageOf, sectionsOf, spansOf, tablesOf } from "../support/documents.ts";
 
@@ -116,6 +118,22 @@ describe("examples", () => {
     );
     expect(quotes.length).toBeGreaterThan(10);
     expect(quotes.filter((quote) => !programs.some((program) => program.includes(lines(quote))))).toEqual([]);
+  });
+});
+
+describe("docs/benchmarks.md", () => {
+  const page = pageOf("docs/benchmarks.md");
+
+  it("has every section of the bench, and no other", () => {
+    const [table] = tablesOf(page).filter(({ header }) => header[0] === "section");
+    const named = table?.rows.flatMap(([name = ""]) => spansOf(name));
+    expect(named).toEqual(SECTIONS.map(({ name }) => name));
+  });
+
+  it("has every option of the bench, and no other", () => {
+    const flags = (text: string) => [...new Set(text.match(/(?<=[ [])--[a-z]+/g))].sort();
+    const lines = codeOf(page).filter((code) => code.startsWith("npm run bench -- "));
+    expect(flags(lines.join("\n"))).toEqual(flags(USAGE));
   });
 });
 
