@@ -41,3 +41,19 @@ export function readExports(): string[] {
     .map((name) => name.replace(/^\s*type\s+/, "").trim())
     .filter((name) => name !== "");
 }
+
+/** The options that the types of src/index.ts have, by the type: what an editor suggests. */
+export function readOptionTypes(): ReadonlyMap<string, readonly string[]> {
+  const exported = new Set(readExports());
+  const types = new Map<string, readonly string[]>();
+  for (const { text } of readSources("src/sandbox", [".ts"]))
+    for (const [, name = "", body = ""] of withoutComments(text).matchAll(
+      /export interface (\w+(?:Options|Filter|Config|Limits))\b[^{]*\{(.*?)\n\}/gs,
+    ))
+      if (exported.has(name))
+        types.set(
+          name,
+          [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)].map((match) => match[1] ?? ""),
+        );
+  return types;
+}

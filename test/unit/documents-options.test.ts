@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import * as api from "../../src/index.ts";
 import { codeOf, DOCS, linksOf, pageOf, sectionOf, spansOf, tablesOf } from "../support/documents.ts";
-import { readExports, readOptionLists } from "../support/option-lists.ts";
+import { readExports, readOptionLists, readOptionTypes } from "../support/option-lists.ts";
 
 const PAGE = "docs/calls.md";
 const lists = readOptionLists();
@@ -48,6 +48,16 @@ describe("docs/calls.md", () => {
     const wanted = [...lists.keys()].map((name) => name.replace("()", ""));
     expect(wanted.filter((name) => !known.includes(name) && !known.includes(`new ${name}`))).toEqual([]);
     expect(lists.size).toBeGreaterThan(15);
+  });
+
+  it("has every option that an exported type has", () => {
+    const named = new Set(calls.flatMap(({ options }) => options));
+    const types = readOptionTypes();
+    expect(types.size).toBeGreaterThan(15);
+    const missing = [...types].flatMap(([type, options]) =>
+      options.filter((option) => !named.has(option)).map((option) => `${type}: ${option}`),
+    );
+    expect(missing).toEqual([]);
   });
 
   it("names the calls that there are, and no other", () => {
