@@ -48,7 +48,7 @@ export const nameFlag: Flag = {
 export const shapeFlags: readonly Flag[] = [
   {
     flags: "--image <name>",
-    description: "what to boot: debian, tiny, or an image of yours (default: debian)",
+    description: "what to boot: debian or tiny (default: debian)",
     names: "image",
   },
   { flags: "--memory <size>", description: "memory: 512, 512M, 2G (default: 512M)", parse: parseMib },

@@ -1,9 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { CommandSpec } from "../../src/cli/command.ts";
-import { isGroup } from "../../src/cli/command.ts";
-import { COMMANDS } from "../../src/cli/commands/table.ts";
 import * as errors from "../../src/errors.ts";
 import * as exceptions from "../../src/exceptions.ts";
 import { findRegistryHosts, hostsOf } from "../setup/registry-hosts.ts";
@@ -66,66 +63,6 @@ describe("no file names a host that packages come from", () => {
   });
 });
 
-describe("documentation", () => {
-  it("the README shows the first example as it is", () => {
-    expect(textOf("README.md")).toContain(textOf("examples/hello.ts"));
-  });
-
-  it("docs/commands.md quotes programs that are run", () => {
-    const lines = (text: string) => `\n${text.trim().replaceAll(/\n[ \t]+/g, "\n")}\n`;
-    const programs = files
-      .filter(({ path }) => /^examples\/.*\.ts$/.test(path))
-      .map(({ text }) => lines(text));
-    const quotes = [...textOf("docs/commands.md").matchAll(/```ts\n(.*?)```/gs)].map(
-      ([, code]) => code ?? "",
-    );
-    expect(quotes.length).toBeGreaterThan(10);
-    expect(quotes.filter((quote) => !programs.some((program) => program.includes(lines(quote))))).toEqual([]);
-  });
-
-  it("every link between files leads somewhere", () => {
-    const pages = files.filter(({ path }) => path.endsWith(".md"));
-    const broken = pages.flatMap(({ path, text }) =>
-      [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
-        .map((match) => match[1] ?? "")
-        .filter((target) => !/^[a-z]+:/.test(target))
-        .filter((target) => !exists(join(path, "..", target)))
-        .map((target) => `${path}: ${target}`),
-    );
-    expect(broken).toEqual([]);
-  });
-
-  it("the index of docs/ leads to every page", () => {
-    const pages = files
-      .map(({ path }) => /^docs\/(.+\.md)$/.exec(path)?.[1])
-      .filter((page) => page && page !== "README.md");
-    const index = textOf("docs/README.md");
-    expect(pages.filter((page) => !index.includes(`(${page})`))).toEqual([]);
-  });
-
-  it("docs/cli.md names every command and every flag", async () => {
-    const page = textOf("docs/cli.md");
-    const missing: string[] = [];
-    for (const [words, spec] of await allCommands()) {
-      const flags = (spec.flags ?? []).map(({ flags }) => /--[a-z-]+/.exec(flags)?.[0] ?? flags);
-      missing.push(...[`smolvm ${words}`, ...flags].filter((text) => !page.includes(text)));
-    }
-    expect(missing).toEqual([]);
-  });
-
-  it("every example has its expected output, and is listed in the docs", () => {
-    const names = (ending: string) =>
-      files
-        .filter(({ path }) => path.startsWith("examples/") && path.endsWith(ending))
-        .map(({ path }) => path.slice("examples/".length, -ending.length))
-        .sort();
-    expect(names(".ts").length).toBeGreaterThan(10);
-    expect(names(".out")).toEqual(names(".ts"));
-    const page = textOf("docs/examples.md");
-    expect(names(".ts").filter((name) => !page.includes(`examples/${name}.ts`))).toEqual([]);
-  });
-});
-
 describe("the repository", () => {
   it("has a .ci/run that can be run", () => {
     expect(textOf(".ci/run")).toMatch(/^#!\/usr\/bin\/env bash\n/);
@@ -147,20 +84,4 @@ describe("the repository", () => {
 
 function exists(path: string): boolean {
   return statSync(join(REPOSITORY, path), { throwIfNoEntry: false }) !== undefined;
-}
-
-async function allCommands(): Promise<[words: string, spec: CommandSpec][]> {
-  const found: [string, CommandSpec][] = [];
-  for (const [name, { load }] of Object.entries(COMMANDS)) {
-    const entry = await load();
-    if (isGroup(entry))
-      found.push(
-        ...Object.entries(entry.commands).map(([child, spec]): [string, CommandSpec] => [
-          `${name} ${child}`,
-          spec,
-        ]),
-      );
-    else found.push([name, entry]);
-  }
-  return found;
 }
