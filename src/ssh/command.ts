@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
 import type { Named } from "../util/names.ts";
+import type { Queue } from "../util/queue.ts";
 import { isEmpty } from "./bulk.ts";
 import { Capture } from "./capture.ts";
 import type { OutputStream, TerminalSize } from "./channel.ts";
@@ -12,7 +13,6 @@ import { Fate } from "./fate.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./place.ts";
 import { type GuestProcess, hasNotBegun, type ProcessEnd, wasKilled } from "./process.ts";
-import type { Queue } from "./queue.ts";
 import { formatResult } from "./result.ts";
 import { statusAsSent } from "./signals.ts";
 import type { CommandSpec } from "./spec.ts";

@@ -1,6 +1,7 @@
 import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Named } from "../util/names.ts";
+import { Queue } from "../util/queue.ts";
 import { tameLine } from "../util/tame.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
@@ -11,7 +12,6 @@ import { leaveShell, type PortNames } from "./leave-shell.ts";
 import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
-import { Queue } from "./queue.ts";
 import type { SerialPorts } from "./serial-channel.ts";
 import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
