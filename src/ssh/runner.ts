@@ -3,7 +3,7 @@ import { bounded } from "../util/bounded.ts";
 import type { Named } from "../util/names.ts";
 import { Queue } from "../util/queue.ts";
 import { tameLine } from "../util/tame.ts";
-import { Command, type OutputObserver, type Surroundings } from "./command.ts";
+import type { Command, Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
 import { START_AGAIN } from "./fate.ts";
@@ -13,7 +13,6 @@ import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import type { SerialPorts } from "./serial-channel.ts";
-import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
 import type { SshTarget } from "./target.ts";
 
@@ -34,14 +33,10 @@ export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" |
 export interface CommandRunner {
   /** What `new Command` needs of this machine. Rejects when the machine is gone. */
   surroundings(): Promise<Surroundings>;
-  /** Never throws: what went wrong is in the command's result. */
-  run(spec: CommandSpec, observe: OutputObserver): Command;
   /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
   /** Connects ahead of time, in the background, for so long at most; says nothing where that fails. The next command takes what there is. */
   preconnect(forMs: number): void;
-  /** Something else than a command has changed the guest: no shell that waits already is used. */
-  disturb(): void;
   /** Another process may run commands in this machine too, until what is given back is called: no shell is started ahead of time. */
   share(): () => void;
   /** For how long no command of this runner has run, or waited to run. */
@@ -104,13 +99,11 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
     around.links.abandon();
   });
 
-  const surroundings = async () => {
-    if (whyEnded === null) return around;
-    throw new CommandExecutionUnavailableError(vm.id, `${whyEnded}.`, START_AGAIN, { vmName: vm.name });
-  };
   return {
-    surroundings,
-    run: (spec, observe) => new Command(spec, observe, surroundings()),
+    async surroundings() {
+      if (whyEnded === null) return around;
+      throw new CommandExecutionUnavailableError(vm.id, `${whyEnded}.`, START_AGAIN, { vmName: vm.name });
+    },
     async waitConnected({ timeoutMs, signal }) {
       const stopper = new Stopper(timeoutMs, signal ?? null);
       void options.died.then((why) => stopper.stop({ kind: "died", why }));
@@ -139,7 +132,6 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
       ),
     lendShell: (ports, names) => needing(lender.lend(ports, names)),
     preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
-    disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");
       await around.links.close();
