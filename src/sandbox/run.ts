@@ -1,11 +1,12 @@
 import type { Writable } from "node:stream";
 import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
-import type { OutputStream, TerminalSize } from "../ssh/channel.ts";
+import type { OutputStream } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Named } from "../util/names.ts";
 import { refuse } from "../util/options.ts";
 import { shortCommand } from "../util/short-command.ts";

@@ -1,10 +1,10 @@
 import type { Readable, Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { CommandResult } from "../errors.ts";
-import type { TerminalSize } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import type { CommandSpec } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Duration } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { type AttachOptions, attachStreams } from "./attach.ts";

@@ -1,15 +1,7 @@
+import type { TerminalSize } from "./terminal.ts";
+
 /** Which of the two streams some output came on. */
 export type OutputStream = "stdout" | "stderr";
-
-export interface TerminalSize {
-  readonly columns: number;
-  readonly rows: number;
-}
-
-export interface Terminal extends TerminalSize {
-  /** The terminal's type, the guest's $TERM. */
-  readonly term: string;
-}
 
 /** How the guest said that a process ended: an exit code, or the signal that killed it, such as "SIGKILL". */
 export type ExitStatus = { readonly code: number } | { readonly signal: string };

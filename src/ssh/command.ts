@@ -4,7 +4,7 @@ import type { Named } from "../util/names.ts";
 import type { Queue } from "../util/queue.ts";
 import { isEmpty } from "./bulk.ts";
 import { Capture } from "./capture.ts";
-import type { OutputStream, TerminalSize } from "./channel.ts";
+import type { OutputStream } from "./channel.ts";
 import { CommandClock } from "./command-clock.ts";
 import { feedStdin, holdStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
@@ -18,6 +18,7 @@ import { statusAsSent } from "./signals.ts";
 import type { CommandSpec } from "./spec.ts";
 import { startProcess } from "./start-process.ts";
 import { StoppedError, Stopper, type StopReason } from "./stop.ts";
+import type { TerminalSize } from "./terminal.ts";
 
 /** What all commands of one machine share. */
 export interface Surroundings {

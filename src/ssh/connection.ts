@@ -2,10 +2,11 @@ import { timingSafeEqual } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import type { Algorithms, Client, PseudoTtyOptions } from "ssh2";
 import { Allowance } from "./allowance.ts";
-import { ChannelRefusedError, ConnectionLostError, type SshChannel, type Terminal } from "./channel.ts";
+import { ChannelRefusedError, ConnectionLostError, type SshChannel } from "./channel.ts";
 import { OWN_ACCOUNT } from "./guest-scripts.ts";
 import { type ChannelOwner, wrapChannel } from "./ssh2-channel.ts";
 import type { SshTarget } from "./target.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** One authenticated connection, on which many channels fit. */
 export interface SshConnection {

@@ -1,7 +1,8 @@
-import type { ExitStatus, OutputSink, TerminalSize } from "./channel.ts";
+import type { ExitStatus, OutputSink } from "./channel.ts";
 import type { Ward } from "./keeper.ts";
 import type { NeverRan } from "./shell-code.ts";
 import type { InputTaker } from "./stdin-source.ts";
+import type { TerminalSize } from "./terminal.ts";
 
 /** How a command's process came to its end. */
 export type ProcessEnd =

@@ -1,5 +1,5 @@
-import type { Terminal } from "./channel.ts";
 import type { HeldSource } from "./stdin-source.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** One command, checked and complete. */
 export interface CommandSpec {
