@@ -1,10 +1,10 @@
 import type { Writable } from "node:stream";
 import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
-import type { OutputStream } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
+import type { OutputStream } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
 import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Named } from "../util/names.ts";

@@ -3,7 +3,6 @@ import { connect as connectSocket, type Socket } from "node:net";
 import type { Algorithms, Client, PseudoTtyOptions } from "ssh2";
 import { Allowance } from "./allowance.ts";
 import { ChannelRefusedError, ConnectionLostError, type SshChannel } from "./channel.ts";
-import { OWN_ACCOUNT } from "./guest-scripts.ts";
 import { type ChannelOwner, wrapChannel } from "./ssh2-channel.ts";
 import type { SshTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
@@ -99,6 +98,9 @@ function openSocket({ host, port }: SshTarget, signal: AbortSignal): Promise<Soc
     });
   });
 }
+
+/** By this name the host comes in, as root of the guest's own root in memory: see ACCOUNTS of src/image/initramfs.ts. No user is called so. */
+const OWN_ACCOUNT = "@smolvm";
 
 /** Long enough for a guest that has the CPU to itself again in a while; the caller's own deadline is shorter anyway. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;

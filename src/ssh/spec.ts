@@ -25,3 +25,6 @@ export type StdinSource =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   /** A stream, an iterable, or a pipe that the caller writes to: it can be read only once. */
   | { readonly kind: "held"; readonly source: HeldSource };
+
+/** Which of the two streams some output came on. */
+export type OutputStream = "stdout" | "stderr";
