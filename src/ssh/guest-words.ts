@@ -6,6 +6,11 @@ import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
 const MOST_PID = 2 ** 22;
 const MOST_KIB = 2 ** 40;
 
+/** The words by which the guest says that a command never ran, after the command's token. */
+export const NEVER_RAN = ["gone", "cwd", "shell", "user unknown", "user denied"] as const;
+/** "unbegun": its shell has ended before. */
+export type NeverRan = (typeof NEVER_RAN)[number] | "unbegun";
+
 /** What the guest's scripts say in numbers. Null where it can't be: root there can say anything in their place. */
 export function parsePid(word: string | undefined): number | null {
   return parseForeignNumber(word, 1, MOST_PID);

@@ -1,6 +1,6 @@
 import type { ExitStatus, OutputSink } from "./channel.ts";
+import type { NeverRan } from "./guest-words.ts";
 import type { Ward } from "./keeper.ts";
-import type { NeverRan } from "./shell-code.ts";
 import type { InputTaker } from "./stdin-source.ts";
 import type { TerminalSize } from "./terminal.ts";
 

@@ -28,3 +28,8 @@ export type StdinSource =
 
 /** Which of the two streams some output came on. */
 export type OutputStream = "stdout" | "stderr";
+
+/** It has no input. */
+export function isEmpty({ stdin }: CommandSpec): boolean {
+  return stdin.kind === "bytes" && stdin.bytes.length === 0;
+}

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExitStatus, OutputSink, SshChannel } from "./channel.ts";
-import { parsePid, parseStatus } from "./guest-words.ts";
+import { NEVER_RAN, type NeverRan, parsePid, parseStatus } from "./guest-words.ts";
 import { MarkerSplitter } from "./markers.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
-import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
 import { exitCodeOfSignal } from "./signals.ts";
 import { endOfTerminalInput } from "./terminal.ts";
 
