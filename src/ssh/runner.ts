@@ -3,7 +3,7 @@ import { bounded } from "../util/bounded.ts";
 import type { Named } from "../util/names.ts";
 import { Queue } from "../util/queue.ts";
 import { tameLine } from "../util/tame.ts";
-import type { Command, Surroundings } from "./command.ts";
+import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
 import { EarlyShell, type EarlyShellOptions, type LeftShell } from "./early-shell.ts";
 import { START_AGAIN } from "./fate.ts";
@@ -13,6 +13,7 @@ import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
 import type { SerialPorts } from "./serial-channel.ts";
+import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
 import type { SshTarget } from "./target.ts";
 
@@ -31,7 +32,7 @@ export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" |
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
 export interface CommandRunner {
-  /** What `new Command` needs of this machine. Rejects when the machine is gone. */
+  /** What a command needs of this machine. Rejects when the machine is gone. */
   surroundings(): Promise<Surroundings>;
   /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
@@ -54,6 +55,20 @@ export interface CommandRunner {
   lendShell(ports: () => SerialPorts, names: PortNames): Promise<LentShell | null>;
   /** Ends every command and the connection. Twice is fine. */
   close(): Promise<void>;
+}
+
+/**
+ * Starts a command. Its time runs from this call, though the machine may still have to start. Never throws: what went wrong is in the
+ * command's result. `settled` resolves when the observer is done with all that it took.
+ */
+export function startCommand(
+  runner: Promise<CommandRunner>,
+  spec: CommandSpec,
+  observe: OutputObserver,
+  settled?: () => Promise<void>,
+): Command {
+  const around = runner.then((ready) => ready.surroundings());
+  return new Command(spec, observe, around, settled);
 }
 
 /** Starting a shell, on a host that is very busy. */
