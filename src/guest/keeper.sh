@@ -196,7 +196,6 @@ obey() {
 	case $verb in
 	sync) echo "$id" ;;
 	kill) end "$1" "$2" "$3" && lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
-	lives) lives "$1" "$2" && echo "$id 1" || echo "$id 0" ;;
 	signal)
 		[ -n "$4" ] && kill -s USR1 "$4" 2>/dev/null
 		if [ $cgroups = 1 ]; then each "$1" "$3"; else signal "$2" "$3"; fi && echo "$id 1" || echo "$id 0"

@@ -1,7 +1,7 @@
 import { gunzipSync } from "node:zlib";
-import pLimit from "p-limit";
 import { ImageError } from "../errors.ts";
 import type { Architecture } from "../util/architecture.ts";
+import { Queue } from "../util/queue.ts";
 import { unxz } from "./compression.ts";
 import { type Download, download } from "./download.ts";
 import { fetchText } from "./http.ts";
@@ -93,17 +93,20 @@ async function fetchAll(
   // The first failure ends the other downloads too.
   const failure = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
-  const limit = pLimit(PARALLEL_DOWNLOADS);
-  const tasks = packages.map((found) =>
-    limit(async () => {
+  const queue = new Queue(PARALLEL_DOWNLOADS);
+  const tasks = packages.map(async (found) => {
+    const leave = await queue.enter();
+    try {
       const { sha256, sizeBytes } = found;
       const file = { url: `${options.mirror}/${found.filename}`, sha256, sizeBytes };
       await onPackage(found, await download(file, { folder: options.downloads, signal, onBytes }));
-    }).catch((error: unknown) => {
+    } catch (error) {
       failure.abort(error);
       throw error;
-    }),
-  );
+    } finally {
+      leave();
+    }
+  });
   const outcomes = await Promise.allSettled(tasks);
   const first = outcomes.find((outcome) => outcome.status === "rejected");
   if (first) throw options.signal?.aborted ? first.reason : (failure.signal.reason ?? first.reason);

@@ -11,7 +11,7 @@ import { queryStatus, type RunState, runStateOf } from "./qmp/status.ts";
 import { type SaveOptions, saveState } from "./save.ts";
 import { type SerialPorts, serialPorts } from "./serial-ports.ts";
 import { type ShutdownStep, shutDown } from "./shutdown.ts";
-import { addForward, countConnections, type Forward, listForwards, removeForward } from "./usernet.ts";
+import { addForward, countConnections, type Forward } from "./usernet.ts";
 import { type WaitOptions, waitForGuest, waitForQuiet, waitForSpeech } from "./wait.ts";
 
 /**
@@ -159,10 +159,6 @@ export class QemuMachine {
     return addForward(this.qmp, forward);
   }
 
-  async removeForward(forward: Forward): Promise<void> {
-    await removeForward(this.qmp, forward);
-  }
-
   /** How many connections from the host into the guest stand now. */
   async countConnections(): Promise<number> {
     return countConnections(this.qmp);
@@ -174,10 +170,6 @@ export class QemuMachine {
       () => true,
       () => false,
     );
-  }
-
-  async listForwards(): Promise<Forward[]> {
-    return listForwards(this.qmp);
   }
 
   /**

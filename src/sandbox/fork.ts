@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import { OperationAbortedError } from "../errors.ts";
-import { Queue } from "../ssh/queue.ts";
 import { discardDraftFolder } from "../state/draft-folder.ts";
 import { bounded } from "../util/bounded.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, refuse } from "../util/options.ts";
+import { Queue } from "../util/queue.ts";
 import type { Handle } from "./handle.ts";
 import { inTime, type SharedTime, type TimedBounds } from "./in-time.ts";
 import type { Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";

@@ -1,9 +1,9 @@
 import type { Readable } from "node:stream";
-import type { Terminal } from "../ssh/channel.ts";
 import type { CommandSpec, StdinSource } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
 import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
 import { StdinStream } from "../ssh/stdin-stream.ts";
+import type { Terminal } from "../ssh/terminal.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { checkArguments, checkScript } from "../util/exec-limits.ts";

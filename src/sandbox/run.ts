@@ -1,11 +1,12 @@
 import type { Writable } from "node:stream";
 import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
-import type { OutputStream, TerminalSize } from "../ssh/channel.ts";
-import { Command } from "../ssh/command.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
+import type { Command } from "../ssh/command.ts";
+import { type CommandRunner, startCommand } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
+import type { OutputStream } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Named } from "../util/names.ts";
 import { refuse } from "../util/options.ts";
 import { shortCommand } from "../util/short-command.ts";
@@ -68,12 +69,11 @@ export class Run implements Promise<CommandResult>, AsyncIterable<OutputChunk> {
     const { stdin } = plan.spec;
     this.#stdin = stdin.kind === "held" && stdin.source instanceof StdinPipe ? stdin.source : null;
     const context = getContext();
-    const around = context.then(({ runner }) => runner.surroundings());
     this.#output.listen(plan.onStdout, plan.onStderr);
-    this.#command = new Command(
+    this.#command = startCommand(
+      context.then(({ runner }) => runner),
       plan.spec,
       (stream, bytes) => this.#output.take(stream, bytes),
-      around,
       () => this.#output.settled(),
     );
     const facts = watchEnding(this.#command.result);

@@ -1,10 +1,10 @@
 import type { Readable, Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { CommandResult } from "../errors.ts";
-import type { TerminalSize } from "../ssh/channel.ts";
-import { Command } from "../ssh/command.ts";
+import { startCommand } from "../ssh/runner.ts";
 import type { CommandSpec } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Duration } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { type AttachOptions, attachStreams } from "./attach.ts";
@@ -78,7 +78,7 @@ export async function openShell(context: CommandContext, options: ShellOptions =
     (size) => command.resize(size),
     (error) => command.stop({ kind: "failed", error }),
   );
-  const command = new Command(spec, attachment.take, context.runner.surroundings());
+  const command = startCommand(Promise.resolve(context.runner), spec, attachment.take);
   const exited = command.result.then(exitOf);
   exited.catch(() => {});
   exited.finally(attachment.end).catch(() => {});

@@ -46,9 +46,4 @@ export class Activity {
       this.#epoch++;
     };
   }
-
-  /** Something else has changed the guest. */
-  disturb(): void {
-    this.#epoch++;
-  }
 }

@@ -1,5 +1,4 @@
 import { quoteText } from "../util/quote.ts";
-import type { CommandSpec } from "./spec.ts";
 
 /**
  * A shell reads its line byte by byte, 6 µs each where the CPU is emulated. What is long comes behind the line instead,
@@ -32,8 +31,4 @@ export function assignments(
 function quoteShort(text: string): string {
   const [single, double] = [quoteText(text), `"${text.replaceAll(/["$`\\]/g, "\\$&")}"`];
   return double.length < single.length ? double : single;
-}
-
-export function isEmpty({ stdin }: CommandSpec): boolean {
-  return stdin.kind === "bytes" && stdin.bytes.length === 0;
 }

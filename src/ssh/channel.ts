@@ -1,18 +1,11 @@
-/** Which of the two streams some output came on. */
-export type OutputStream = "stdout" | "stderr";
-
-export interface TerminalSize {
-  readonly columns: number;
-  readonly rows: number;
-}
-
-export interface Terminal extends TerminalSize {
-  /** The terminal's type, the guest's $TERM. */
-  readonly term: string;
-}
+import type { OutputStream } from "./spec.ts";
+import type { TerminalSize } from "./terminal.ts";
 
 /** How the guest said that a process ended: an exit code, or the signal that killed it, such as "SIGKILL". */
 export type ExitStatus = { readonly code: number } | { readonly signal: string };
+
+/** No process can end with more. */
+export const MOST_EXIT_CODE = 255;
 
 /** Takes output as it arrives, in order. Returning false stops the other side until `resume()`. */
 export type OutputSink = (stream: OutputStream, bytes: Buffer) => boolean;

@@ -1,8 +1,8 @@
-import type { GuestProcess } from "./process.ts";
 import type { StdinSource } from "./spec.ts";
+import type { InputTaker } from "./stdin-source.ts";
 
 /** Gives the command its input and then ends it. Resolves also when the command ends first, for it need not read all. Never rejects. */
-export async function feedStdin(stdin: StdinSource, process: GuestProcess): Promise<void> {
+export async function feedStdin(stdin: StdinSource, process: InputTaker): Promise<void> {
   if (stdin.kind === "held") return await stdin.source.feed(process);
   if (stdin.bytes.length > 0) await process.writeStdin(stdin.bytes).catch(() => {});
   process.endStdin();

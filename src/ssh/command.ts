@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandResult } from "../errors.ts";
 import type { Named } from "../util/names.ts";
-import { isEmpty } from "./bulk.ts";
+import type { Queue } from "../util/queue.ts";
 import { Capture } from "./capture.ts";
-import type { OutputStream, TerminalSize } from "./channel.ts";
 import { CommandClock } from "./command-clock.ts";
 import { feedStdin, holdStdin } from "./command-stdin.ts";
 import { ConnectError } from "./connection.ts";
@@ -12,12 +11,11 @@ import { Fate } from "./fate.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./place.ts";
 import { type GuestProcess, hasNotBegun, type ProcessEnd, wasKilled } from "./process.ts";
-import type { Queue } from "./queue.ts";
-import { formatResult } from "./result.ts";
-import { statusAsSent } from "./signals.ts";
-import type { CommandSpec } from "./spec.ts";
+import { formatResult, statusAsSent } from "./result.ts";
+import { type CommandSpec, isEmpty, type OutputStream } from "./spec.ts";
 import { startProcess } from "./start-process.ts";
 import { StoppedError, Stopper, type StopReason } from "./stop.ts";
+import type { TerminalSize } from "./terminal.ts";
 
 /** What all commands of one machine share. */
 export interface Surroundings {

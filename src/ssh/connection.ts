@@ -2,10 +2,10 @@ import { timingSafeEqual } from "node:crypto";
 import { connect as connectSocket, type Socket } from "node:net";
 import type { Algorithms, Client, PseudoTtyOptions } from "ssh2";
 import { Allowance } from "./allowance.ts";
-import { ChannelRefusedError, ConnectionLostError, type SshChannel, type Terminal } from "./channel.ts";
-import { OWN_ACCOUNT } from "./guest-scripts.ts";
+import { ChannelRefusedError, ConnectionLostError, type SshChannel } from "./channel.ts";
 import { type ChannelOwner, wrapChannel } from "./ssh2-channel.ts";
 import type { SshTarget } from "./target.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** One authenticated connection, on which many channels fit. */
 export interface SshConnection {
@@ -98,6 +98,9 @@ function openSocket({ host, port }: SshTarget, signal: AbortSignal): Promise<Soc
     });
   });
 }
+
+/** By this name the host comes in, as root of the guest's own root in memory: see ACCOUNTS of src/image/initramfs.ts. No user is called so. */
+const OWN_ACCOUNT = "@smolvm";
 
 /** Long enough for a guest that has the CPU to itself again in a while; the caller's own deadline is shorter anyway. */
 const HANDSHAKE_TIMEOUT_MS = 30_000;

@@ -1,4 +1,4 @@
-import type { OutputStream } from "./channel.ts";
+import type { OutputStream } from "./spec.ts";
 
 /** More is not kept, together with the shell that prints so much. */
 const MOST_BYTES = 64 * 1024;

@@ -9,7 +9,7 @@ import { quoteWord } from "../util/quote.ts";
 import { shortCommand } from "../util/short-command.ts";
 import { tameLine, tameWords } from "../util/tame.ts";
 import type { ExitStatus } from "./channel.ts";
-import type { NeverRan } from "./shell-code.ts";
+import type { NeverRan } from "./guest-words.ts";
 import type { CommandSpec } from "./spec.ts";
 import type { StopReason } from "./stop.ts";
 

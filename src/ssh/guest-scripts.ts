@@ -23,9 +23,6 @@ export function readGuestScript(
 
 const loaded = new Map<string, string>();
 
-/** By this name the host comes in, as root of the guest's own root in memory: see ACCOUNTS of src/image/initramfs.ts. No user is called so. */
-export const OWN_ACCOUNT = "@smolvm";
-
 /** A shell of ours with the image's root; what is ours is found from its working directory. Namespaces, where there are some, are entered here. */
 const IN_IMAGE = "nsenter -r/image smolvm/busybox sh";
 

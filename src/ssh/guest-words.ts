@@ -1,11 +1,15 @@
 import { parseForeignNumber } from "../util/foreign-number.ts";
-import type { ExitStatus } from "./channel.ts";
+import { type ExitStatus, MOST_EXIT_CODE } from "./channel.ts";
 import { exitCodeOfSignal, signalOfExitCode } from "./signals.ts";
 
 /** Linux, include/linux/threads.h: PID_MAX_LIMIT. */
 const MOST_PID = 2 ** 22;
-export const MOST_EXIT_CODE = 255;
 const MOST_KIB = 2 ** 40;
+
+/** The words by which the guest says that a command never ran, after the command's token. */
+export const NEVER_RAN = ["gone", "cwd", "shell", "user unknown", "user denied"] as const;
+/** "unbegun": its shell has ended before. */
+export type NeverRan = (typeof NEVER_RAN)[number] | "unbegun";
 
 /** What the guest's scripts say in numbers. Null where it can't be: root there can say anything in their place. */
 export function parsePid(word: string | undefined): number | null {

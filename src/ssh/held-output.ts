@@ -1,4 +1,5 @@
-import type { OutputSink, OutputStream } from "./channel.ts";
+import type { OutputSink } from "./channel.ts";
+import type { OutputStream } from "./spec.ts";
 
 /** Of each stream; what is more is handed on, and taken for the command's. */
 const MOST_BYTES = 64 * 1024;

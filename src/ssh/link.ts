@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bounded } from "../util/bounded.ts";
+import { Queue } from "../util/queue.ts";
 import type { Activity } from "./activity.ts";
 import { Backoff } from "./backoff.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
@@ -16,7 +17,6 @@ import { type GuestFacts, Keeper } from "./keeper.ts";
 import { fitIntoRequest } from "./long-code.ts";
 import { CUT, type Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
-import { Queue } from "./queue.ts";
 import { formatTerminalCode, hasInput } from "./shell-code.ts";
 import { Slots } from "./slots.ts";
 import type { CommandSpec } from "./spec.ts";

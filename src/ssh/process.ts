@@ -1,6 +1,8 @@
-import type { ExitStatus, OutputSink, TerminalSize } from "./channel.ts";
+import type { ExitStatus, OutputSink } from "./channel.ts";
+import type { NeverRan } from "./guest-words.ts";
 import type { Ward } from "./keeper.ts";
-import type { NeverRan } from "./shell-code.ts";
+import type { InputTaker } from "./stdin-source.ts";
+import type { TerminalSize } from "./terminal.ts";
 
 /** How a command's process came to its end. */
 export type ProcessEnd =
@@ -13,7 +15,7 @@ export type ProcessEnd =
   | { readonly kind: "lost"; readonly why: string };
 
 /** A command in the guest, as the host holds it. */
-export interface GuestProcess {
+export interface GuestProcess extends InputTaker {
   /** By what it is killed. */
   readonly ward: Ward;
   /** Resolves when its shell is there; null where it never comes. */
@@ -32,9 +34,6 @@ export interface GuestProcess {
   discard(): void;
   /** Lets output flow again after the sink returned false. */
   resume(): void;
-  /** Resolves when the guest has taken it; rejects when it never will. */
-  writeStdin(bytes: Uint8Array): Promise<void>;
-  endStdin(): void;
   resize(size: TerminalSize): void;
   /** The guest was given a deadline for it. */
   noteDeadline(): void;

@@ -62,3 +62,9 @@ function once(decode: () => string): () => string {
     return text;
   };
 }
+
+/** A worker can't tell the death by SIGINT or SIGPIPE from an exit code, for its shell makes no remark on these. */
+export function statusAsSent(status: ExitStatus, signal: string | null): ExitStatus {
+  if (signal !== "SIGINT" && signal !== "SIGPIPE") return status;
+  return "code" in status && status.code === exitCodeOfSignal(signal) ? { signal } : status;
+}

@@ -1,6 +1,7 @@
 import { CommandExecutionUnavailableError, OperationAbortedError, OperationTimeoutError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Named } from "../util/names.ts";
+import { Queue } from "../util/queue.ts";
 import { tameLine } from "../util/tame.ts";
 import { Command, type OutputObserver, type Surroundings } from "./command.ts";
 import { ConnectError } from "./connection.ts";
@@ -11,7 +12,6 @@ import { leaveShell, type PortNames } from "./leave-shell.ts";
 import { type LentShell, ShellLender } from "./lend-shell.ts";
 import type { Link } from "./link.ts";
 import { Links } from "./links.ts";
-import { Queue } from "./queue.ts";
 import type { SerialPorts } from "./serial-channel.ts";
 import type { CommandSpec } from "./spec.ts";
 import { StoppedError, Stopper } from "./stop.ts";
@@ -32,16 +32,12 @@ export type EarlyAccess = Pick<EarlyShellOptions, "left" | "isFresh" | "ports" |
 
 /** Runs commands in one machine, over one connection that is made when the first needs it. */
 export interface CommandRunner {
-  /** What `new Command` needs of this machine. Rejects when the machine is gone. */
+  /** What a command needs of this machine. Rejects when the machine is gone. */
   surroundings(): Promise<Surroundings>;
-  /** Never throws: what went wrong is in the command's result. */
-  run(spec: CommandSpec, observe: OutputObserver): Command;
   /** Resolves once an authenticated connection stands. OperationTimeoutError, OperationAbortedError, CommandExecutionUnavailableError. */
   waitConnected(options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
   /** Connects ahead of time, in the background, for so long at most; says nothing where that fails. The next command takes what there is. */
   preconnect(forMs: number): void;
-  /** Something else than a command has changed the guest: no shell that waits already is used. */
-  disturb(): void;
   /** Another process may run commands in this machine too, until what is given back is called: no shell is started ahead of time. */
   share(): () => void;
   /** For how long no command of this runner has run, or waited to run. */
@@ -59,6 +55,20 @@ export interface CommandRunner {
   lendShell(ports: () => SerialPorts, names: PortNames): Promise<LentShell | null>;
   /** Ends every command and the connection. Twice is fine. */
   close(): Promise<void>;
+}
+
+/**
+ * Starts a command. Its time runs from this call, though the machine may still have to start. Never throws: what went wrong is in the
+ * command's result. `settled` resolves when the observer is done with all that it took.
+ */
+export function startCommand(
+  runner: Promise<CommandRunner>,
+  spec: CommandSpec,
+  observe: OutputObserver,
+  settled?: () => Promise<void>,
+): Command {
+  const around = runner.then((ready) => ready.surroundings());
+  return new Command(spec, observe, around, settled);
 }
 
 /** Starting a shell, on a host that is very busy. */
@@ -104,13 +114,11 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
     around.links.abandon();
   });
 
-  const surroundings = async () => {
-    if (whyEnded === null) return around;
-    throw new CommandExecutionUnavailableError(vm.id, `${whyEnded}.`, START_AGAIN, { vmName: vm.name });
-  };
   return {
-    surroundings,
-    run: (spec, observe) => new Command(spec, observe, surroundings()),
+    async surroundings() {
+      if (whyEnded === null) return around;
+      throw new CommandExecutionUnavailableError(vm.id, `${whyEnded}.`, START_AGAIN, { vmName: vm.name });
+    },
     async waitConnected({ timeoutMs, signal }) {
       const stopper = new Stopper(timeoutMs, signal ?? null);
       void options.died.then((why) => stopper.stop({ kind: "died", why }));
@@ -139,7 +147,6 @@ export function createCommandRunner(options: CommandRunnerOptions): CommandRunne
       ),
     lendShell: (ports, names) => needing(lender.lend(ports, names)),
     preconnect: (forMs) => void links.prepare(AbortSignal.timeout(forMs)).catch(() => {}),
-    disturb: () => around.links.activity.disturb(),
     async close() {
       endAll("the connection was closed from this side");
       await around.links.close();

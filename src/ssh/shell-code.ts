@@ -1,6 +1,6 @@
 import { quoteOnOneLine, quoteText } from "../util/quote.ts";
-import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
-import type { CommandSpec } from "./spec.ts";
+import { addBulk, assignments, isLong } from "./bulk.ts";
+import { type CommandSpec, isEmpty } from "./spec.ts";
 import { waitingLine } from "./waiting-code.ts";
 
 /** Who reads a command's line. */
@@ -36,11 +36,6 @@ export function formatTerminalCode(spec: CommandSpec): string {
 export function needsShell(spec: CommandSpec): boolean {
   return typeof spec.command === "string" || spec.shell === "login" || spec.user !== null;
 }
-
-/** The words by which the guest says that a command never ran, after the command's token. */
-export const NEVER_RAN = ["gone", "cwd", "shell", "user unknown", "user denied"] as const;
-/** "unbegun": its shell has ended before. */
-export type NeverRan = (typeof NEVER_RAN)[number] | "unbegun";
 
 /** Linux allows 128 KiB for one word of a program's. */
 const LONGEST_WORD = 100_000;

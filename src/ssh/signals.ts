@@ -1,5 +1,3 @@
-import type { ExitStatus } from "./channel.ts";
-
 /** Linux's numbers, which are the guest's; the host's may differ. */
 const NUMBERS: Readonly<Record<string, number>> = {
   SIGHUP: 1,
@@ -45,10 +43,4 @@ export function exitCodeOfSignal(name: string): number {
 /** The other way round; "SIG34" and the like where the number has no name. */
 export function signalOfExitCode(code: number): string {
   return SIGNAL_NAMES.find((name) => NUMBERS[name] === code - 128) ?? `SIG${code - 128}`;
-}
-
-/** A worker can't tell the death by SIGINT or SIGPIPE from an exit code, for its shell makes no remark on these. */
-export function statusAsSent(status: ExitStatus, signal: string | null): ExitStatus {
-  if (signal !== "SIGINT" && signal !== "SIGPIPE") return status;
-  return "code" in status && status.code === exitCodeOfSignal(signal) ? { signal } : status;
 }

@@ -1,5 +1,5 @@
-import type { Terminal } from "./channel.ts";
 import type { HeldSource } from "./stdin-source.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** One command, checked and complete. */
 export interface CommandSpec {
@@ -25,3 +25,11 @@ export type StdinSource =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   /** A stream, an iterable, or a pipe that the caller writes to: it can be read only once. */
   | { readonly kind: "held"; readonly source: HeldSource };
+
+/** Which of the two streams some output came on. */
+export type OutputStream = "stdout" | "stderr";
+
+/** It has no input. */
+export function isEmpty({ stdin }: CommandSpec): boolean {
+  return stdin.kind === "bytes" && stdin.bytes.length === 0;
+}

@@ -3,11 +3,11 @@ import { PieceQueue } from "../util/piece-queue.ts";
 import {
   ConnectionLostError,
   type ExitStatus,
+  MOST_EXIT_CODE,
   type OutputSink,
-  type OutputStream,
   type SshChannel,
 } from "./channel.ts";
-import { MOST_EXIT_CODE } from "./guest-words.ts";
+import type { OutputStream } from "./spec.ts";
 
 /** What is used of ssh2's client channel. */
 export interface RawChannel extends Duplex {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Queue } from "../util/queue.ts";
 import { Backoff } from "./backoff.ts";
 import { ChannelRefusedError, ConnectionLostError } from "./channel.ts";
 import { ConnectError } from "./connection.ts";
@@ -7,7 +8,6 @@ import { SILENCE_MS } from "./keep-alive.ts";
 import type { Links } from "./links.ts";
 import type { Place } from "./place.ts";
 import type { GuestProcess } from "./process.ts";
-import type { Queue } from "./queue.ts";
 import type { CommandSpec } from "./spec.ts";
 import { StoppedError, type Stopper } from "./stop.ts";
 

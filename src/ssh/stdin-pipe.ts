@@ -1,6 +1,5 @@
 import { Writable } from "node:stream";
-import type { GuestProcess } from "./process.ts";
-import { Failure, type HeldSource } from "./stdin-source.ts";
+import { Failure, type HeldSource, type InputTaker } from "./stdin-source.ts";
 
 /**
  * The writing end that a caller holds from the start; what is written waits until the command has its shell. Destroyed with an error it
@@ -8,8 +7,8 @@ import { Failure, type HeldSource } from "./stdin-source.ts";
  */
 export class StdinPipe extends Writable implements HeldSource {
   readonly #failure = new Failure();
-  #process: GuestProcess | null = null;
-  #waiting: ((process: GuestProcess) => void)[] = [];
+  #process: InputTaker | null = null;
+  #waiting: ((process: InputTaker) => void)[] = [];
   #sent: Promise<void> = Promise.resolve();
   /** What is written is of no use to anybody any more: the command need not read all of its input. */
   #isRefused = false;
@@ -19,7 +18,7 @@ export class StdinPipe extends Writable implements HeldSource {
     this.on("error", () => {}); // told by onBroken
   }
 
-  async feed(process: GuestProcess): Promise<void> {
+  async feed(process: InputTaker): Promise<void> {
     this.#process = process;
     for (const use of this.#waiting.splice(0)) use(process);
   }
@@ -60,7 +59,7 @@ export class StdinPipe extends Writable implements HeldSource {
     done(error);
   }
 
-  async #send(process: GuestProcess, bytes: Uint8Array): Promise<void> {
+  async #send(process: InputTaker, bytes: Uint8Array): Promise<void> {
     try {
       await process.writeStdin(bytes);
     } catch (error) {
@@ -70,14 +69,14 @@ export class StdinPipe extends Writable implements HeldSource {
   }
 
   /** Behind what is on its way already. */
-  #end(process: GuestProcess): void {
+  #end(process: InputTaker): void {
     const end = () => {
       if (!process.isOver) process.endStdin();
     };
     this.#sent.then(end, () => {});
   }
 
-  #whenFed(use: (process: GuestProcess) => void): void {
+  #whenFed(use: (process: InputTaker) => void): void {
     if (this.#process) use(this.#process);
     else this.#waiting.push(use);
   }

@@ -1,8 +1,7 @@
 import type { Readable } from "node:stream";
-import type { GuestProcess } from "./process.ts";
 import { StdinBatch } from "./stdin-batch.ts";
 import { isReadable, type Piece, readIterable, readStream, type SourceReader } from "./stdin-reader.ts";
-import { Failure, type HeldSource } from "./stdin-source.ts";
+import { Failure, type HeldSource, type InputTaker } from "./stdin-source.ts";
 
 export type StdinChunks = Readable | AsyncIterable<string | Uint8Array>;
 
@@ -22,7 +21,7 @@ export class StdinStream implements HeldSource {
     this.#failure.listen(listener);
   }
 
-  async feed(process: GuestProcess): Promise<void> {
+  async feed(process: InputTaker): Promise<void> {
     const batch = new StdinBatch(async (bytes) => {
       if (process.isOver) throw new Error("the command is over");
       await process.writeStdin(bytes);

@@ -1,22 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ExitStatus, OutputSink, SshChannel } from "./channel.ts";
-import { parsePid, parseStatus } from "./guest-words.ts";
+import { NEVER_RAN, type NeverRan, parsePid, parseStatus } from "./guest-words.ts";
 import { MarkerSplitter } from "./markers.ts";
 import type { GuestProcess, ProcessEnd } from "./process.ts";
-import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
 import { exitCodeOfSignal } from "./signals.ts";
+import { endOfTerminalInput } from "./terminal.ts";
 
 /** How long the last output may take after the process has ended while somebody else holds its terminal. */
 const DRAIN_MS = 300;
-
-/** Control-D: what ends the input of a program that reads lines from a terminal. */
-const END_OF_TRANSMISSION = 4;
-const LINE_ENDS: readonly (number | undefined)[] = [undefined, 0x0a, 0x0d, END_OF_TRANSMISSION];
-
-/** What ends the input of a terminal: amid a line, the first one only hands over what there is of it. */
-export function endOfTerminalInput(lastByte: number | undefined): Buffer {
-  return Buffer.alloc(LINE_ENDS.includes(lastByte) ? 1 : 2, END_OF_TRANSMISSION);
-}
 
 export interface TerminalRun {
   readonly channel: SshChannel;

@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is shell code
 
 import { quoteOnOneLine, quoteText } from "../util/quote.ts";
-import { addBulk, assignments, isEmpty, isLong } from "./bulk.ts";
-import type { CommandSpec } from "./spec.ts";
+import { addBulk, assignments, isLong } from "./bulk.ts";
+import { type CommandSpec, isEmpty } from "./spec.ts";
 
 /** A language that a shell which waits can be told something in. */
 export type WaitingLanguage = "bash" | "posix";

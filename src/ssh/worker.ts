@@ -1,10 +1,10 @@
 import { paceFlow } from "../util/pace.ts";
-import type { ExitStatus, OutputSink, OutputStream, SshChannel } from "./channel.ts";
+import type { ExitStatus, OutputSink, SshChannel } from "./channel.ts";
 import { EarlyOutput } from "./early-output.ts";
-import { parsePid, parseStatus } from "./guest-words.ts";
+import { NEVER_RAN, type NeverRan, parsePid, parseStatus } from "./guest-words.ts";
 import { HeldOutput } from "./held-output.ts";
 import { MarkerSplitter } from "./markers.ts";
-import { NEVER_RAN, type NeverRan } from "./shell-code.ts";
+import type { OutputStream } from "./spec.ts";
 import type { WaitingLanguage } from "./waiting-code.ts";
 
 /** How one child of a worker ended. */

@@ -50,7 +50,6 @@ const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
   "modern-tar": null,
   "xz-decompress": null,
   "fastest-levenshtein": null,
-  "p-limit": null,
 };
 
 /** What opens what stands at a path, and waits for another process where that is a fifo. */

@@ -92,26 +92,6 @@ export class QmpClient {
     return this.#events.add(listener);
   }
 
-  /** The next event of that name; QmpError where the conversation ends first. */
-  async once(name: string, options: QmpCallOptions = {}): Promise<QmpEvent> {
-    if (this.#broken) throw this.#broken;
-    let stopListening = () => {};
-    const event = new Promise<QmpEvent>((resolve, reject) => {
-      stopListening = this.#events.add((each) => each.name === name && resolve(each));
-      void this.closed.then(() => reject(this.#broken));
-    });
-    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    try {
-      return await bounded(event, {
-        operation: `Waiting for QEMU's event ${name}`,
-        timeoutMs,
-        signal: options.signal,
-      });
-    } finally {
-      stopListening();
-    }
-  }
-
   /** Ends the conversation from this side. QEMU itself goes on. */
   close(): void {
     this.#break(new QmpError("connection", "The conversation with QEMU was closed."));

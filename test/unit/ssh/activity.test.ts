@@ -24,7 +24,6 @@ describe("what goes on in a machine", () => {
     const changes = [
       () => activity.begin(),
       () => activity.end(),
-      () => activity.disturb(),
       () => {
         unshare = activity.share();
       },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ExitStatus, OutputSink, OutputStream, SshChannel } from "../../../src/ssh/channel.ts";
+import type { ExitStatus, OutputSink, SshChannel } from "../../../src/ssh/channel.ts";
+import type { OutputStream } from "../../../src/ssh/spec.ts";
 import { type ChildEnd, Worker } from "../../../src/ssh/worker.ts";
 
 const TOKEN = "smolvm-word";

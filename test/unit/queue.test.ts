@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Queue } from "../../../src/ssh/queue.ts";
+import { Queue } from "../../src/util/queue.ts";
 
 const never = new AbortController().signal;
 

@@ -1,4 +1,4 @@
-import { watchAbort } from "../util/watch-abort.ts";
+import { watchAbort } from "./watch-abort.ts";
 
 /** Lets a limited number in at a time, first come, first served. */
 export class Queue {
@@ -23,10 +23,10 @@ export class Queue {
     this.#letIn();
   }
 
-  /** Resolves with the call that gives the place back. Rejects with the signal's reason when it is aborted first. */
-  enter(signal: AbortSignal): Promise<() => void> {
+  /** Resolves with the call that gives the place back. Rejects with the reason of a signal that is aborted first. */
+  enter(signal?: AbortSignal): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
+      if (signal?.aborted) return reject(signal.reason);
       const letIn = () => {
         stopWatching();
         this.#inside++;
@@ -34,9 +34,9 @@ export class Queue {
       };
       const giveUp = () => {
         this.#waiting.splice(this.#waiting.indexOf(letIn), 1);
-        reject(signal.reason);
+        reject(signal?.reason);
       };
-      const stopWatching = watchAbort(signal, giveUp);
+      const stopWatching = signal ? watchAbort(signal, giveUp) : () => {};
       this.#waiting.push(letIn);
       this.#letIn();
     });
