@@ -38,8 +38,8 @@ posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smol
 posix=$posix'{ __smolvm_g= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;\command printf "\001$1 waits\n";'
 posix=$posix'{ IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l <&7;IFS= \command read -r __smolvm_u <"$3";'
 posix=$posix'\command echo 0 >|/proc/self/oom_score_adj;'
-posix=$posix'\command test "$__smolvm_g ${__smolvm_k:?} $__smolvm_u" = "#$2 -e $4"&& >|"$6"&&\exec 7<&-;} 2>&-||{ '
-posix=$posix'\command test "$__smolvm_g $__smolvm_u" = "#$2 $4"||'$leave
+posix=$posix'case "$__smolvm_g $__smolvm_k $__smolvm_u" in "#$2 -e $4") >|"$6"&&\exec 7<&-;;*)! \:;;esac;} 2>&-||{ '
+posix=$posix'case "$__smolvm_g $__smolvm_u$__smolvm_k" in "#$2 $4-"*);;*)'$leave'esac;'
 posix=$posix'\command test "${__smolvm_k#*c}" = "$__smolvm_k"||\eval "$__smolvm_l"||'$leave
 posix=$posix'{ \command test "${__smolvm_k#*e}" = "$__smolvm_k"&&\exec <&7;\exec 7<&-;} 2>&-;'
 posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \command printf "\001$1 begun\n";\command printf "\001$1 begun\n" >&2;};'
@@ -70,10 +70,10 @@ trap 'once=1 woken=1' USR1
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"
-# Where that pipe is empty once a child has ended, the server has read what came from it, and sends it before what is said on stdout then: a
-# word of its own there would cost a packet more.
-drain=''
-if [ -p proc/self/fd/8 ]; then exec 9<proc/self/fd/8 && drain=9; fi
+# Over SSH stdout and stderr are pipes of the server's: where that of stderr is empty once a child has ended, the server has read what came from
+# it, and sends it before what is said on stdout then. A word of its own there would cost a packet more.
+pipes=''
+if [ -p proc/self/fd/0 ] && [ -p proc/self/fd/8 ]; then pipes=1; fi
 
 # Without cgroups a command is ended by its session, and what it left running can't be told from nobody: the channel
 # can't be used again.
@@ -120,8 +120,8 @@ wait_as() { # shell and arguments
 # For how long all the others have run that could have changed what a shell reads as it starts: before anything is read for it.
 watch() {
 	others=/sys/fs/cgroup/sessions/cpu.stat
-	case $group in */0) others=/dev/null ;; esac # in a copy of this machine they begin later
-	read -r used <$others || others=/dev/null used=''
+	case $group in */0) others='' ;; esac # in a copy of this machine they begin later
+	[ "$others" ] && read -r used <$others || others='' used=''
 } 2>&-
 
 # One that is started ahead of time is the first to go where memory runs out, until it has a command.
@@ -145,7 +145,7 @@ child() {
 		echo "$pid" >"$note.pid" # for the keeper, should the connection break
 	fi
 	IFS= read -r line || exit
-	case $line in 'ahead '* | 'raw '* | 'login '*) echo 1 >"$note.waits" && watch ;; esac
+	case $line in 'ahead '* | 'raw '* | 'login '*) echo 1 >"$note.waits"; watch ;; esac
 	[ -f "$mark" ] || mark='' plain_raw='' plain_login='' # it was put there a while ago
 	is_known || { plain_raw='' plain_login='' && find_account "$account"; }
 	[ "$account_id" ] || never 'user unknown'
@@ -189,14 +189,14 @@ plain() { # login or raw, script
 # Processes that the last command left running may still write: the channel stays open.
 linger() {
 	[ "$left" = 0 ] && exit
-	exec sleep 2147483647 9<&-
+	exec sleep 2147483647
 }
 
 true >"$note.waits"
 arm "$3"
 printf '\001%s ready %s\n' "$token" $$
 while :; do
-	(child 2>&8 8>&- 9<&-)
+	(child 2>&8 8>&-)
 	status=$? killed=0 left=0 begun=0
 	has_begun && begun=1
 	if [ $status -gt 128 ] && [ -s "$note" ]; then
@@ -212,7 +212,8 @@ while :; do
 		true >"$note.pid" # what it left running goes on, also without the connection
 	fi
 	both=''
-	if [ "$drain" ] && ! read -t 0 -u $drain rest; then both=both; else printf '\001%s\n' "$token" >&8; fi
+	[ -z "$pipes" ] || { read -t 0 -u 9 rest || both=both; } 9<proc/self/fd/8
+	[ "$both" ] || printf '\001%s\n' "$token" >&8
 	printf '\001%s end %s %s %s %s %s\n' "$token" $status $killed $left $begun $both
 	[ -z "$once" ] || linger
 	# The host is at work meanwhile.

@@ -1,4 +1,5 @@
 import { kill } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   CommandExecutionUnavailableError,
@@ -107,6 +108,17 @@ describe("the first command of a clone", () => {
     ]);
     expect(results[3]?.stdoutBytes.length).toBe(3_000_000);
     expect(results[3]?.stderr).toBe("end\n");
+  });
+
+  it("gets all of its stderr, however slowly that is read, and the next command none of it", async () => {
+    await using vm = await clone();
+    let read = 0;
+    for await (const { bytes } of vm.run("head -c 3000000 /dev/zero >&2")) {
+      if (read === 0) await sleep(500);
+      read += bytes.length;
+    }
+    expect(read).toBe(3_000_000);
+    expect(await vm.run("echo second")).toMatchObject({ stdout: "second\n", stderr: "" });
   });
 
   it("takes a long script and says which folder is missing like any other", async () => {

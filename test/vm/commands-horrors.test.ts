@@ -117,6 +117,13 @@ describe("in bash, a profile that", () => {
         expect(stderr).toMatch(/: cd: restricted\n.*x: restricted: cannot redirect output\n$/);
       }
     await expect(vm.run(["ls"])).rejects.toThrow(/before the command began: .*exec: restricted/);
+    // A terminal may have the slot in which a shell has waited.
+    await vm.run("true", { shell: "raw" });
+    await sleep(LONG_ENOUGH_MS);
+    await expect(vm.run("sleep 100", { shell: "raw", timeout: 1 })).rejects.toThrow(
+      /did not finish within 1 s/,
+    );
+    expect((await vm.run("echo ran; exit 5", { pty: true })).exitCode).toBe(5);
   });
 
   it.each(["/bin/bash", "/bin/dash"])(

@@ -53,7 +53,9 @@ const GAVE_UP = { stderr: "", hasBegun: false };
 describe.each(["bash", "dash"] as const)("a %s that waits for a command", (shell) => {
   it("runs the line that is meant for it, and says that it begins where it is to", async () => {
     const ran = { stdout: `${WAITS}run\n`, stderr: "", hasBegun: true };
-    expect(await wait({ shell, line: "#word - echo run" })).toEqual(ran);
+    for (const letters of ["-", "-e"])
+      expect(await wait({ shell, line: `#word ${letters} echo run` })).toEqual(ran);
+    expect(await wait({ shell, line: "#word -e cat; echo run" })).toEqual(ran); // what follows the line is not its input
     const said = "\u0001token begun\n";
     expect(await wait({ shell, line: "#word -be echo run; cat" })).toEqual({
       ...{ stdout: `${WAITS}${said}run\n`, stderr: said, hasBegun: true },
@@ -74,11 +76,19 @@ describe.each(["bash", "dash"] as const)("a %s that waits for a command", (shell
 
   it("runs no trap of the profile's where it gives up, and runs it behind a command", async () => {
     const profile = "trap 'echo bye; echo bye >&2' EXIT";
-    const gaveUp = await wait({ shell, profile, line: "#word - echo run", now: "6" });
-    expect(gaveUp).toMatchObject({ stderr: shell === "bash" ? "bye\n" : "", hasBegun: false });
-    // A bash with such a trap does not wait at all: its command gets a shell of its own.
-    if (shell === "bash") expect(gaveUp.stdout).not.toContain("waits");
-    else
+    for (const [line, now] of [
+      ["#word - echo run", "6"],
+      ["#word -e echo run", "6"],
+      ["exit", "5"],
+      ["", "5"],
+    ] as const) {
+      const gaveUp = await wait({ shell, profile, line, now });
+      expect(gaveUp).toMatchObject({ stderr: shell === "bash" ? "bye\n" : "", hasBegun: false });
+      // A bash with such a trap does not wait at all: its command gets a shell of its own.
+      if (shell === "bash") expect(gaveUp.stdout).not.toContain("waits");
+      else expect(gaveUp.stdout).toBe(WAITS);
+    }
+    if (shell !== "bash")
       expect(await wait({ shell, profile, line: "#word - echo run" })).toMatchObject({
         stdout: `${WAITS}run\nbye\n`,
       });
@@ -97,8 +107,9 @@ describe.each(["bash", "dash"] as const)("a %s that waits for a command", (shell
 
 it("a shell whose `command` is the profile's has begun nothing", async () => {
   const profile = "command() { :; }";
-  expect(await wait({ shell: "dash", profile, line: "#word - echo run" })).toEqual({
-    ...GAVE_UP,
-    stdout: "",
-  });
+  for (const letters of ["-", "-e"])
+    expect(await wait({ shell: "dash", profile, line: `#word ${letters} echo run` })).toEqual({
+      ...GAVE_UP,
+      stdout: "",
+    });
 });
