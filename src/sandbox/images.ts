@@ -18,12 +18,11 @@ import { runGuest } from "../qemu/run-guest.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
-import { checkFunction, checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, nearestOf, parseSignal, refuse } from "../util/options.ts";
 import { imageBootArgs } from "./boot-args.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { hostTrouble, throwHostTrouble } from "./host-trouble.ts";
 import { requireUnused } from "./image-users.ts";
-import { parseSignal } from "./run-options.ts";
 import { removeTemplatesOf } from "./templates.ts";
 
 /** A built image. */

@@ -12,13 +12,12 @@ import {
 } from "../state/snapshots.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { generateName, parseName } from "../util/names.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { copyMachine } from "./copy.ts";
 import { withOrigin } from "./handle-for.ts";
 import { inTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
-import { parseSignal } from "./run-options.ts";
 
 /** A machine that was saved, as it lies on the disk. */
 export interface SnapshotInfo {

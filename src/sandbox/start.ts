@@ -5,7 +5,7 @@ import { removeDisk } from "../state/disk-layers.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { bounded } from "../util/bounded.ts";
 import { parseDurationMs } from "../util/duration.ts";
-import { checkFunction, checkOptionKeys } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, parseSignal } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
@@ -14,7 +14,6 @@ import { watchLifetime } from "./limits.ts";
 import { type Booted, isUnended, type Machine } from "./machine.ts";
 import type { SmolVMOptions, StartOptions } from "./options.ts";
 import { resumeMachine } from "./pause.ts";
-import { parseSignal } from "./run-options.ts";
 import { bringBack, followQemu } from "./run-state.ts";
 import { endUnended } from "./stop.ts";
 
