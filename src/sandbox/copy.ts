@@ -13,11 +13,12 @@ import { diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
+import type { Setup } from "./boot-setup.ts";
 import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
 import { lookAtQemu } from "./run-state.ts";
-import { describe, type Setup } from "./setup.ts";
+import { describe } from "./setup.ts";
 import { deviceModel } from "./template-key.ts";
 
 /** Each copy adds one to the disk of its source, and QEMU looks through them all for what nobody has written. */

@@ -6,9 +6,9 @@ import type { HeldFiles } from "../state/held-files.ts";
 import type { BootReport } from "../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
+import type { Setup } from "./boot-setup.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
 import type { RecordKeeper } from "./record-keeper.ts";
-import type { Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell } from "./status.ts";
 

@@ -21,7 +21,7 @@ import {
   type SavedMachine,
 } from "../state/snapshots.ts";
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
-import type { BaseDisk } from "./boot-files.ts";
+import type { BaseDisk, Setup } from "./boot-setup.ts";
 import { holdSaved } from "./hold.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
@@ -35,7 +35,6 @@ import {
   imagesFoundOnce,
   launchOptions,
   overlayOn,
-  type Setup,
   type SetupContext,
 } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";

@@ -11,8 +11,8 @@ import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import { bounded } from "../util/bounded.ts";
-import { type AcceleratorChoice, acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
-import type { BaseDisk, BootFiles } from "./boot-files.ts";
+import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
+import type { BaseDisk, Setup } from "./boot-setup.ts";
 import { bootFilesOf, holdBootFiles } from "./hold.ts";
 import { getImage } from "./images.ts";
 import type { SharedTime } from "./in-time.ts";
@@ -36,14 +36,6 @@ export interface BootContext {
 
 /** `untimed` is for what may take minutes. */
 export type SetupContext = Pick<BootContext, "signal" | "onProgress"> & Pick<SharedTime, "untimed">;
-
-/** What is the same for every machine of a kind, whichever way it starts. */
-export interface Setup {
-  readonly files: BootFiles;
-  readonly key: ClientKey;
-  readonly choice: AcceleratorChoice;
-  readonly qemu: QemuBinary;
-}
 
 /** Finds or makes what has to be there before a machine can start: its image, the key, an accelerator that works. */
 export async function setUp(machine: Machine, context: SetupContext, clock: PhaseClock): Promise<Setup> {

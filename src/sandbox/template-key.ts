@@ -3,7 +3,8 @@ import { hostArch, hostProcessor } from "../host/platform.ts";
 import { qemuArguments } from "../qemu/arguments.ts";
 import { scriptsDigest } from "../ssh/guest-scripts.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
-import { describe, overlayOn, type Setup } from "./setup.ts";
+import type { Setup } from "./boot-setup.ts";
+import { describe, overlayOn } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 
 /** To be raised when templates are made or used in another way: those made before are then never found again. */
