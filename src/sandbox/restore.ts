@@ -21,6 +21,7 @@ import {
   type SavedMachine,
 } from "../state/snapshots.ts";
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
+import type { BootContext } from "./boot-context.ts";
 import type { BaseDisk, Setup } from "./boot-setup.ts";
 import { holdSaved } from "./hold.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
@@ -28,7 +29,6 @@ import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
 import {
-  type BootContext,
   claimFolder,
   describe,
   findKeyAndQemu,

@@ -2,7 +2,6 @@ import { ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findSelf } from "../host/process-identity.ts";
 import type { Image } from "../image/images.ts";
-import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
 import type { LaunchOptions } from "../qemu/machine.ts";
@@ -12,6 +11,7 @@ import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import { bounded } from "../util/bounded.ts";
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
+import type { BootContext } from "./boot-context.ts";
 import type { BaseDisk, Setup } from "./boot-setup.ts";
 import { bootFilesOf, holdBootFiles } from "./hold.ts";
 import { getImage } from "./images.ts";
@@ -24,15 +24,6 @@ import type { MachineSpec } from "./spec.ts";
 const MIB = 1024 * 1024;
 /** More than a QEMU that answers ever takes to say what it can do. */
 const PATIENCE_MS = 120_000;
-
-export interface BootContext {
-  readonly signal: AbortSignal;
-  /** For everything but an image that has to be built. */
-  readonly timeoutMs: number;
-  /** From when on that counts, by `performance.now()`. */
-  readonly sinceMs: number;
-  readonly onProgress?: OnProgress | undefined;
-}
 
 /** `untimed` is for what may take minutes. */
 export type SetupContext = Pick<BootContext, "signal" | "onProgress"> & Pick<SharedTime, "untimed">;
