@@ -27,14 +27,8 @@ export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
 export type { ListFilter } from "./sandbox/find.ts";
 export type { ForkOptions } from "./sandbox/fork.ts";
-export {
-  type BuildImageOptions,
-  buildImage,
-  deleteImage,
-  type ImageInfo,
-  inspectImage,
-  listImages,
-} from "./sandbox/images.ts";
+export type { BuildImageOptions } from "./sandbox/get-image.ts";
+export { buildImage, deleteImage, type ImageInfo, inspectImage, listImages } from "./sandbox/images.ts";
 export type { VMInfo } from "./sandbox/info.ts";
 export type { LogsOptions } from "./sandbox/logs.ts";
 export type { BootReport } from "./sandbox/machine.ts";
