@@ -33,6 +33,7 @@ export type { VMInfo } from "./sandbox/info.ts";
 export type { LogsOptions } from "./sandbox/logs.ts";
 export type { BootReport } from "./sandbox/machine.ts";
 export type {
+  CopyCallOptions,
   HostLimits,
   Logger,
   SmolVMOptions,
@@ -47,7 +48,8 @@ export type { WaitForSshOptions } from "./sandbox/reach.ts";
 export type { OutputChunk, Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
 export type { Shell, ShellOptions } from "./sandbox/shell.ts";
-export type { CopyCallOptions, RestoreOptions, SnapshotInfo } from "./sandbox/snapshots.ts";
+export type { SnapshotInfo } from "./sandbox/snapshot-info.ts";
+export type { RestoreOptions } from "./sandbox/snapshots.ts";
 export { sshConfigInclude } from "./sandbox/ssh-config.ts";
 export type { StatusChange } from "./sandbox/status.ts";
 export type { StatusChangesOptions } from "./sandbox/status-changes.ts";

@@ -14,6 +14,7 @@ import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Setup } from "./boot-setup.ts";
+import type { CopyOptions } from "./handle.ts";
 import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./pause.ts";
@@ -27,12 +28,6 @@ const MOST_LAYERS = 64;
 const SPEECH_MS = 5_000;
 /** How long the caller of a copy waits until its source is as it is to be, where QEMU is slow. */
 const SETTLE_MS = 1_000;
-
-export interface CopyOptions {
-  /** For all of it together, what it waits for included. */
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * Saves a machine while it runs: memory, processors, devices and disk as they are at one moment, in a draft that is the caller's to

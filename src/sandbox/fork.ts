@@ -8,8 +8,8 @@ import { parseName } from "../util/names.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
 import { inTime, type SharedTime, type TimedBounds } from "./in-time.ts";
-import type { Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
-import { COPY_TIMEOUT_SECONDS, type CopyCallOptions, optionsOf } from "./snapshots.ts";
+import type { CopyCallOptions, Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
+import { COPY_TIMEOUT_SECONDS, optionsOf } from "./snapshots.ts";
 
 export interface ForkOptions extends CopyCallOptions {
   /** How many: 1 by default, 1 to 64. */

@@ -10,43 +10,15 @@ import {
   requireFreeName,
   type SavedMachine,
 } from "../state/snapshots.ts";
-import { type Duration, parseDurationMs } from "../util/duration.ts";
+import { parseDurationMs } from "../util/duration.ts";
 import { generateName, parseName } from "../util/names.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { copyMachine } from "./copy.ts";
 import { withOrigin } from "./handle-for.ts";
 import { inTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
-import type { SmolVMOptions, VMConfig } from "./options.ts";
-
-/** A machine that was saved, as it lies on the disk. */
-export interface SnapshotInfo {
-  readonly name: string;
-  /** ISO 8601. */
-  readonly createdAt: string;
-  /** The machine that it was taken of. */
-  readonly sourceName: string;
-  /** The image's name; null for one's own kernel and disk. */
-  readonly image: string | null;
-  readonly memSizeMib: number;
-  readonly vcpuCount: number;
-  readonly diskSizeMib: number;
-  readonly network: "open" | "off";
-  readonly labels: Readonly<Record<string, string>>;
-  /** For how many milliseconds the machine stood still. */
-  readonly pauseMs: number;
-  /** What its files take on the disk, those included that it shares with its source. */
-  readonly sizeBytes: number;
-  /** It can only be restored by the same. */
-  readonly accelerator: "kvm" | "hvf" | "tcg";
-  readonly qemuVersion: string;
-}
-
-export interface CopyCallOptions {
-  /** How long it may take, other copies that are waited for included: 120 s by default. */
-  timeout?: Duration;
-  signal?: AbortSignal;
-}
+import type { CopyCallOptions, SmolVMOptions, VMConfig } from "./options.ts";
+import { describeSnapshot, type SnapshotInfo } from "./snapshot-info.ts";
 
 /** All else is as it was saved. */
 export type RestoreOptions = Pick<
@@ -86,7 +58,7 @@ export async function snapshotMachine(
     const saved = await copyMachine(machine, "snapshot", { timeoutMs: time.leftMs(), signal: time.signal });
     try {
       const { record } = await publishSnapshot(machine.state, saved, name, time.signal);
-      return describe(record as SnapshotRecord);
+      return describeSnapshot(record as SnapshotRecord);
     } catch (error) {
       await discardDraftFolder(saved.paths.folder);
       if (error !== time.signal.reason) throw error;
@@ -146,7 +118,7 @@ export function optionsOf(saved: SavedMachine, own: RestoreOptions): SmolVMOptio
 }
 
 export async function listSnapshots(): Promise<SnapshotInfo[]> {
-  return (await listStoredSnapshots(statePaths())).map(describe);
+  return (await listStoredSnapshots(statePaths())).map(describeSnapshot);
 }
 
 export async function deleteSnapshot(name: string): Promise<void> {
@@ -157,22 +129,4 @@ function sourceOf({ own, image }: SavedFacts): Pick<SmolVMOptions, "image"> | Pa
   if (own === null) return { image: image?.name ?? "debian" };
   const { initrdPath, ...others } = own;
   return { ...others, ...(initrdPath !== null && { initrdPath }) };
-}
-
-function describe({ name, facts, sizeBytes }: SnapshotRecord): SnapshotInfo {
-  return {
-    name,
-    createdAt: facts.createdAt,
-    sourceName: facts.sourceName,
-    image: facts.own === null ? (facts.image?.name ?? null) : null,
-    memSizeMib: facts.memoryMib,
-    vcpuCount: facts.cpus,
-    diskSizeMib: facts.diskMib,
-    network: facts.network,
-    labels: facts.labels,
-    pauseMs: facts.pauseMs,
-    sizeBytes,
-    accelerator: facts.accelerator,
-    qemuVersion: facts.qemuVersion,
-  };
 }

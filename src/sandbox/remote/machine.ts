@@ -4,12 +4,12 @@ import { type MachineRecord, parseMachineRecord } from "../../state/machine-reco
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
 import { guardLogger, ProgressGuard } from "../callbacks.ts";
-import type { CopyOptions } from "../copy.ts";
 import { traceBoot, traceStatus } from "../diagnostics.ts";
-import type { Handle, Reached } from "../handle.ts";
+import type { CopyOptions, Handle, Reached } from "../handle.ts";
 import { describeRecord, describeStored, type VMInfo } from "../info.ts";
-import type { Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
-import { type CopyCallOptions, parseSnapshotCall, type SnapshotInfo } from "../snapshots.ts";
+import type { CopyCallOptions, Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
+import type { SnapshotInfo } from "../snapshot-info.ts";
+import { parseSnapshotCall } from "../snapshots.ts";
 import type { MachineSpec } from "../spec.ts";
 import { isStopped } from "../standstill.ts";
 import { parseStart } from "../start.ts";
