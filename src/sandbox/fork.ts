@@ -6,10 +6,11 @@ import { bounded } from "../util/bounded.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
+import { COPY_TIMEOUT_SECONDS } from "./call-options.ts";
 import type { Handle } from "./handle.ts";
 import { inTime, type SharedTime, type TimedBounds } from "./in-time.ts";
 import type { CopyCallOptions, Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
-import { COPY_TIMEOUT_SECONDS, optionsOf } from "./snapshots.ts";
+import { optionsOf } from "./snapshots.ts";
 
 export interface ForkOptions extends CopyCallOptions {
   /** How many: 1 by default, 1 to 64. */

@@ -10,9 +10,9 @@ import {
   requireFreeName,
   type SavedMachine,
 } from "../state/snapshots.ts";
-import { parseDurationMs } from "../util/duration.ts";
-import { generateName, parseName } from "../util/names.ts";
+import { parseName } from "../util/names.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
+import { parseSnapshotCall } from "./call-options.ts";
 import { copyMachine } from "./copy.ts";
 import { withOrigin } from "./handle-for.ts";
 import { inTime } from "./in-time.ts";
@@ -36,7 +36,6 @@ export type RestoreOptions = Pick<
   | "signal"
 >;
 
-export const COPY_TIMEOUT_SECONDS = 120;
 const OWN = [
   ...["name", "ports", "labels", "env", "persistent", "ttl", "idleTimeout", "hostLimits"],
   ...["logger", "onProgress", "signal"],
@@ -65,19 +64,6 @@ export async function snapshotMachine(
       throw new OperationAbortedError(operation, undefined, { cause: error });
     }
   });
-}
-
-/** ValidationError. */
-export function parseSnapshotCall(
-  wanted: string | undefined,
-  options: CopyCallOptions,
-): { readonly name: string; readonly timeoutMs: number; readonly signal: AbortSignal | undefined } {
-  checkOptionKeys(options, ["timeout", "signal"], "snapshot()");
-  return {
-    name: wanted === undefined ? generateName() : parseName(wanted),
-    timeoutMs: parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout"),
-    signal: parseSignal(options.signal) ?? undefined,
-  };
 }
 
 /** What a machine is made with that goes on with that snapshot. */
