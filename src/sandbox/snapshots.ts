@@ -14,10 +14,10 @@ import { parseName } from "../util/names.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { parseSnapshotCall } from "./call-options.ts";
 import { copyMachine } from "./copy.ts";
-import { withOrigin } from "./handle-for.ts";
 import { inTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
 import type { CopyCallOptions, SmolVMOptions, VMConfig } from "./options.ts";
+import { withOrigin } from "./origins.ts";
 import { describeSnapshot, type SnapshotInfo } from "./snapshot-info.ts";
 
 /** All else is as it was saved. */
