@@ -17,7 +17,7 @@ import type { Setup } from "./boot-setup.ts";
 import type { CopyOptions } from "./handle.ts";
 import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
-import { bootedOf } from "./pause.ts";
+import { bootedOf } from "./machine.ts";
 import { lookAtQemu } from "./run-state.ts";
 import { describe } from "./setup.ts";
 import { deviceModel } from "./template-key.ts";

@@ -1,3 +1,4 @@
+import type { VMStateError } from "../errors.ts";
 import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { LaunchedProcess, QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
@@ -78,6 +79,12 @@ export interface Unended extends Pick<Booted, "runner" | "hostKey" | "limits"> {
     shutdown(options: { readonly timeoutMs: number }): Promise<unknown>;
   };
   readonly report: BootReport | null;
+}
+
+/** The running QEMU and what belongs to it; VMStateError where there is none. */
+export function bootedOf(machine: Machine, verb: string): Booted {
+  if (machine.booted) return machine.booted;
+  throw machine.status.refusal(verb) satisfies VMStateError;
 }
 
 /** Whether one was launched that has not been seen to end: with another one beside it, two would write to one disk. */
