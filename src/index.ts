@@ -42,10 +42,11 @@ export type {
   VMConfig,
   VMStatus,
 } from "./sandbox/options.ts";
+export type { OutputChunk } from "./sandbox/output-queue.ts";
 export { type AcquireOptions, SmolVMPool, type SmolVMPoolOptions } from "./sandbox/pool.ts";
 export { type PrunedItem, type PruneOptions, type PruneReport, prune } from "./sandbox/prune.ts";
 export type { WaitForSshOptions } from "./sandbox/reach.ts";
-export type { OutputChunk, Run } from "./sandbox/run.ts";
+export type { Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
 export type { Shell, ShellOptions } from "./sandbox/shell.ts";
 export type { SnapshotInfo } from "./sandbox/snapshot-info.ts";

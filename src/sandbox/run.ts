@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
-import type { OutputStream, TerminalSize } from "../ssh/channel.ts";
+import type { TerminalSize } from "../ssh/channel.ts";
 import { Command } from "../ssh/command.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
@@ -11,7 +11,7 @@ import { refuse } from "../util/options.ts";
 import { shortCommand } from "../util/short-command.ts";
 import { tameWords } from "../util/tame.ts";
 import { traceCommand } from "./diagnostics.ts";
-import { OutputQueue } from "./output-queue.ts";
+import { type OutputChunk, OutputQueue } from "./output-queue.ts";
 import { parseCells, parseRun, type RunOptions, type RunPlan } from "./run-options.ts";
 import { type Facts, showAs, watchEnding } from "./shown.ts";
 
@@ -23,13 +23,6 @@ export interface CommandContext {
 
 /** The same error, which may say more. */
 type Explain = (error: unknown) => Promise<unknown>;
-
-/** A piece of output as it came. Text is decoded as UTF-8 across the pieces of its stream. */
-export interface OutputChunk {
-  readonly stream: OutputStream;
-  readonly text: string;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * A command under way. Await it for its result; iterate it for its output as it comes, in the order of its arrival.
