@@ -14,13 +14,13 @@ import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
 import type { Setup } from "./boot-setup.ts";
+import { deviceModel } from "./device-model.ts";
 import type { CopyOptions } from "./handle.ts";
 import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
 import { bootedOf } from "./machine.ts";
 import { lookAtQemu } from "./run-state.ts";
 import { describe } from "./setup.ts";
-import { deviceModel } from "./template-key.ts";
 
 /** Each copy adds one to the disk of its source, and QEMU looks through them all for what nobody has written. */
 const MOST_LAYERS = 64;

@@ -23,6 +23,7 @@ import {
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
 import type { BootContext } from "./boot-context.ts";
 import type { BaseDisk, Setup } from "./boot-setup.ts";
+import { deviceModel } from "./device-model.ts";
 import { holdSaved } from "./hold.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
@@ -38,7 +39,6 @@ import {
   type SetupContext,
 } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
-import { deviceModel } from "./template-key.ts";
 
 const PRECONNECT_MS = 10_000;
 
