@@ -16,8 +16,8 @@ import {
   listLeftFolders,
   listMachines,
   removeAbandoned,
-  type StoredMachine,
 } from "../state/machine-folder.ts";
+import type { StoredMachine } from "../state/machine-record.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { collectDrafts, listLeftDrafts } from "../state/snapshots.ts";
 import { discardTemplate, listLeftTemplates, listWornTemplates } from "../state/templates.ts";
