@@ -27,18 +27,13 @@ export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts
 export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
 export type { ListFilter } from "./sandbox/find.ts";
 export type { ForkOptions } from "./sandbox/fork.ts";
-export {
-  type BuildImageOptions,
-  buildImage,
-  deleteImage,
-  type ImageInfo,
-  inspectImage,
-  listImages,
-} from "./sandbox/images.ts";
+export type { BuildImageOptions } from "./sandbox/get-image.ts";
+export { buildImage, deleteImage, type ImageInfo, inspectImage, listImages } from "./sandbox/images.ts";
 export type { VMInfo } from "./sandbox/info.ts";
 export type { LogsOptions } from "./sandbox/logs.ts";
 export type { BootReport } from "./sandbox/machine.ts";
 export type {
+  CopyCallOptions,
   HostLimits,
   Logger,
   SmolVMOptions,
@@ -47,13 +42,15 @@ export type {
   VMConfig,
   VMStatus,
 } from "./sandbox/options.ts";
+export type { OutputChunk } from "./sandbox/output-queue.ts";
 export { type AcquireOptions, SmolVMPool, type SmolVMPoolOptions } from "./sandbox/pool.ts";
 export { type PrunedItem, type PruneOptions, type PruneReport, prune } from "./sandbox/prune.ts";
 export type { WaitForSshOptions } from "./sandbox/reach.ts";
-export type { OutputChunk, Run } from "./sandbox/run.ts";
+export type { Run } from "./sandbox/run.ts";
 export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
 export type { Shell, ShellOptions } from "./sandbox/shell.ts";
-export type { CopyCallOptions, RestoreOptions, SnapshotInfo } from "./sandbox/snapshots.ts";
+export type { SnapshotInfo } from "./sandbox/snapshot-info.ts";
+export type { RestoreOptions } from "./sandbox/snapshots.ts";
 export { sshConfigInclude } from "./sandbox/ssh-config.ts";
 export type { StatusChange } from "./sandbox/status.ts";
 export type { StatusChangesOptions } from "./sandbox/status-changes.ts";

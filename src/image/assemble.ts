@@ -1,16 +1,43 @@
 import { rm, stat, writeFile } from "node:fs/promises";
-import { builderPaths, type ImagePaths } from "../state/paths.ts";
+import { builderPaths, type ImagePaths, type StatePaths } from "../state/paths.ts";
+import type { Architecture } from "../util/architecture.ts";
 import { encodeCpio } from "../util/cpio.ts";
-import type { Build } from "./build.ts";
+import type { Archive } from "./archive.ts";
 import { type Deb, readDeb } from "./deb.ts";
 import { buildDebianRoot, openPackageDisk, ROOTFS_BYTES } from "./debian.ts";
 import { baseInitramfs, file, withFolders } from "./initramfs.ts";
 import { extractKernel } from "./kernel.ts";
 import type { ImageManifest } from "./manifest.ts";
+import type { Mirror, MirrorOptions } from "./mirror.ts";
+import type { ImagePlan } from "./plan.ts";
 import { PackageFiles } from "./programs.ts";
-import { DEBIAN_ARCHITECTURES } from "./recipe.ts";
+import type { OnProgress } from "./progress.ts";
+import { DEBIAN_ARCHITECTURES, type ImageName } from "./recipe.ts";
+import type { RunGuest } from "./run-guest.ts";
 import type { TarMember } from "./tar.ts";
 import { tinyEntries } from "./tiny.ts";
+
+export interface BuildOptions extends MirrorOptions {
+  readonly state: StatePaths;
+  readonly arch: Architecture;
+  /** What tells this version of our code from others. */
+  readonly recipe: string;
+  readonly runGuest: RunGuest;
+  /** Look whether the archive has newer packages, even where an image is there. */
+  readonly rebuild: boolean;
+  readonly archiveKeys?: readonly string[];
+  readonly onProgress: OnProgress;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Everything about one build that is known before anything is unpacked. */
+export interface Build extends BuildOptions {
+  readonly name: ImageName;
+  readonly mirrors: Mirror;
+  readonly archive: Archive;
+  readonly plan: ImagePlan;
+  readonly digest: string;
+}
 
 /** What is kept of the packages in memory; the rest goes to the package disk as it comes. */
 interface Unpacked {

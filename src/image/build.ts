@@ -3,17 +3,14 @@ import { ImageError, SmolVMError } from "../errors.ts";
 import { acquireLock } from "../host/lock.ts";
 import { remedyForHost } from "../host/remedies.ts";
 import { codeOf } from "../host/whole-file.ts";
-import { type ImagePaths, imageBuildPaths, type StatePaths } from "../state/paths.ts";
-import type { Architecture } from "../util/architecture.ts";
-import { type Archive, openArchive } from "./archive.ts";
-import { assembleImage } from "./assemble.ts";
+import { type ImagePaths, imageBuildPaths } from "../state/paths.ts";
+import { openArchive } from "./archive.ts";
+import { assembleImage, type Build, type BuildOptions } from "./assemble.ts";
 import { rescueParts } from "./download.ts";
-import { findMirror, type Mirror, type MirrorOptions } from "./mirror.ts";
-import { type ImagePlan, planDigest, planImage } from "./plan.ts";
-import type { OnProgress } from "./progress.ts";
+import { findMirror } from "./mirror.ts";
+import { planDigest, planImage } from "./plan.ts";
 import type { ImageName } from "./recipe.ts";
 import { readArchiveKeys } from "./release.ts";
-import type { RunGuest } from "./run-guest.ts";
 import {
   ensureImagesFolder,
   type Image,
@@ -23,28 +20,6 @@ import {
   requireRead,
   setAside,
 } from "./store.ts";
-
-export interface BuildOptions extends MirrorOptions {
-  readonly state: StatePaths;
-  readonly arch: Architecture;
-  /** What tells this version of our code from others. */
-  readonly recipe: string;
-  readonly runGuest: RunGuest;
-  /** Look whether the archive has newer packages, even where an image is there. */
-  readonly rebuild: boolean;
-  readonly archiveKeys?: readonly string[];
-  readonly onProgress: OnProgress;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Everything about one build that is known before anything is unpacked. */
-export interface Build extends BuildOptions {
-  readonly name: ImageName;
-  readonly mirrors: Mirror;
-  readonly archive: Archive;
-  readonly plan: ImagePlan;
-  readonly digest: string;
-}
 
 /**
  * The image, made if need be. Only one process makes an image at a time; others wait and take what it made. What is

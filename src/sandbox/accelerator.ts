@@ -4,10 +4,8 @@ import { type AcceleratorChoice, chooseAccelerator } from "../qemu/accelerator.t
 import type { TrialGuest } from "../qemu/trial.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { imageBootArgs } from "./boot-args.ts";
-import type { ImageIdentity } from "./boot-files.ts";
+import type { ImageIdentity } from "./boot-setup.ts";
 import type { MachineSpec } from "./spec.ts";
-
-export type { AcceleratorChoice };
 
 /** The accelerator for a machine: found by trying, with a guest that is only asked for where there is something to try. */
 export async function acceleratorFor(

@@ -3,37 +3,8 @@ import { type OpenedFile, type OpenLimits, openFile } from "../host/read-file.ts
 import type { Image } from "../image/images.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { imageBootArgs, startsSsh } from "./boot-args.ts";
+import type { BaseDisk, BootFiles } from "./boot-setup.ts";
 import type { ImageSource } from "./spec.ts";
-
-/** What QEMU is given to boot. */
-export interface BootFiles {
-  /** Null: the caller's own kernel and disk. */
-  readonly image: ImageIdentity | null;
-  readonly kernel: string;
-  /** Null: none. */
-  readonly initramfs: string | null;
-  readonly bootArgs: string;
-  /** Null: a machine without a disk. */
-  readonly disk: BaseDisk | null;
-  /** Whether the seed (keys, host name) goes in and a ready line comes out. */
-  readonly startsSsh: boolean;
-}
-
-/** Which image, whatever becomes of its name. */
-export interface ImageIdentity {
-  readonly name: string;
-  readonly digest: string;
-  /** Null: nobody has written it down. */
-  readonly kernelVersion: string | null;
-}
-
-/** The disk that machines lay their overlays on. */
-export interface BaseDisk {
-  readonly path: string;
-  readonly format: "raw" | "qcow2";
-  /** What the guest sees, in bytes. */
-  readonly bytes: number;
-}
 
 /** What a machine of this source boots from where it starts for the first time. */
 export async function resolveBootFiles(

@@ -2,6 +2,8 @@ import type { QemuMachine } from "../qemu/machine.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { Setup } from "./boot-setup.ts";
 import { startClone } from "./clone.ts";
 import { bootCold } from "./cold.ts";
 import { setEnvVars } from "./environment.ts";
@@ -10,7 +12,7 @@ import { limitOnHost } from "./limits.ts";
 import type { Booted, BootReport, HostLimit, Machine, Started } from "./machine.ts";
 import { PhaseClock } from "./phases.ts";
 import { setUpRestore, startRestored } from "./restore.ts";
-import { type BootContext, type Setup, setUp, takePlace } from "./setup.ts";
+import { setUp, takePlace } from "./setup.ts";
 import type { PortSpec } from "./spec.ts";
 
 /** From a specification to a machine that is up. What is left where it fails is the caller's to remove. */

@@ -18,13 +18,14 @@ import {
   trustTemplate,
 } from "../state/templates.ts";
 import { blameFor } from "./blame.ts";
-import type { BaseDisk } from "./boot-files.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { BaseDisk, Setup } from "./boot-setup.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import { obtainTemplate } from "./obtain-template.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
-import { type BootContext, describe, launchOptions, overlayOn, type Setup, takePlace } from "./setup.ts";
+import { describe, launchOptions, overlayOn, takePlace } from "./setup.ts";
 
 /** How long a clone's first connection may take in the background. A command meanwhile waits for the same one. */
 const PRECONNECT_MS = 10_000;

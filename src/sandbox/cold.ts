@@ -13,13 +13,15 @@ import { preloadSsh } from "../ssh/connection.ts";
 import { generateHostKey } from "../ssh/keys.ts";
 import { isShared, listLayers, removeLayerDrafts, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
-import { type BaseDisk, type BootFiles, usesOurInit } from "./boot-files.ts";
+import type { BootContext } from "./boot-context.ts";
+import { usesOurInit } from "./boot-files.ts";
+import type { BaseDisk, BootFiles, Setup } from "./boot-setup.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { hasPanicked } from "./second-try.ts";
 import { type Seed, writeSeededInitramfs } from "./seed.ts";
-import { type BootContext, claimFolder, describe, launchOptions, overlayOn, type Setup } from "./setup.ts";
+import { claimFolder, describe, launchOptions, overlayOn } from "./setup.ts";
 import type { ImageSource } from "./spec.ts";
 
 /** Some ten times what a boot takes under emulation. */

@@ -13,12 +13,14 @@ import { diskLayer, type SavedMachinePaths } from "../state/paths.ts";
 import type { SavedFacts } from "../state/snapshot-record.ts";
 import { openSnapshotDraft, type SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
+import type { Setup } from "./boot-setup.ts";
+import { deviceModel } from "./device-model.ts";
+import type { CopyOptions } from "./handle.ts";
 import { inTime, type SharedTime } from "./in-time.ts";
 import type { Booted, Machine } from "./machine.ts";
-import { bootedOf } from "./pause.ts";
+import { bootedOf } from "./machine.ts";
 import { lookAtQemu } from "./run-state.ts";
-import { describe, type Setup } from "./setup.ts";
-import { deviceModel } from "./template-key.ts";
+import { describe } from "./setup.ts";
 
 /** Each copy adds one to the disk of its source, and QEMU looks through them all for what nobody has written. */
 const MOST_LAYERS = 64;
@@ -26,12 +28,6 @@ const MOST_LAYERS = 64;
 const SPEECH_MS = 5_000;
 /** How long the caller of a copy waits until its source is as it is to be, where QEMU is slow. */
 const SETTLE_MS = 1_000;
-
-export interface CopyOptions {
-  /** For all of it together, what it waits for included. */
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * Saves a machine while it runs: memory, processors, devices and disk as they are at one moment, in a draft that is the caller's to

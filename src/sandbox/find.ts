@@ -1,11 +1,6 @@
 import { type ValidationError, VMNotFoundError } from "../errors.ts";
-import {
-  findMachine,
-  isAbandoned,
-  isBad,
-  listMachines,
-  type StoredMachine,
-} from "../state/machine-folder.ts";
+import { findMachine, isAbandoned, isBad, listMachines } from "../state/machine-folder.ts";
+import type { StoredMachine } from "../state/machine-record.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import { parseName } from "../util/names.ts";
 import { checkOptionKeys, nearestOf, refuse } from "../util/options.ts";

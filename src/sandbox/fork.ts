@@ -4,13 +4,13 @@ import { discardDraftFolder } from "../state/draft-folder.ts";
 import { bounded } from "../util/bounded.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { parseName } from "../util/names.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { Queue } from "../util/queue.ts";
+import { COPY_TIMEOUT_SECONDS } from "./call-options.ts";
 import type { Handle } from "./handle.ts";
 import { inTime, type SharedTime, type TimedBounds } from "./in-time.ts";
-import type { Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
-import { parseSignal } from "./run-options.ts";
-import { COPY_TIMEOUT_SECONDS, type CopyCallOptions, optionsOf } from "./snapshots.ts";
+import type { CopyCallOptions, Logger, SmolVMOptions, StartOptions, VMConfig } from "./options.ts";
+import { optionsOf } from "./snapshots.ts";
 
 export interface ForkOptions extends CopyCallOptions {
   /** How many: 1 by default, 1 to 64. */

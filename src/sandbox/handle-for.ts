@@ -1,29 +1,19 @@
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
-import type { SavedMachine } from "../state/snapshots.ts";
 import type { Handle } from "./handle.ts";
 import { newMachineId } from "./machine-id.ts";
 import { newMachine } from "./new-machine.ts";
 import type { SmolVMOptions, VMConfig } from "./options.ts";
+import { originOf } from "./origins.ts";
 import { ownMachine } from "./own-machine.ts";
 import { RemoteMachine } from "./remote/machine.ts";
 import { type MachineSpec, parseSpec } from "./spec.ts";
 
 const handles = new WeakMap<object, Handle>();
-const origins = new WeakMap<object, SavedMachine>();
 
 /** Options with which the public class takes over a machine that there is already. */
 export function optionsForHandle(handle: Handle): SmolVMOptions {
   const options = {};
   handles.set(options, handle);
-  return options;
-}
-
-/** The very options: a machine that is made with them goes on with what was saved. */
-export function withOrigin(
-  options: SmolVMOptions | VMConfig,
-  origin: SavedMachine,
-): SmolVMOptions | VMConfig {
-  origins.set(options, origin);
   return options;
 }
 
@@ -38,7 +28,7 @@ export function handleFor(options: SmolVMOptions | VMConfig = {}): NewHandle {
   const existing = handles.get(options);
   if (existing) return { handle: existing, isMaker: false };
   const spec = parseSpec(options);
-  const origin = origins.get(options) ?? null;
+  const origin = originOf(options);
   if (!spec.persistent) return { handle: ownMachine(newMachine(spec, options, origin)), isMaker: true };
   return {
     handle: new RemoteMachine(firstRecord(spec), null, { surroundings: options, origin }),

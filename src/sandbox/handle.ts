@@ -1,10 +1,10 @@
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
-import type { CopyOptions } from "./copy.ts";
+
 import type { VMInfo } from "./info.ts";
-import type { Logger, StartOptions, StopOptions } from "./options.ts";
-import type { CopyCallOptions, SnapshotInfo } from "./snapshots.ts";
+import type { CopyCallOptions, Logger, StartOptions, StopOptions } from "./options.ts";
+import type { SnapshotInfo } from "./snapshot-info.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell } from "./status.ts";
 
@@ -40,4 +40,10 @@ export interface Reached {
   /** Null where the boot arguments start no SSH server. */
   readonly runner: CommandRunner | null;
   readonly sshPort: number | null;
+}
+
+export interface CopyOptions {
+  /** For all of it together, what it waits for included. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
 }

@@ -18,7 +18,8 @@ import { diskBase, heldInitramfs, heldKernel } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import { adoptFiles } from "./adopt.ts";
 import { imageBootArgs, startsSsh } from "./boot-args.ts";
-import { type BootFiles, resolveBootFiles, usesOurInit } from "./boot-files.ts";
+import { resolveBootFiles, usesOurInit } from "./boot-files.ts";
+import type { BootFiles } from "./boot-setup.ts";
 import type { Machine } from "./machine.ts";
 import type { ImageSource } from "./spec.ts";
 

@@ -1,7 +1,8 @@
 import { dirname } from "node:path";
 import { ImageError } from "../errors.ts";
 import { namesIn } from "../host/names-in.ts";
-import { isBad, listMachines, type StoredMachine } from "../state/machine-folder.ts";
+import { isBad, listMachines } from "../state/machine-folder.ts";
+import type { StoredMachine } from "../state/machine-record.ts";
 import { type StatePaths, snapshotFolder } from "../state/paths.ts";
 import { listStoredSnapshots } from "../state/snapshots.ts";
 import { adoptDisk, findImageDisk } from "./adopt.ts";

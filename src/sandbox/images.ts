@@ -1,29 +1,20 @@
 import { stat } from "node:fs/promises";
-import { ImageError } from "../errors.ts";
-import { hostArch } from "../host/platform.ts";
 import {
   currentAmong,
   deleteImage as deleteStored,
-  type EnsureImageOptions,
-  ensureImage,
   foldersOfImage,
-  IMAGE_NAMES,
   type Image,
-  type ImageName,
   inspectImage as inspectStored,
   listImages as listStored,
 } from "../image/images.ts";
-import type { OnProgress } from "../image/progress.ts";
-import { runGuest } from "../qemu/run-guest.ts";
 import { type StatePaths, statePaths } from "../state/paths.ts";
 import type { Architecture } from "../util/architecture.ts";
 import { parseName } from "../util/names.ts";
-import { checkFunction, checkOptionKeys, nearestOf, refuse } from "../util/options.ts";
-import { imageBootArgs } from "./boot-args.ts";
+import { checkFunction, checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { ProgressGuard } from "./callbacks.ts";
+import { type BuildImageOptions, getImage } from "./get-image.ts";
 import { hostTrouble, throwHostTrouble } from "./host-trouble.ts";
 import { requireUnused } from "./image-users.ts";
-import { parseSignal } from "./run-options.ts";
 import { removeTemplatesOf } from "./templates.ts";
 
 /** A built image. */
@@ -48,15 +39,6 @@ export interface ImageInfo {
   readonly packages: readonly { readonly name: string; readonly version: string; readonly sha256: string }[];
 }
 
-export interface BuildImageOptions {
-  /** Builds again, from the packages the mirror has now. Default false. */
-  rebuild?: boolean | undefined;
-  /** The Debian mirror; default: `$SMOLVM_DEBIAN_MIRROR`, else the host's own, else Debian's. */
-  mirror?: string | undefined;
-  onProgress?: OnProgress | undefined;
-  signal?: AbortSignal | undefined;
-}
-
 /** Builds "debian" or "tiny", or finds it built. ImageError, HostError, OperationAbortedError. */
 export async function buildImage(name = "debian", options: BuildImageOptions = {}): Promise<ImageInfo> {
   checkBuildOptions(options);
@@ -65,7 +47,7 @@ export async function buildImage(name = "debian", options: BuildImageOptions = {
   try {
     const all = { ...options, onProgress: progress.report, signal };
     const state = statePaths();
-    const image = await getImage(state, imageName(name), all);
+    const image = await getImage(state, name, all);
     return await describeImage(image, await currentAmong(await listStored(state)));
   } catch (error) {
     throw hostTrouble(progress.explain(error));
@@ -100,30 +82,6 @@ async function deleteUnused(state: StatePaths, name: string): Promise<void> {
   await removeTemplatesOf(state, name);
 }
 
-/** The image, built where it is missing. */
-export async function getImage(
-  state: StatePaths,
-  name: string,
-  options: BuildImageOptions & Pick<EnsureImageOptions, "untimed">,
-): Promise<Image> {
-  const { onProgress, signal, mirror, untimed, rebuild = false } = options;
-  return ensureImage(imageName(name), {
-    state,
-    arch: hostArch(),
-    // The builder guest always runs emulated: which accelerator works is only found out with an image.
-    runGuest: ({ bootArgs, ...task }) =>
-      runGuest(
-        { ...task, bootArgs: `${imageBootArgs(task.arch, false)} ${bootArgs}` },
-        { state, accelerator: "tcg" },
-      ),
-    rebuild,
-    ...(mirror !== undefined && { mirror }),
-    ...(untimed && { untimed }),
-    onProgress,
-    signal,
-  });
-}
-
 function checkBuildOptions(options: BuildImageOptions): void {
   checkOptionKeys(options, ["rebuild", "mirror", "onProgress", "signal"], "buildImage()");
   const { rebuild, mirror, onProgress, signal } = options;
@@ -133,18 +91,6 @@ function checkBuildOptions(options: BuildImageOptions): void {
     throw refuse("mirror", mirror, "the address of a Debian mirror");
   checkFunction("onProgress", onProgress);
   parseSignal(signal);
-}
-
-/** Images are known by name until one can be built from a recipe of one's own. */
-function imageName(name: unknown): ImageName {
-  if (typeof name !== "string") throw refuse("name", name, "the name of an image");
-  const found = IMAGE_NAMES.find((each) => each === name);
-  if (found) return found;
-  const nearest = nearestOf(name, IMAGE_NAMES);
-  throw new ImageError(`There is no image "${name}"${nearest ? `; did you mean "${nearest}"?` : "."}`, {
-    remediation: `Known images: ${IMAGE_NAMES.join(", ")}.`,
-    details: { name, known: IMAGE_NAMES },
-  });
 }
 
 async function describeImage(

@@ -1,7 +1,7 @@
 import { BootError, OperationTimeoutError } from "../errors.ts";
 import type { Bounds } from "../util/bounded.ts";
 import { causesOf } from "./blame.ts";
-import type { BootContext } from "./setup.ts";
+import type { BootContext } from "./boot-context.ts";
 
 /** A step with a time of its own may report first. */
 const GRACE_MS = 100;

@@ -16,13 +16,13 @@ import {
   listLeftFolders,
   listMachines,
   removeAbandoned,
-  type StoredMachine,
 } from "../state/machine-folder.ts";
+import type { StoredMachine } from "../state/machine-record.ts";
 import type { StatePaths } from "../state/paths.ts";
 import { collectDrafts, listLeftDrafts } from "../state/snapshots.ts";
-import { listLeftTemplates } from "../state/templates.ts";
+import { discardTemplate, listLeftTemplates, listWornTemplates } from "../state/templates.ts";
 import { bytesIn } from "./info.ts";
-import { findWornTemplates } from "./templates.ts";
+import { TEMPLATE_LIMITS } from "./templates.ts";
 
 /** Something that is not needed any more, or of which that can't be told. */
 export interface Leftover {
@@ -74,7 +74,7 @@ export async function findLeftovers(state: StatePaths): Promise<Leftover[]> {
     leftDrafts("snapshot draft", listLeftDrafts(state)),
     leftDrafts("template draft", listLeftTemplates(state)),
     leftDrafts("image draft", listLeftImages(state)),
-    findWornTemplates(state),
+    wornTemplates(state),
   ]);
   return [...machines, ...found.flat()];
 }
@@ -225,4 +225,16 @@ async function leftDrafts(kind: Leftover["kind"], finding: Promise<readonly Judg
       return judged(known, "its maker", verdict, { remove, isThere: () => isThere(path) });
     }),
   );
+}
+
+/** The templates that pruning would remove, as leftovers. */
+async function wornTemplates(state: StatePaths): Promise<Leftover[]> {
+  return (await listWornTemplates(state, TEMPLATE_LIMITS)).map(({ record, paths, bytes }) => ({
+    kind: "template",
+    name: `${record.image.name} ${record.key.slice(0, 16)}`,
+    path: paths.folder,
+    sizeBytes: bytes,
+    reason: "it was not used for long, or all templates together take too much",
+    remove: () => discardTemplate(state, record.key),
+  }));
 }

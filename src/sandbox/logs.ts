@@ -5,10 +5,9 @@ import { readAt } from "../host/whole-file.ts";
 import { isBetweenUs } from "../qemu/console-words.ts";
 import { LOG_FILE_BYTES } from "../state/bounded-log.ts";
 import type { LogPaths } from "../state/paths.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import type { Handle } from "./handle.ts";
 import { LineReader } from "./line-reader.ts";
-import { parseSignal } from "./run-options.ts";
 import { askAfter } from "./status-changes.ts";
 
 export interface LogsOptions {

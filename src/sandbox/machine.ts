@@ -1,14 +1,14 @@
+import type { VMStateError } from "../errors.ts";
 import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { LaunchedProcess, QemuMachine } from "../qemu/machine.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import type { CommandRunner } from "../ssh/runner.ts";
 import type { HeldFiles } from "../state/held-files.ts";
-import type { BootReport } from "../state/machine-record.ts";
+import type { BootReport, MachineRecord } from "../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
+import type { Setup } from "./boot-setup.ts";
 import type { Logger, SmolVMOptions } from "./options.ts";
-import type { RecordKeeper } from "./record-keeper.ts";
-import type { Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import type { StatusCell } from "./status.ts";
 
@@ -26,7 +26,7 @@ export interface Machine {
   /** ISO 8601. */
   readonly createdAt: string;
   /** Writes down what is known here for other processes. */
-  readonly records: RecordKeeper;
+  readonly records: Records;
   /** The folder that holds the name, the disk and the seeded initramfs; null before the first start and after removal. */
   folder: MachinePaths | null;
   /** This process, as soon as it holds the folder. */
@@ -56,6 +56,20 @@ export interface Machine {
   removing: Promise<void> | null;
 }
 
+/** Where others learn how a machine stands. */
+export interface Records {
+  /** Hears of each record, whether or not it could be written. Gives back how to stop listening. */
+  onRecord(listener: (record: MachineRecord) => void): () => void;
+  /** Something has changed. */
+  note(machine: Machine): void;
+  /** Tells a newcomer how the machine stands, in turn with what the others are told: nobody hears of an earlier state after a later one. */
+  tellFirst(machine: Machine, tell: (record: MachineRecord) => void): Promise<void>;
+  /** What has been noted is written down. Never rejects. */
+  settled(): Promise<void>;
+  /** Nothing is written any more: another one may hold the machine's name by then. */
+  close(): Promise<void>;
+}
+
 /** A machine that is up, whichever way it came there. */
 export interface Started {
   readonly qemu: QemuMachine;
@@ -78,6 +92,12 @@ export interface Unended extends Pick<Booted, "runner" | "hostKey" | "limits"> {
     shutdown(options: { readonly timeoutMs: number }): Promise<unknown>;
   };
   readonly report: BootReport | null;
+}
+
+/** The running QEMU and what belongs to it; VMStateError where there is none. */
+export function bootedOf(machine: Machine, verb: string): Booted {
+  if (machine.booted) return machine.booted;
+  throw machine.status.refusal(verb) satisfies VMStateError;
 }
 
 /** Whether one was launched that has not been seen to end: with another one beside it, two would write to one disk. */

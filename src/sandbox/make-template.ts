@@ -9,13 +9,15 @@ import type { CommandRunner } from "../ssh/runner.ts";
 import type { SavedMachinePaths, StatePaths } from "../state/paths.ts";
 import { openTemplateDraft, publishTemplate, type Template } from "../state/templates.ts";
 import { bounded } from "../util/bounded.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { Setup } from "./boot-setup.ts";
 import { bringUp, MOST_INITRAMFS_BYTES, ownDisks, seededInitramfs } from "./cold.ts";
 import { newMachineId } from "./machine-id.ts";
 import { PhaseClock } from "./phases.ts";
 import { Run } from "./run.ts";
 import { runnerFor, type SavedShell } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
-import { type BootContext, describe, type Setup } from "./setup.ts";
+import { describe } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 
 /** For what to make a template, and under what key it will be found. */

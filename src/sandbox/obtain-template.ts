@@ -12,9 +12,10 @@ import {
   touchTemplate,
 } from "../state/templates.ts";
 import { blameFor, PATIENCE_MS } from "./blame.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { Setup } from "./boot-setup.ts";
 import { inTime, type TimedBounds } from "./in-time.ts";
 import { makeTemplate, type TemplatePlan } from "./make-template.ts";
-import type { BootContext, Setup } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 import { templateInputs, templateKey } from "./template-key.ts";
 import { pruneTemplates } from "./templates.ts";

@@ -80,3 +80,9 @@ export interface StopOptions {
   /** How long the guest may take to shut down before it is ended: 10 s by default. */
   timeout?: Duration;
 }
+
+export interface CopyCallOptions {
+  /** How long it may take, other copies that are waited for included: 120 s by default. */
+  timeout?: Duration;
+  signal?: AbortSignal;
+}

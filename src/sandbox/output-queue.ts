@@ -2,8 +2,14 @@ import { ValidationError } from "../errors.ts";
 import type { OutputStream } from "../ssh/spec.ts";
 import { PieceQueue } from "../util/piece-queue.ts";
 import { newDecoder, OutputListeners, STREAMS } from "./output-listeners.ts";
-import type { OutputChunk } from "./run.ts";
 import type { OutputListener } from "./run-options.ts";
+
+/** A piece of output as it came. Text is decoded as UTF-8 across the pieces of its stream. */
+export interface OutputChunk {
+  readonly stream: OutputStream;
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
 
 /** Beyond this the guest's writer has to wait for the reader. */
 const FULL_BYTES = 256 * 1024;

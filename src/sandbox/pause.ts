@@ -1,6 +1,6 @@
 import { VMStateError } from "../errors.ts";
 import { bounded } from "../util/bounded.ts";
-import type { Booted, Machine } from "./machine.ts";
+import { bootedOf, type Machine } from "./machine.ts";
 import { ANSWER_MS, bringBack, lookAtQemu } from "./run-state.ts";
 
 /** As long as a copy may take. */
@@ -37,12 +37,6 @@ export async function resumeMachine(machine: Machine, leftMs?: () => number): Pr
   const up = bootedOf(machine, "resume");
   if (!(await bringBack(machine, up, leftMs))) throw status.refusal("resume");
   await up.qemu.clockSettled(CLOCK_MS);
-}
-
-/** The running QEMU and what belongs to it; VMStateError where there is none. */
-export function bootedOf(machine: Machine, verb: string): Booted {
-  if (machine.booted) return machine.booted;
-  throw machine.status.refusal(verb) satisfies VMStateError;
 }
 
 /** Until then nothing else may change the state of its guest. The next one may have begun by the time at which this is told. */

@@ -1,10 +1,9 @@
 import { availableParallelism, freemem } from "node:os";
 import { inspect } from "node:util";
 import { VMStateError } from "../errors.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { guardLogger } from "./callbacks.ts";
 import type { SmolVMOptions } from "./options.ts";
-import { parseSignal } from "./run-options.ts";
 import { showAs } from "./shown.ts";
 import { parseSpec } from "./spec.ts";
 import { Stock } from "./stock.ts";

@@ -1,9 +1,8 @@
 import { statePaths } from "../state/paths.ts";
 import { throwIfAborted } from "../util/bounded.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 import { throwHostTrouble } from "./host-trouble.ts";
 import { findLeftovers } from "./leftovers.ts";
-import { parseSignal } from "./run-options.ts";
 
 export interface PruneOptions {
   /** True: nothing is removed. */

@@ -1,7 +1,7 @@
 import { findProcess } from "../host/process-identity.ts";
 import { writeMachineRecord } from "../state/machine-folder.ts";
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
-import type { Machine, Unended } from "./machine.ts";
+import type { Machine, Records, Unended } from "./machine.ts";
 
 /** A disk that is full may have room again. */
 const RETRY_MS = 1_000;
@@ -10,26 +10,23 @@ const RETRY_MS = 1_000;
  * Tells other processes how a machine stands, as often as that changes: in its record, and to those who are connected. One after
  * the other; of changes that come while one is written, only the last is.
  */
-export class RecordKeeper {
+export class RecordKeeper implements Records {
   readonly #listeners = new Set<(record: MachineRecord) => void>();
   #writing: Promise<void> = Promise.resolve();
   #isWanted = false;
   #isClosed = false;
 
-  /** Hears of each record, whether or not it could be written. Gives back how to stop listening. */
   onRecord(listener: (record: MachineRecord) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Something has changed. */
   note(machine: Machine): void {
     if (this.#isWanted || this.#isClosed) return;
     this.#isWanted = true;
     this.#writing = this.#writing.then(() => this.#write(machine));
   }
 
-  /** Tells a newcomer how the machine stands, in turn with what the others are told: nobody hears of an earlier state after a later one. */
   async tellFirst(machine: Machine, tell: (record: MachineRecord) => void): Promise<void> {
     const telling = this.#writing.then(async () => {
       const record = await recordOf(machine);
@@ -39,7 +36,6 @@ export class RecordKeeper {
     await telling;
   }
 
-  /** What has been noted is written down. Never rejects. */
   async settled(): Promise<void> {
     for (let seen: unknown = null; seen !== this.#writing; ) {
       seen = this.#writing;
@@ -47,7 +43,6 @@ export class RecordKeeper {
     }
   }
 
-  /** Nothing is written any more: another one may hold the machine's name by then. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.settled();

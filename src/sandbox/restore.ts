@@ -21,25 +21,24 @@ import {
   type SavedMachine,
 } from "../state/snapshots.ts";
 import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
-import type { BaseDisk } from "./boot-files.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { BaseDisk, Setup } from "./boot-setup.ts";
+import { deviceModel } from "./device-model.ts";
 import { holdSaved } from "./hold.ts";
 import { isUnended, type Machine, type Started } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
 import { openRunner, writeSshFiles } from "./runner.ts";
 import { withSecondTry } from "./second-try.ts";
 import {
-  type BootContext,
   claimFolder,
   describe,
   findKeyAndQemu,
   imagesFoundOnce,
   launchOptions,
   overlayOn,
-  type Setup,
   type SetupContext,
 } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
-import { deviceModel } from "./template-key.ts";
 
 const PRECONNECT_MS = 10_000;
 

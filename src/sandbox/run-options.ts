@@ -7,7 +7,7 @@ import type { Terminal } from "../ssh/terminal.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { checkArguments, checkScript } from "../util/exec-limits.ts";
-import { checkFunction, checkOptionKeys, refuse } from "../util/options.ts";
+import { checkFunction, checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
 
 export interface RunOptions {
   /** "login" (default): the user's login shell with /etc/profile and all it loads; "raw": /bin/sh without any profile. */
@@ -174,12 +174,6 @@ function parseOutputBytes(bytes: unknown = DEFAULT_OUTPUT_BYTES): number {
   if (typeof bytes === "number" && Number.isInteger(bytes) && bytes >= 1 && bytes <= MOST_OUTPUT_BYTES)
     return bytes;
   throw refuse("maxOutputBytes", bytes, `a whole number from 1 to ${MOST_OUTPUT_BYTES}`);
-}
-
-export function parseSignal(signal: unknown): AbortSignal | null {
-  if (signal === undefined) return null;
-  if (signal instanceof AbortSignal) return signal;
-  throw refuse("signal", signal, "an AbortSignal");
 }
 
 function parseCheck(check: unknown = false): boolean {

@@ -4,7 +4,6 @@ import { CommandFailedError, type CommandResult, ValidationError } from "../erro
 import type { Command } from "../ssh/command.ts";
 import { type CommandRunner, startCommand } from "../ssh/runner.ts";
 import { SIGNAL_NAMES } from "../ssh/signals.ts";
-import type { OutputStream } from "../ssh/spec.ts";
 import { StdinPipe } from "../ssh/stdin-pipe.ts";
 import type { TerminalSize } from "../ssh/terminal.ts";
 import type { Named } from "../util/names.ts";
@@ -12,7 +11,7 @@ import { refuse } from "../util/options.ts";
 import { shortCommand } from "../util/short-command.ts";
 import { tameWords } from "../util/tame.ts";
 import { traceCommand } from "./diagnostics.ts";
-import { OutputQueue } from "./output-queue.ts";
+import { type OutputChunk, OutputQueue } from "./output-queue.ts";
 import { parseCells, parseRun, type RunOptions, type RunPlan } from "./run-options.ts";
 import { type Facts, showAs, watchEnding } from "./shown.ts";
 
@@ -24,13 +23,6 @@ export interface CommandContext {
 
 /** The same error, which may say more. */
 type Explain = (error: unknown) => Promise<unknown>;
-
-/** A piece of output as it came. Text is decoded as UTF-8 across the pieces of its stream. */
-export interface OutputChunk {
-  readonly stream: OutputStream;
-  readonly text: string;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * A command under way. Await it for its result; iterate it for its output as it comes, in the order of its arrival.

@@ -4,8 +4,8 @@ import { formatKnownHosts, formatSshConfig } from "../ssh/commands.ts";
 import type { HostKey } from "../ssh/keys.ts";
 import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/runner.ts";
 import type { Named } from "../util/names.ts";
+import type { Setup } from "./boot-setup.ts";
 import type { Machine } from "./machine.ts";
-import type { Setup } from "./setup.ts";
 
 /** What is known of the server beforehand: nobody else can show this key. */
 export type ServerKey = Pick<HostKey, "publicBlob" | "publicLine">;

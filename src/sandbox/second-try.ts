@@ -1,5 +1,5 @@
 import { BootError } from "../errors.ts";
-import type { Setup } from "./setup.ts";
+import type { Setup } from "./boot-setup.ts";
 
 /**
  * Under emulation about one guest in some hundreds was seen to panic as it began, and the next one not (QEMU 7.2, a busy host): such a

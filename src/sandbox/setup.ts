@@ -2,7 +2,6 @@ import { ValidationError } from "../errors.ts";
 import { hostArch } from "../host/platform.ts";
 import { findSelf } from "../host/process-identity.ts";
 import type { Image } from "../image/images.ts";
-import type { OnProgress } from "../image/progress.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
 import type { LaunchOptions } from "../qemu/machine.ts";
@@ -11,10 +10,11 @@ import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import { bounded } from "../util/bounded.ts";
-import { type AcceleratorChoice, acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
-import type { BaseDisk, BootFiles } from "./boot-files.ts";
+import { acceleratorFor, trialGuestOf, trialGuestOfImage } from "./accelerator.ts";
+import type { BootContext } from "./boot-context.ts";
+import type { BaseDisk, Setup } from "./boot-setup.ts";
+import { getImage } from "./get-image.ts";
 import { bootFilesOf, holdBootFiles } from "./hold.ts";
-import { getImage } from "./images.ts";
 import type { SharedTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
 import type { PhaseClock } from "./phases.ts";
@@ -25,25 +25,8 @@ const MIB = 1024 * 1024;
 /** More than a QEMU that answers ever takes to say what it can do. */
 const PATIENCE_MS = 120_000;
 
-export interface BootContext {
-  readonly signal: AbortSignal;
-  /** For everything but an image that has to be built. */
-  readonly timeoutMs: number;
-  /** From when on that counts, by `performance.now()`. */
-  readonly sinceMs: number;
-  readonly onProgress?: OnProgress | undefined;
-}
-
 /** `untimed` is for what may take minutes. */
 export type SetupContext = Pick<BootContext, "signal" | "onProgress"> & Pick<SharedTime, "untimed">;
-
-/** What is the same for every machine of a kind, whichever way it starts. */
-export interface Setup {
-  readonly files: BootFiles;
-  readonly key: ClientKey;
-  readonly choice: AcceleratorChoice;
-  readonly qemu: QemuBinary;
-}
 
 /** Finds or makes what has to be there before a machine can start: its image, the key, an accelerator that works. */
 export async function setUp(machine: Machine, context: SetupContext, clock: PhaseClock): Promise<Setup> {

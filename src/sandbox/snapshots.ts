@@ -10,44 +10,15 @@ import {
   requireFreeName,
   type SavedMachine,
 } from "../state/snapshots.ts";
-import { type Duration, parseDurationMs } from "../util/duration.ts";
-import { generateName, parseName } from "../util/names.ts";
-import { checkOptionKeys, refuse } from "../util/options.ts";
+import { parseName } from "../util/names.ts";
+import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
+import { parseSnapshotCall } from "./call-options.ts";
 import { copyMachine } from "./copy.ts";
-import { withOrigin } from "./handle-for.ts";
 import { inTime } from "./in-time.ts";
 import type { Machine } from "./machine.ts";
-import type { SmolVMOptions, VMConfig } from "./options.ts";
-import { parseSignal } from "./run-options.ts";
-
-/** A machine that was saved, as it lies on the disk. */
-export interface SnapshotInfo {
-  readonly name: string;
-  /** ISO 8601. */
-  readonly createdAt: string;
-  /** The machine that it was taken of. */
-  readonly sourceName: string;
-  /** The image's name; null for one's own kernel and disk. */
-  readonly image: string | null;
-  readonly memSizeMib: number;
-  readonly vcpuCount: number;
-  readonly diskSizeMib: number;
-  readonly network: "open" | "off";
-  readonly labels: Readonly<Record<string, string>>;
-  /** For how many milliseconds the machine stood still. */
-  readonly pauseMs: number;
-  /** What its files take on the disk, those included that it shares with its source. */
-  readonly sizeBytes: number;
-  /** It can only be restored by the same. */
-  readonly accelerator: "kvm" | "hvf" | "tcg";
-  readonly qemuVersion: string;
-}
-
-export interface CopyCallOptions {
-  /** How long it may take, other copies that are waited for included: 120 s by default. */
-  timeout?: Duration;
-  signal?: AbortSignal;
-}
+import type { CopyCallOptions, SmolVMOptions, VMConfig } from "./options.ts";
+import { withOrigin } from "./origins.ts";
+import { describeSnapshot, type SnapshotInfo } from "./snapshot-info.ts";
 
 /** All else is as it was saved. */
 export type RestoreOptions = Pick<
@@ -65,7 +36,6 @@ export type RestoreOptions = Pick<
   | "signal"
 >;
 
-export const COPY_TIMEOUT_SECONDS = 120;
 const OWN = [
   ...["name", "ports", "labels", "env", "persistent", "ttl", "idleTimeout", "hostLimits"],
   ...["logger", "onProgress", "signal"],
@@ -87,26 +57,13 @@ export async function snapshotMachine(
     const saved = await copyMachine(machine, "snapshot", { timeoutMs: time.leftMs(), signal: time.signal });
     try {
       const { record } = await publishSnapshot(machine.state, saved, name, time.signal);
-      return describe(record as SnapshotRecord);
+      return describeSnapshot(record as SnapshotRecord);
     } catch (error) {
       await discardDraftFolder(saved.paths.folder);
       if (error !== time.signal.reason) throw error;
       throw new OperationAbortedError(operation, undefined, { cause: error });
     }
   });
-}
-
-/** ValidationError. */
-export function parseSnapshotCall(
-  wanted: string | undefined,
-  options: CopyCallOptions,
-): { readonly name: string; readonly timeoutMs: number; readonly signal: AbortSignal | undefined } {
-  checkOptionKeys(options, ["timeout", "signal"], "snapshot()");
-  return {
-    name: wanted === undefined ? generateName() : parseName(wanted),
-    timeoutMs: parseDurationMs(options.timeout ?? COPY_TIMEOUT_SECONDS, "timeout"),
-    signal: parseSignal(options.signal) ?? undefined,
-  };
 }
 
 /** What a machine is made with that goes on with that snapshot. */
@@ -147,7 +104,7 @@ export function optionsOf(saved: SavedMachine, own: RestoreOptions): SmolVMOptio
 }
 
 export async function listSnapshots(): Promise<SnapshotInfo[]> {
-  return (await listStoredSnapshots(statePaths())).map(describe);
+  return (await listStoredSnapshots(statePaths())).map(describeSnapshot);
 }
 
 export async function deleteSnapshot(name: string): Promise<void> {
@@ -158,22 +115,4 @@ function sourceOf({ own, image }: SavedFacts): Pick<SmolVMOptions, "image"> | Pa
   if (own === null) return { image: image?.name ?? "debian" };
   const { initrdPath, ...others } = own;
   return { ...others, ...(initrdPath !== null && { initrdPath }) };
-}
-
-function describe({ name, facts, sizeBytes }: SnapshotRecord): SnapshotInfo {
-  return {
-    name,
-    createdAt: facts.createdAt,
-    sourceName: facts.sourceName,
-    image: facts.own === null ? (facts.image?.name ?? null) : null,
-    memSizeMib: facts.memoryMib,
-    vcpuCount: facts.cpus,
-    diskSizeMib: facts.diskMib,
-    network: facts.network,
-    labels: facts.labels,
-    pauseMs: facts.pauseMs,
-    sizeBytes,
-    accelerator: facts.accelerator,
-    qemuVersion: facts.qemuVersion,
-  };
 }

@@ -3,8 +3,14 @@ import { readProcessFigures } from "../host/process-figures.ts";
 import { isAlive, type ProcessIdentity } from "../host/process-identity.ts";
 import { findMachine, isBad } from "../state/machine-folder.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
-import type { Handle } from "./handle.ts";
+import type { StatePaths } from "../state/paths.ts";
 import type { MachineSpec } from "./spec.ts";
+
+/** The machine that was called. */
+interface Called {
+  readonly state: StatePaths;
+  readonly spec: MachineSpec;
+}
 
 /** What a call to a machine ends with of which somebody keeps silent. */
 const SILENCES: ReadonlySet<string> = new Set(["OPERATION_TIMEOUT", "UNRESPONSIVE", "SAVE"]);
@@ -13,12 +19,9 @@ const SILENCES: ReadonlySet<string> = new Set(["OPERATION_TIMEOUT", "UNRESPONSIV
  * The same error. Where one that the machine needs does nothing because a signal has stopped it, the error says so, and what lets that
  * one go on.
  */
-export async function tellStandstill(
-  error: unknown,
-  handle: Pick<Handle, "state" | "spec">,
-): Promise<unknown> {
+export async function tellStandstill(error: unknown, called: Called): Promise<unknown> {
   if (!(error instanceof SmolVMError) || !SILENCES.has(error.code)) return error;
-  const record = await findRecord(handle).catch(() => null);
+  const record = await findRecord(called).catch(() => null);
   const stopped = record && (await findStopped(record).catch(() => null));
   if (!stopped) return record === null ? error : await tellHolder(error, record);
   const { who, pid } = stopped;
@@ -61,7 +64,7 @@ function remedyForHolder({ persistent, name }: MachineSpec, pid: number): string
     : `End that process, and the machine goes with it: kill ${pid}`;
 }
 
-async function findRecord({ state, spec }: Pick<Handle, "state" | "spec">): Promise<MachineRecord | null> {
+async function findRecord({ state, spec }: Called): Promise<MachineRecord | null> {
   const record = (await findMachine(state, spec.name))?.record;
   return !record || isBad(record) || record.spec.id !== spec.id ? null : record;
 }

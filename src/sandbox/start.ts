@@ -4,21 +4,17 @@ import type { LaunchedProcess } from "../qemu/machine.ts";
 import { removeDisk } from "../state/disk-layers.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { bounded } from "../util/bounded.ts";
-import { parseDurationMs } from "../util/duration.ts";
-import { checkFunction, checkOptionKeys } from "../util/options.ts";
 import { bootMachine } from "./boot.ts";
+import { parseStart, type StartBounds } from "./call-options.ts";
 import { ProgressGuard } from "./callbacks.ts";
 import { traceBoot } from "./diagnostics.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { watchLifetime } from "./limits.ts";
 import { type Booted, isUnended, type Machine } from "./machine.ts";
-import type { SmolVMOptions, StartOptions } from "./options.ts";
+import type { StartOptions } from "./options.ts";
 import { resumeMachine } from "./pause.ts";
-import { parseSignal } from "./run-options.ts";
 import { bringBack, followQemu } from "./run-state.ts";
 import { endUnended } from "./stop.ts";
-
-const DEFAULT_TIMEOUT_SECONDS = 120;
 
 /** What is late by itself says more of it than that the time is over. */
 const GRACE_MS = 250;
@@ -58,24 +54,6 @@ async function ensureUp(machine: Machine, booted: Booted, leftMs: () => number):
     await booted.runner?.close();
   }
   return ["running", "paused"].includes(machine.status.phase);
-}
-
-/** How long a start may take, from when on, and what else ends it. */
-interface StartBounds {
-  readonly timeoutMs: number;
-  readonly sinceMs: number;
-  readonly signals: readonly AbortSignal[];
-}
-
-/** ValidationError. */
-export function parseStart(options: StartOptions, surroundings: Pick<SmolVMOptions, "signal">): StartBounds {
-  checkOptionKeys(options, ["timeout", "onProgress", "signal"], "start()");
-  checkFunction("onProgress", options.onProgress);
-  const timeoutMs = parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
-  const signals = [surroundings.signal, parseSignal(options.signal)].filter(
-    (each) => each instanceof AbortSignal,
-  );
-  return { timeoutMs, sinceMs: performance.now(), signals };
 }
 
 async function startOnce(

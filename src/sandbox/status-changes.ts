@@ -1,7 +1,6 @@
-import { checkOptionKeys } from "../util/options.ts";
+import { checkOptionKeys, parseSignal } from "../util/options.ts";
 import { watchAbort } from "../util/watch-abort.ts";
 import type { Handle } from "./handle.ts";
-import { parseSignal } from "./run-options.ts";
 import type { StatusChange } from "./status.ts";
 
 export interface StatusChangesOptions {

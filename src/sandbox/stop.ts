@@ -2,12 +2,10 @@ import { rm } from "node:fs/promises";
 import { OperationTimeoutError, SmolVMError } from "../errors.ts";
 import { removeMachineFolder } from "../state/machine-folder.ts";
 import { bounded } from "../util/bounded.ts";
-import { parseDurationMs } from "../util/duration.ts";
-import { checkOptionKeys } from "../util/options.ts";
+import { parseStop } from "./call-options.ts";
 import type { Machine } from "./machine.ts";
 import type { StopOptions } from "./options.ts";
 
-const DEFAULT_TIMEOUT_SECONDS = 10;
 const SIGN_OF_LIFE_MS = 1_000;
 /** Of the time for the guest, its connections have this part to end well. */
 const CLOSING_PART = 0.5;
@@ -50,12 +48,6 @@ export async function endUnended(machine: Machine): Promise<void> {
   const { unended } = machine;
   await unended?.qemu.kill();
   if (machine.unended === unended) machine.unended = null;
-}
-
-/** ValidationError; how long the guest may take, in milliseconds. */
-export function parseStop(options: StopOptions): number {
-  checkOptionKeys(options, ["timeout"], "stop()");
-  return parseDurationMs(options.timeout ?? DEFAULT_TIMEOUT_SECONDS, "timeout");
 }
 
 /** Ends the machine, whatever it does, and removes all that belongs to it. Twice is fine. */

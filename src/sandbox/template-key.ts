@@ -3,7 +3,9 @@ import { hostArch, hostProcessor } from "../host/platform.ts";
 import { qemuArguments } from "../qemu/arguments.ts";
 import { scriptsDigest } from "../ssh/guest-scripts.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
-import { describe, overlayOn, type Setup } from "./setup.ts";
+import type { Setup } from "./boot-setup.ts";
+import { nameless, namelessFiles } from "./device-model.ts";
+import { describe } from "./setup.ts";
 import type { MachineSpec } from "./spec.ts";
 
 /** To be raised when templates are made or used in another way: those made before are then never found again. */
@@ -35,30 +37,4 @@ export function templateInputs(spec: MachineSpec, setup: Setup): Record<string, 
 
 export function templateKey(inputs: Record<string, unknown>): string {
   return createHash("sha256").update(canonicalJson(inputs)).digest("hex");
-}
-
-/** A digest of the devices of a machine, and of the processor where the guest runs on it: what another has can't go on with its state. */
-export function deviceModel(spec: MachineSpec, setup: Setup): string {
-  const description = describe(spec, nameless(setup), { ...namelessFiles(setup), disks: [] });
-  const { choice, qemu } = setup;
-  const model = {
-    arguments: qemuArguments(description, qemu.features, undefined, "restore"),
-    disks: setup.files.disk !== null,
-    processor: choice.accelerator === "tcg" ? "emulated" : hostProcessor(),
-  };
-  return createHash("sha256").update(canonicalJson(model)).digest("hex");
-}
-
-/** Where files lie does not matter, only what is in them. */
-function nameless(setup: Setup): Setup {
-  return { ...setup, files: { ...setup.files, kernel: "kernel" } };
-}
-
-function namelessFiles({ files }: Setup) {
-  return {
-    name: "clone",
-    initramfs: "initramfs",
-    memoryFile: { path: "memory", shared: true },
-    disks: files.disk ? [overlayOn({ ...files.disk, path: "base" }, ["disk"], false)] : [],
-  };
 }

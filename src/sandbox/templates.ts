@@ -5,10 +5,8 @@ import {
   discardTemplate,
   findTemplate,
   listStoredTemplates,
-  listWornTemplates,
   pruneStoredTemplates,
 } from "../state/templates.ts";
-import type { Leftover } from "./leftovers.ts";
 
 /** A template as it lies on the disk. */
 interface TemplateInfo {
@@ -25,7 +23,8 @@ interface TemplateInfo {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const LIMITS = { unusedMs: 30 * DAY_MS, bytes: 8 * 1024 ** 3 };
+/** Beyond this a template is worn: `unusedMs` for each, `bytes` for all together. */
+export const TEMPLATE_LIMITS = { unusedMs: 30 * DAY_MS, bytes: 8 * 1024 ** 3 };
 
 /** Every template, the one that was used last first. */
 export async function listTemplates(state: StatePaths = statePaths()): Promise<TemplateInfo[]> {
@@ -58,19 +57,7 @@ export async function checkTemplates(
 
 /** Removes templates that were not used for 30 days, and the longest unused while all together take more than 8 GiB. Machines are not touched. */
 export async function pruneTemplates(state: StatePaths = statePaths()): Promise<string[]> {
-  return pruneStoredTemplates(state, LIMITS);
-}
-
-/** The templates that pruning would remove, as leftovers. */
-export async function findWornTemplates(state: StatePaths): Promise<Leftover[]> {
-  return (await listWornTemplates(state, LIMITS)).map(({ record, paths, bytes }) => ({
-    kind: "template",
-    name: `${record.image.name} ${record.key.slice(0, 16)}`,
-    path: paths.folder,
-    sizeBytes: bytes,
-    reason: "it was not used for long, or all templates together take too much",
-    remove: () => discardTemplate(state, record.key),
-  }));
+  return pruneStoredTemplates(state, TEMPLATE_LIMITS);
 }
 
 /** Removes the templates of an image. Machines that were started from them need them no more. */

@@ -9,21 +9,22 @@ import { handleFor, optionsForHandle } from "./handle-for.ts";
 import { throwHostTrouble } from "./host-trouble.ts";
 import type { VMInfo } from "./info.ts";
 import { type LogsOptions, readLogs } from "./logs.ts";
-import type { SmolVMOptions, StartOptions, StopOptions, VMConfig, VMStatus } from "./options.ts";
+import type {
+  CopyCallOptions,
+  SmolVMOptions,
+  StartOptions,
+  StopOptions,
+  VMConfig,
+  VMStatus,
+} from "./options.ts";
 import type { WaitForSshOptions } from "./reach.ts";
 import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./reach.ts";
 import { Run } from "./run.ts";
 import type { RunOptions } from "./run-options.ts";
 import { openShell, type Shell, type ShellOptions } from "./shell.ts";
 import { showAs } from "./shown.ts";
-import {
-  type CopyCallOptions,
-  deleteSnapshot,
-  listSnapshots,
-  prepareRestore,
-  type RestoreOptions,
-  type SnapshotInfo,
-} from "./snapshots.ts";
+import type { SnapshotInfo } from "./snapshot-info.ts";
+import { deleteSnapshot, listSnapshots, prepareRestore, type RestoreOptions } from "./snapshots.ts";
 import { sshConfigOf } from "./ssh-config.ts";
 import { tellStandstill } from "./standstill.ts";
 import type { StatusChange } from "./status.ts";

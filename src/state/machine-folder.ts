@@ -13,6 +13,7 @@ import { discardFolder, isNameTaken, renameFolder } from "../host/whole-folder.t
 import { discardDraftFolder, listLeftIn, makeDraftFolder } from "./draft-folder.ts";
 import { requireOurs } from "./foreign.ts";
 import { endProcessesOf } from "./machine-processes.ts";
+import type { BadRecord, StoredMachine } from "./machine-record.ts";
 import {
   decodeMachineRecord,
   encodeMachineRecord,
@@ -21,20 +22,6 @@ import {
 } from "./machine-record.ts";
 import { type MachinePaths, machinePaths, recordFile, type StatePaths } from "./paths.ts";
 import { readRecord } from "./read-record.ts";
-
-/** A machine as its folder tells. */
-export interface StoredMachine {
-  readonly name: string;
-  readonly paths: MachinePaths;
-  readonly record: MachineRecord | BadRecord;
-}
-
-/** A record that can't be used, and why: to go after "it". */
-export interface BadRecord {
-  readonly problem: string;
-  /** It was written by a later version, which knows what to do with it. */
-  readonly isNewer: boolean;
-}
 
 /**
  * Makes the folder that holds a machine's name. It appears whole, record included, or not at all; where the name is taken by

@@ -3,7 +3,7 @@ import { SmolVMError } from "../errors.ts";
 import { endProcess, findOwned } from "../host/owned-processes.ts";
 import { here } from "../host/place.ts";
 import type { ProcessIdentity } from "../host/process-identity.ts";
-import type { StoredMachine } from "./machine-folder.ts";
+import type { StoredMachine } from "./machine-record.ts";
 import type { StatePaths } from "./paths.ts";
 
 /** Ends what runs of a machine whose holder is gone, and removes what the host's kernel holds of it. Throws where some of it goes on. */

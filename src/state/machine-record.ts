@@ -4,6 +4,7 @@ import { ProcessIdentitySchema } from "../host/process-identity.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
 import { firstIssue } from "../util/first-issue.ts";
 import { type HeldFiles, HeldFilesSchema } from "./held-files.ts";
+import type { MachinePaths } from "./paths.ts";
 import { StringMapSchema } from "./string-map-schema.ts";
 
 /** To be raised when records are written in another way. One that is newer than this is left alone. */
@@ -162,4 +163,18 @@ export function encodeMachineRecord(record: MachineRecord): string {
 
 function checksumOf(record: WrittenRecord): string {
   return createHash("sha256").update(canonicalJson(record)).digest("hex");
+}
+
+/** A machine as its folder tells. */
+export interface StoredMachine {
+  readonly name: string;
+  readonly paths: MachinePaths;
+  readonly record: MachineRecord | BadRecord;
+}
+
+/** A record that can't be used, and why: to go after "it". */
+export interface BadRecord {
+  readonly problem: string;
+  /** It was written by a later version, which knows what to do with it. */
+  readonly isNewer: boolean;
 }

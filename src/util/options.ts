@@ -39,6 +39,13 @@ export function checkFunction(option: string, value: unknown): void {
   if (value !== undefined && typeof value !== "function") throw refuse(option, value, "a function");
 }
 
+/** Null where it was left out. */
+export function parseSignal(signal: unknown): AbortSignal | null {
+  if (signal === undefined) return null;
+  if (signal instanceof AbortSignal) return signal;
+  throw refuse("signal", signal, "an AbortSignal");
+}
+
 /** The known word that is nearest to `word`, if one is near enough to be meant. */
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
   const ranked = known

@@ -10,10 +10,7 @@ import {
 import { COMMANDS } from "../commands/table.ts";
 import type { Io } from "../io.ts";
 import { joinAssignments, namesOfFlag, readLine } from "./line.ts";
-import { listNames } from "./names.ts";
-
-/** What may stand in the place of the last word, and a word on what it is. */
-export type Candidate = readonly [text: string, meaning?: string];
+import { type Candidate, listNames } from "./names.ts";
 
 type Commands = Readonly<Record<string, CommandEntry>>;
 

@@ -1,6 +1,8 @@
 import type { Api } from "../api.ts";
 import type { Names } from "../command.ts";
-import type { Candidate } from "./complete.ts";
+
+/** What may stand in the place of the last word, and a word on what it is. */
+export type Candidate = readonly [text: string, meaning?: string];
 
 /** They are built where they are missing. */
 const BUILT_IN = ["debian", "tiny"];

@@ -1,6 +1,6 @@
 import { SmolVMError } from "../../errors.ts";
 import { remedyForHost } from "../../host/remedies.ts";
-import type { BadRecord } from "../../state/machine-folder.ts";
+import type { BadRecord } from "../../state/machine-record.ts";
 import type { MachinePaths } from "../../state/paths.ts";
 
 /** SmolVMError "RECORD_DAMAGED", or "NEWER_FORMAT" for one that is to be left alone. */

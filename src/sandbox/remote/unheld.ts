@@ -9,10 +9,10 @@ import {
   removeIfFree,
   removeMachineFolder,
   requireOurMachine,
-  type StoredMachine,
   withTakeover,
 } from "../../state/machine-folder.ts";
 import { endProcessesOf } from "../../state/machine-processes.ts";
+import type { StoredMachine } from "../../state/machine-record.ts";
 import type { StatePaths } from "../../state/paths.ts";
 import { quoteWord } from "../../util/quote.ts";
 import { badRecordError } from "./bad-record.ts";

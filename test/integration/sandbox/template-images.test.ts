@@ -6,10 +6,10 @@ import { tryLock } from "../../../src/host/lock.ts";
 import type { Image } from "../../../src/image/images.ts";
 import type { Progress } from "../../../src/image/progress.ts";
 import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
+import type { Setup } from "../../../src/sandbox/boot-setup.ts";
 import { deleteImage } from "../../../src/sandbox/images.ts";
 import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/make-template.ts";
 import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
-import type { Setup } from "../../../src/sandbox/setup.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
 import { type StatePaths, templatePaths } from "../../../src/state/paths.ts";
 import {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { endProcess } from "../../../src/host/owned-processes.ts";
 import { isAlive, type ProcessIdentity } from "../../../src/host/process-identity.ts";
-import { findMachine, type StoredMachine } from "../../../src/state/machine-folder.ts";
+import { findMachine } from "../../../src/state/machine-folder.ts";
 import { endProcessesOf } from "../../../src/state/machine-processes.ts";
-import type { BootReport } from "../../../src/state/machine-record.ts";
+import type { BootReport, StoredMachine } from "../../../src/state/machine-record.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
 let folder: StateFolder;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Setup } from "../../../src/sandbox/setup.ts";
+import type { Setup } from "../../../src/sandbox/boot-setup.ts";
 import { parseSpec } from "../../../src/sandbox/spec.ts";
 import { templateInputs, templateKey } from "../../../src/sandbox/template-key.ts";
 
