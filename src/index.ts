@@ -55,6 +55,6 @@ export { sshConfigInclude } from "./sandbox/ssh-config.ts";
 export type { StatusChange } from "./sandbox/status.ts";
 export type { StatusChangesOptions } from "./sandbox/status-changes.ts";
 export { SmolVM } from "./sandbox/vm.ts";
-export type { SshCommands } from "./ssh/commands.ts";
-export type { TerminalSize } from "./ssh/terminal.ts";
+export type { SshCommands } from "./ssh/openssh/command-lines.ts";
+export type { TerminalSize } from "./ssh/spec/terminal.ts";
 export type { Duration } from "./util/duration.ts";

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { holdRawTerminal, isTerminalInput } from "../host/raw-terminal.ts";
-import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
-import { endOfTerminalInput, type TerminalSize } from "../ssh/terminal.ts";
+import { holdErrors, isReadable } from "../ssh/spec/stdin-reader.ts";
+import { endOfTerminalInput, type TerminalSize } from "../ssh/spec/terminal.ts";
 import { checkFunction, checkOptionKeys, refuse } from "../util/options.ts";
 import { AttachedOutput } from "./attached-output.ts";
 

@@ -1,6 +1,6 @@
 import type { AcceleratorChoice } from "../qemu/accelerator.ts";
 import type { QemuBinary } from "../qemu/binary.ts";
-import type { ClientKey } from "../ssh/keys.ts";
+import type { ClientKey } from "../ssh/openssh/keys.ts";
 
 /** What is the same for every machine of a kind, whichever way it starts. */
 export interface Setup {

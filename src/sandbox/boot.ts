@@ -1,5 +1,5 @@
 import type { QemuMachine } from "../qemu/machine.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
+import type { CommandRunner } from "../ssh/command/command-runner.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 import { bounded } from "../util/bounded.ts";
 import type { BootContext } from "./boot-context.ts";

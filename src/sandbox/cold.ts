@@ -9,8 +9,8 @@ import {
   launchMachine,
   type QemuMachine,
 } from "../qemu/machine.ts";
-import { preloadSsh } from "../ssh/connection.ts";
-import { generateHostKey } from "../ssh/keys.ts";
+import { generateHostKey } from "../ssh/openssh/keys.ts";
+import { preloadSsh } from "../ssh/transport/ssh-connection.ts";
 import { isShared, listLayers, removeLayerDrafts, unshareLayer } from "../state/disk-layers.ts";
 import { diskLayer } from "../state/paths.ts";
 import type { BootContext } from "./boot-context.ts";

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { CommandResult } from "../errors.ts";
-import type { CommandSpec } from "../ssh/spec.ts";
+import type { CommandSpec } from "../ssh/spec/command-spec.ts";
 import type { BootReport } from "../state/machine-record.ts";
 import type { Named } from "../util/names.ts";
 import type { MachineSpec } from "./spec.ts";

@@ -1,4 +1,4 @@
-import type { CommandRunner } from "../ssh/runner.ts";
+import type { CommandRunner } from "../ssh/command/command-runner.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";
 

@@ -1,8 +1,8 @@
 import type { VMStateError } from "../errors.ts";
 import type { ProcessIdentity } from "../host/process-identity.ts";
 import type { LaunchedProcess, QemuMachine } from "../qemu/machine.ts";
-import type { HostKey } from "../ssh/keys.ts";
-import type { CommandRunner } from "../ssh/runner.ts";
+import type { CommandRunner } from "../ssh/command/command-runner.ts";
+import type { HostKey } from "../ssh/openssh/keys.ts";
 import type { HeldFiles } from "../state/held-files.ts";
 import type { BootReport, MachineRecord } from "../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";

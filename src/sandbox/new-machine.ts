@@ -1,4 +1,4 @@
-import { decodeHostKey } from "../ssh/keys.ts";
+import { decodeHostKey } from "../ssh/openssh/keys.ts";
 import type { MachineRecord } from "../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../state/paths.ts";
 import type { SavedMachine } from "../state/snapshots.ts";

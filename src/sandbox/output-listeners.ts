@@ -1,4 +1,4 @@
-import type { OutputStream } from "../ssh/spec.ts";
+import type { OutputStream } from "../ssh/spec/command-spec.ts";
 import { PieceQueue } from "../util/piece-queue.ts";
 import { PromisedWork } from "./promised-work.ts";
 import type { OutputListener } from "./run-options.ts";

@@ -1,5 +1,5 @@
 import { ValidationError } from "../errors.ts";
-import type { OutputStream } from "../ssh/spec.ts";
+import type { OutputStream } from "../ssh/spec/command-spec.ts";
 import { PieceQueue } from "../util/piece-queue.ts";
 import { newDecoder, OutputListeners, STREAMS } from "./output-listeners.ts";
 import type { OutputListener } from "./run-options.ts";

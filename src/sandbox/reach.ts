@@ -1,5 +1,5 @@
 import { CommandExecutionUnavailableError } from "../errors.ts";
-import { formatSshCommands, type SshCommandOptions, type SshCommands } from "../ssh/commands.ts";
+import { formatSshCommands, type SshCommandOptions, type SshCommands } from "../ssh/openssh/command-lines.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { startsSsh } from "./boot-args.ts";

@@ -1,9 +1,9 @@
 import type { Readable } from "node:stream";
-import type { CommandSpec, StdinSource } from "../ssh/spec.ts";
-import { StdinPipe } from "../ssh/stdin-pipe.ts";
-import { holdErrors, isReadable } from "../ssh/stdin-reader.ts";
-import { StdinStream } from "../ssh/stdin-stream.ts";
-import type { Terminal } from "../ssh/terminal.ts";
+import type { CommandSpec, StdinSource } from "../ssh/spec/command-spec.ts";
+import { StdinPipe } from "../ssh/spec/stdin-pipe.ts";
+import { holdErrors, isReadable } from "../ssh/spec/stdin-reader.ts";
+import { StdinStream } from "../ssh/spec/stdin-stream.ts";
+import type { Terminal } from "../ssh/spec/terminal.ts";
 import { type Duration, parseDurationMs } from "../util/duration.ts";
 import { checkEnvVars } from "../util/env-vars.ts";
 import { checkArguments, checkScript } from "../util/exec-limits.ts";

@@ -1,11 +1,11 @@
 import type { Writable } from "node:stream";
 import { inspect } from "node:util";
 import { CommandFailedError, type CommandResult, ValidationError } from "../errors.ts";
-import type { Command } from "../ssh/command.ts";
-import { type CommandRunner, startCommand } from "../ssh/runner.ts";
-import { SIGNAL_NAMES } from "../ssh/signals.ts";
-import { StdinPipe } from "../ssh/stdin-pipe.ts";
-import type { TerminalSize } from "../ssh/terminal.ts";
+import type { Command } from "../ssh/command/command.ts";
+import { type CommandRunner, startCommand } from "../ssh/command/command-runner.ts";
+import { SIGNAL_NAMES } from "../ssh/spec/signals.ts";
+import { StdinPipe } from "../ssh/spec/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/spec/terminal.ts";
 import type { Named } from "../util/names.ts";
 import { refuse } from "../util/options.ts";
 import { shortCommand } from "../util/short-command.ts";

@@ -1,8 +1,8 @@
 import { writeWhole } from "../host/whole-file.ts";
 import type { QemuMachine } from "../qemu/machine.ts";
-import { formatKnownHosts, formatSshConfig } from "../ssh/commands.ts";
-import type { HostKey } from "../ssh/keys.ts";
-import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/runner.ts";
+import { type CommandRunner, createCommandRunner, type EarlyAccess } from "../ssh/command/command-runner.ts";
+import { formatKnownHosts, formatSshConfig } from "../ssh/openssh/command-lines.ts";
+import type { HostKey } from "../ssh/openssh/keys.ts";
 import type { Named } from "../util/names.ts";
 import type { Setup } from "./boot-setup.ts";
 import type { Machine } from "./machine.ts";

@@ -1,6 +1,6 @@
 import { appendFile, rm } from "node:fs/promises";
 import { type CopyFileOptions, copyWhole } from "../host/copy-file.ts";
-import { readGuestScript } from "../ssh/guest-scripts.ts";
+import { readGuestScript } from "../ssh/protocol/guest-scripts.ts";
 import { encodeCpio } from "../util/cpio.ts";
 
 const FOLDER = 0o040755;

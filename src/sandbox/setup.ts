@@ -5,7 +5,7 @@ import type { Image } from "../image/images.ts";
 import { findQemu, type QemuBinary } from "../qemu/binary.ts";
 import type { DiskLayer, MachineDescription, MachineDisk, MemoryFile } from "../qemu/description.ts";
 import type { LaunchOptions } from "../qemu/machine.ts";
-import { type ClientKey, obtainClientKey } from "../ssh/keys.ts";
+import { type ClientKey, obtainClientKey } from "../ssh/openssh/keys.ts";
 import { BoundedLog } from "../state/bounded-log.ts";
 import { claimMachineFolder } from "../state/machine-folder.ts";
 import type { MachinePaths, StatePaths } from "../state/paths.ts";

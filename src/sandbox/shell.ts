@@ -1,10 +1,10 @@
 import type { Readable, Writable } from "node:stream";
 import { inspect } from "node:util";
 import type { CommandResult } from "../errors.ts";
-import { startCommand } from "../ssh/runner.ts";
-import type { CommandSpec } from "../ssh/spec.ts";
-import { StdinPipe } from "../ssh/stdin-pipe.ts";
-import type { TerminalSize } from "../ssh/terminal.ts";
+import { startCommand } from "../ssh/command/command-runner.ts";
+import type { CommandSpec } from "../ssh/spec/command-spec.ts";
+import { StdinPipe } from "../ssh/spec/stdin-pipe.ts";
+import type { TerminalSize } from "../ssh/spec/terminal.ts";
 import type { Duration } from "../util/duration.ts";
 import { checkOptionKeys } from "../util/options.ts";
 import { type AttachOptions, attachStreams } from "./attach.ts";

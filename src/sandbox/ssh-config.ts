@@ -1,4 +1,4 @@
-import { formatSshConfig } from "../ssh/commands.ts";
+import { formatSshConfig } from "../ssh/openssh/command-lines.ts";
 import { sshConfigPattern, statePaths } from "../state/paths.ts";
 import type { Handle } from "./handle.ts";
 import { requireSsh } from "./reach.ts";

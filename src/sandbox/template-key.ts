@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { hostArch, hostProcessor } from "../host/platform.ts";
 import { qemuArguments } from "../qemu/arguments.ts";
-import { scriptsDigest } from "../ssh/guest-scripts.ts";
+import { scriptsDigest } from "../ssh/protocol/guest-scripts.ts";
 import { canonicalJson } from "../util/canonical-json.ts";
 import type { Setup } from "./boot-setup.ts";
 import { nameless, namelessFiles } from "./device-model.ts";

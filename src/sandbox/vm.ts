@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { SshCommandOptions, SshCommands } from "../ssh/commands.ts";
+import type { SshCommandOptions, SshCommands } from "../ssh/openssh/command-lines.ts";
 import { refuse } from "../util/options.ts";
 import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
 import { getMachine, type ListFilter, listInfos } from "./find.ts";

@@ -26,7 +26,7 @@ describe("a package that lacks a file", () => {
     ["sandbox/remote/supervisor-main.js", "index.js", START],
     ["image/keys", "image/release.js", "await readArchiveKeys()"],
     ["guest/init.sh", "image/guest-files.js", 'await readGuestFile("init.sh")'],
-    ["guest/worker.sh", "ssh/guest-scripts.js", 'readGuestScript("worker")'],
+    ["guest/worker.sh", "ssh/protocol/guest-scripts.js", 'readGuestScript("worker")'],
   ])("%s says which, and how it gets whole again", (file, module, call) => {
     const dist = join(copy, "dist");
     rmSync(dist, { recursive: true, force: true });

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ensureClientKey } from "../../src/ssh/keys.ts";
-import { type CommandRunner, createCommandRunner } from "../../src/ssh/runner.ts";
+import { type CommandRunner, createCommandRunner } from "../../src/ssh/command/command-runner.ts";
+import { ensureClientKey } from "../../src/ssh/openssh/keys.ts";
 
 const PROGRAM = fileURLToPath(new URL("flood-server.mjs", import.meta.url));
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerChannel } from "ssh2";
-import { readGuestScript } from "../../src/ssh/guest-scripts.ts";
+import { readGuestScript } from "../../src/ssh/protocol/guest-scripts.ts";
 import { MARK } from "../setup/marked-processes.ts";
 
 const HELD_MS = 300;

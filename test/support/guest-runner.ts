@@ -1,4 +1,4 @@
-import { type CommandRunner, createCommandRunner } from "../../src/ssh/runner.ts";
+import { type CommandRunner, createCommandRunner } from "../../src/ssh/command/command-runner.ts";
 import type { Named } from "../../src/util/names.ts";
 import { startSshGuest } from "./ssh-guest.ts";
 

@@ -3,8 +3,8 @@ import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
-import { ensureClientKey } from "../../src/ssh/keys.ts";
-import type { SshTarget } from "../../src/ssh/target.ts";
+import { ensureClientKey } from "../../src/ssh/openssh/keys.ts";
+import type { SshTarget } from "../../src/ssh/transport/ssh-target.ts";
 import { GuestProcesses } from "./guest-processes.ts";
 
 /** How this guest's SSH server behaves; may be changed at any time. */

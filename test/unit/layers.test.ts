@@ -43,7 +43,7 @@ const READERS_OF_NAMES = ["ssh", "image", "net"];
 
 /** Packages that one file hides from the rest, and that file where it is fixed. valibot decodes in many places. */
 const BEHIND_ONE_FILE: Readonly<Record<string, string | null>> = {
-  ssh2: "src/ssh/connection.ts",
+  ssh2: "src/ssh/transport/ssh-connection.ts",
   commander: "src/cli/grammar.ts",
   openpgp: null,
   fzstd: null,

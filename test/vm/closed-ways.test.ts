@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OperationTimeoutError, SmolVM } from "../../src/index.ts";
-import { readGuestScript } from "../../src/ssh/guest-scripts.ts";
+import { readGuestScript } from "../../src/ssh/protocol/guest-scripts.ts";
 import { elsewhere } from "../support/persistent.ts";
 
 /** It may stand still before it can say that it is done. */

@@ -4,8 +4,8 @@ import { eventually } from "../support/eventually.ts";
 
 /** The words by which this side knows the lines of the guest's scripts. */
 const tokens = vi.hoisted(() => new Set<string>());
-vi.mock("../../src/ssh/markers.ts", async (importOriginal) => {
-  const { MarkerSplitter } = await importOriginal<typeof import("../../src/ssh/markers.ts")>();
+vi.mock("../../src/ssh/protocol/markers.ts", async (importOriginal) => {
+  const { MarkerSplitter } = await importOriginal<typeof import("../../src/ssh/protocol/markers.ts")>();
   type Parameters = ConstructorParameters<typeof MarkerSplitter>;
   return {
     MarkerSplitter: class extends MarkerSplitter {

@@ -2,7 +2,7 @@ import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SmolVM } from "../../src/index.ts";
-import { ensureClientKey } from "../../src/ssh/keys.ts";
+import { ensureClientKey } from "../../src/ssh/openssh/keys.ts";
 import { lasting, useLasting } from "../support/persistent.ts";
 import { type OwnHome, useOwnHome } from "../support/templates.ts";
 

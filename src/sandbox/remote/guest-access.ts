@@ -1,6 +1,6 @@
-import type { Guest } from "../../ssh/keep-alive.ts";
-import { obtainClientKey, parseHostKey } from "../../ssh/keys.ts";
-import { type CommandRunner, createCommandRunner } from "../../ssh/runner.ts";
+import { type CommandRunner, createCommandRunner } from "../../ssh/command/command-runner.ts";
+import { obtainClientKey, parseHostKey } from "../../ssh/openssh/keys.ts";
+import type { Guest } from "../../ssh/transport/keep-alive.ts";
 import type { MachineRecord } from "../../state/machine-record.ts";
 import type { StatePaths } from "../../state/paths.ts";
 import type { Reached } from "../handle.ts";

@@ -20,7 +20,7 @@ import type { Setup } from "../../../src/sandbox/boot-setup.ts";
 import { readLogs } from "../../../src/sandbox/logs.ts";
 import type { Machine } from "../../../src/sandbox/machine.ts";
 import { writeSshFiles } from "../../../src/sandbox/runner.ts";
-import { ensureClientKey, generateHostKey, readClientKey } from "../../../src/ssh/keys.ts";
+import { ensureClientKey, generateHostKey, readClientKey } from "../../../src/ssh/openssh/keys.ts";
 import { imagePaths, machinePaths, savedMachinePaths, snapshotFolder } from "../../../src/state/paths.ts";
 import { startCli } from "../../setup/cli-process.ts";
 import { fakeHandle } from "../../support/fake-handle.ts";

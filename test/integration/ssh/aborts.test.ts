@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
 import { Run } from "../../../src/sandbox/run.ts";
 import type { RunOptions } from "../../../src/sandbox/run-options.ts";
-import { type CommandRunner, createCommandRunner } from "../../../src/ssh/runner.ts";
+import { type CommandRunner, createCommandRunner } from "../../../src/ssh/command/command-runner.ts";
 import { eventually } from "../../support/eventually.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 import { type SshGuest, startSshGuest } from "../../support/ssh-guest.ts";

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { expect, it } from "vitest";
 import { CommandExecutionUnavailableError } from "../../../src/errors.ts";
-import { createCommandRunner } from "../../../src/ssh/runner.ts";
+import { createCommandRunner } from "../../../src/ssh/command/command-runner.ts";
 
 it("a runner that was closed knocks nowhere any more, whoever asks", async () => {
   let knocks = 0;

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { readGuestScript } from "../../../src/ssh/guest-scripts.ts";
+import { readGuestScript } from "../../../src/ssh/protocol/guest-scripts.ts";
 
 /** What the keeper answers where there are no cgroups, without its first line. */
 function answersTo(lines: readonly string[]): string[] {

@@ -7,7 +7,7 @@ import {
 } from "../../../src/errors.ts";
 import { Run } from "../../../src/sandbox/run.ts";
 import type { RunOptions } from "../../../src/sandbox/run-options.ts";
-import { type CommandRunner, createCommandRunner } from "../../../src/ssh/runner.ts";
+import { type CommandRunner, createCommandRunner } from "../../../src/ssh/command/command-runner.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type SshGuest, startSshGuest } from "../../support/ssh-guest.ts";
 

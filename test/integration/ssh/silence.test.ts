@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { ConnectError } from "../../../src/ssh/connection.ts";
-import { closeWhenDead } from "../../../src/ssh/keep-alive.ts";
-import { Links } from "../../../src/ssh/links.ts";
+import { closeWhenDead } from "../../../src/ssh/transport/keep-alive.ts";
+import { ConnectError } from "../../../src/ssh/transport/ssh-connection.ts";
+import { Links } from "../../../src/ssh/worker/links.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type SshGuest, startSshGuest } from "../../support/ssh-guest.ts";
 

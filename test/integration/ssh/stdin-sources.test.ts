@@ -219,7 +219,7 @@ describe("what is left open when the command ends is let go", () => {
 
   it("a program whose standard input stays open can end", async () => {
     const program = `
-      const { StdinStream } = await import(${JSON.stringify(new URL("../../../dist/ssh/stdin-stream.js", import.meta.url).href)});
+      const { StdinStream } = await import(${JSON.stringify(new URL("../../../dist/ssh/spec/stdin-stream.js", import.meta.url).href)});
       const source = new StdinStream(process.stdin);
       void source.feed({ isOver: false, writeStdin: async () => {}, endStdin() {} });
       setTimeout(() => source.release(), 200);`;

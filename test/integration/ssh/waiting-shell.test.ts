@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { readGuestScript } from "../../../src/ssh/guest-scripts.ts";
-import type { CommandSpec } from "../../../src/ssh/spec.ts";
-import { waitingLine } from "../../../src/ssh/waiting-code.ts";
+import { readGuestScript } from "../../../src/ssh/protocol/guest-scripts.ts";
+import { waitingLine } from "../../../src/ssh/protocol/waiting-code.ts";
+import type { CommandSpec } from "../../../src/ssh/spec/command-spec.ts";
 
 let folder = "";
 beforeEach(() => {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { writeWhole } from "../../../src/host/whole-file.ts";
-import { ensureClientKey } from "../../../src/ssh/keys.ts";
+import { ensureClientKey } from "../../../src/ssh/openssh/keys.ts";
 import { claimMachineFolder, writeMachineRecord } from "../../../src/state/machine-folder.ts";
 import { machinePaths, type StatePaths, statePaths } from "../../../src/state/paths.ts";
 import { recordOf } from "../../support/machine-records.ts";

@@ -15,7 +15,7 @@ import {
   writeWhole,
 } from "../../../src/host/whole-file.ts";
 import { keepVerdict, recallVerdict } from "../../../src/qemu/verdicts.ts";
-import { ensureClientKey } from "../../../src/ssh/keys.ts";
+import { ensureClientKey } from "../../../src/ssh/openssh/keys.ts";
 import { writeMachineRecord } from "../../../src/state/machine-folder.ts";
 import { machinePaths, statePaths } from "../../../src/state/paths.ts";
 import { recordOf } from "../../support/machine-records.ts";

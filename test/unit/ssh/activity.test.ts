@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Activity } from "../../../src/ssh/activity.ts";
+import { Activity } from "../../../src/ssh/worker/activity.ts";
 
 const elapse = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 

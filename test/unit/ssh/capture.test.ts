@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Capture } from "../../../src/ssh/capture.ts";
+import { Capture } from "../../../src/ssh/command/capture.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
 
 function capture(maxBytes: number, ...chunks: (string | Buffer)[]): Capture {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostError } from "../../../src/errors.ts";
-import { ensureClientKey, generateHostKey, readClientKey } from "../../../src/ssh/keys.ts";
+import { ensureClientKey, generateHostKey, readClientKey } from "../../../src/ssh/openssh/keys.ts";
 
 let folder: string;
 let paths: { clientKey: string; clientKeyPublic: string };

@@ -1,9 +1,9 @@
 import { PassThrough } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { Activity } from "../../../src/ssh/activity.ts";
-import { ShellLender } from "../../../src/ssh/lend-shell.ts";
-import type { Links } from "../../../src/ssh/links.ts";
+import { ShellLender } from "../../../src/ssh/parked/lend-shell.ts";
+import { Activity } from "../../../src/ssh/worker/activity.ts";
+import type { Links } from "../../../src/ssh/worker/links.ts";
 
 const NAMES = ["main", "errors"] as const;
 const NEVER = new Promise<never>(() => {});

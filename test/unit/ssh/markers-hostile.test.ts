@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MarkerSplitter } from "../../../src/ssh/markers.ts";
+import { MarkerSplitter } from "../../../src/ssh/protocol/markers.ts";
 import { costGrowth, MOST_GROWTH } from "../../support/cost.ts";
 import { chooseSeed, randomChunks, seededRandom } from "../../support/random.ts";
 

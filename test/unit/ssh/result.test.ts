@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CommandFailedError } from "../../../src/errors.ts";
-import { Capture } from "../../../src/ssh/capture.ts";
-import { formatResult } from "../../../src/ssh/result.ts";
+import { Capture } from "../../../src/ssh/command/capture.ts";
+import { formatResult } from "../../../src/ssh/command/result.ts";
 
 function resultOf(text: string, mostBytes = 1_000) {
   const [stdout, stderr] = [new Capture(mostBytes), new Capture(mostBytes)];

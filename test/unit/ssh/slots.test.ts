@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Slots } from "../../../src/ssh/slots.ts";
+import { Slots } from "../../../src/ssh/worker/slots.ts";
 
 /** A promise and the calls that settle it. */
 function deferred() {

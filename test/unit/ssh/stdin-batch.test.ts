@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { StdinBatch } from "../../../src/ssh/stdin-batch.ts";
+import { StdinBatch } from "../../../src/ssh/spec/stdin-batch.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 /** A guest that takes a piece when it is let, and notes how many were under way at once. */

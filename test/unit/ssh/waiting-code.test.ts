@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { CommandSpec } from "../../../src/ssh/spec.ts";
-import { waitingLine } from "../../../src/ssh/waiting-code.ts";
+import { waitingLine } from "../../../src/ssh/protocol/waiting-code.ts";
+import type { CommandSpec } from "../../../src/ssh/spec/command-spec.ts";
 
 const SPEC: CommandSpec = {
   command: "true",

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { OutputSink } from "../../../src/ssh/channel.ts";
-import { Worker } from "../../../src/ssh/worker.ts";
+import type { OutputSink } from "../../../src/ssh/transport/channel.ts";
+import { Worker } from "../../../src/ssh/worker/worker.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

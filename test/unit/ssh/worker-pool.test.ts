@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { Activity } from "../../../src/ssh/activity.ts";
-import type { Keeper } from "../../../src/ssh/keeper.ts";
-import type { CommandSpec } from "../../../src/ssh/spec.ts";
-import type { ChildEnd, Standby, Worker } from "../../../src/ssh/worker.ts";
-import { WorkerPool } from "../../../src/ssh/worker-pool.ts";
+import type { CommandSpec } from "../../../src/ssh/spec/command-spec.ts";
+import { Activity } from "../../../src/ssh/worker/activity.ts";
+import type { Keeper } from "../../../src/ssh/worker/control-shell.ts";
+import type { ChildEnd, Standby, Worker } from "../../../src/ssh/worker/worker.ts";
+import { WorkerPool } from "../../../src/ssh/worker/worker-pool.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => void vi.useRealTimers());

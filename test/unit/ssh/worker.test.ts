@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { ExitStatus, OutputSink, SshChannel } from "../../../src/ssh/channel.ts";
-import type { OutputStream } from "../../../src/ssh/spec.ts";
-import { type ChildEnd, Worker } from "../../../src/ssh/worker.ts";
+import type { OutputStream } from "../../../src/ssh/spec/command-spec.ts";
+import type { ExitStatus, OutputSink, SshChannel } from "../../../src/ssh/transport/channel.ts";
+import { type ChildEnd, Worker } from "../../../src/ssh/worker/worker.ts";
 
 const TOKEN = "smolvm-word";
 const KIND = { kind: "login", language: "bash", epoch: 0 } as const;
