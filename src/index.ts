@@ -20,18 +20,20 @@ export {
   VMStateError,
 } from "./exceptions.ts";
 export type { OnProgress, Progress, ProgressPhase } from "./image/progress.ts";
-export type { AttachOptions } from "./sandbox/attach.ts";
-export { SSH_BOOT_ARGS } from "./sandbox/boot-args.ts";
-export type { BootMessage, CommandMessage, StatusMessage } from "./sandbox/diagnostics.ts";
-export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/doctor.ts";
-export type { SetEnvVarsOptions } from "./sandbox/environment.ts";
+export type { BuildImageOptions } from "./sandbox/boot/get-image.ts";
+export type { AttachOptions } from "./sandbox/command/attach.ts";
+export type { SetEnvVarsOptions } from "./sandbox/command/environment.ts";
+export type { OutputChunk } from "./sandbox/command/output-queue.ts";
+export type { WaitForSshOptions } from "./sandbox/command/reach.ts";
+export type { Run } from "./sandbox/command/run.ts";
+export type { OutputListener, RunOptions } from "./sandbox/command/run-options.ts";
+export type { Shell, ShellOptions } from "./sandbox/command/shell.ts";
+export { sshConfigInclude } from "./sandbox/command/ssh-config.ts";
 export type { ListFilter } from "./sandbox/find.ts";
-export type { ForkOptions } from "./sandbox/fork.ts";
-export type { BuildImageOptions } from "./sandbox/get-image.ts";
-export { buildImage, deleteImage, type ImageInfo, inspectImage, listImages } from "./sandbox/images.ts";
-export type { VMInfo } from "./sandbox/info.ts";
-export type { LogsOptions } from "./sandbox/logs.ts";
-export type { BootReport } from "./sandbox/machine.ts";
+export { SSH_BOOT_ARGS } from "./sandbox/machine/boot-args.ts";
+export type { BootMessage, CommandMessage, StatusMessage } from "./sandbox/machine/diagnostics.ts";
+export type { VMInfo } from "./sandbox/machine/info.ts";
+export type { BootReport } from "./sandbox/machine/machine.ts";
 export type {
   CopyCallOptions,
   HostLimits,
@@ -41,20 +43,24 @@ export type {
   StopOptions,
   VMConfig,
   VMStatus,
-} from "./sandbox/options.ts";
-export type { OutputChunk } from "./sandbox/output-queue.ts";
+} from "./sandbox/machine/options.ts";
+export type { SnapshotInfo } from "./sandbox/machine/snapshot-info.ts";
+export type { StatusChange } from "./sandbox/machine/status.ts";
 export { type AcquireOptions, SmolVMPool, type SmolVMPoolOptions } from "./sandbox/pool.ts";
-export { type PrunedItem, type PruneOptions, type PruneReport, prune } from "./sandbox/prune.ts";
-export type { WaitForSshOptions } from "./sandbox/reach.ts";
-export type { Run } from "./sandbox/run.ts";
-export type { OutputListener, RunOptions } from "./sandbox/run-options.ts";
-export type { Shell, ShellOptions } from "./sandbox/shell.ts";
-export type { SnapshotInfo } from "./sandbox/snapshot-info.ts";
-export type { RestoreOptions } from "./sandbox/snapshots.ts";
-export { sshConfigInclude } from "./sandbox/ssh-config.ts";
-export type { StatusChange } from "./sandbox/status.ts";
-export type { StatusChangesOptions } from "./sandbox/status-changes.ts";
+export type { ForkOptions } from "./sandbox/snapshot/fork.ts";
+export type { RestoreOptions } from "./sandbox/snapshot/snapshots.ts";
+export { type DoctorCheck, type DoctorReport, doctor } from "./sandbox/upkeep/doctor.ts";
+export {
+  buildImage,
+  deleteImage,
+  type ImageInfo,
+  inspectImage,
+  listImages,
+} from "./sandbox/upkeep/images.ts";
+export { type PrunedItem, type PruneOptions, type PruneReport, prune } from "./sandbox/upkeep/prune.ts";
 export { SmolVM } from "./sandbox/vm.ts";
+export type { LogsOptions } from "./sandbox/watch/logs.ts";
+export type { StatusChangesOptions } from "./sandbox/watch/status-changes.ts";
 export type { SshCommands } from "./ssh/openssh/command-lines.ts";
 export type { TerminalSize } from "./ssh/spec/terminal.ts";
 export type { Duration } from "./util/duration.ts";

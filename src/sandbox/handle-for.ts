@@ -1,12 +1,12 @@
 import { type MachineRecord, RECORD_FORMAT } from "../state/machine-record.ts";
-import type { Handle } from "./handle.ts";
-import { newMachineId } from "./machine-id.ts";
-import { newMachine } from "./new-machine.ts";
-import type { SmolVMOptions, VMConfig } from "./options.ts";
-import { originOf } from "./origins.ts";
-import { ownMachine } from "./own-machine.ts";
+import { newMachine } from "./holder/new-machine.ts";
+import { ownMachine } from "./holder/own-machine.ts";
+import type { Handle } from "./machine/handle.ts";
+import { newMachineId } from "./machine/machine-id.ts";
+import type { SmolVMOptions, VMConfig } from "./machine/options.ts";
+import { type MachineSpec, parseSpec } from "./machine/spec.ts";
 import { RemoteMachine } from "./remote/machine.ts";
-import { type MachineSpec, parseSpec } from "./spec.ts";
+import { originOf } from "./snapshot/origins.ts";
 
 const handles = new WeakMap<object, Handle>();
 

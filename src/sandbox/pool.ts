@@ -2,10 +2,10 @@ import { availableParallelism, freemem } from "node:os";
 import { inspect } from "node:util";
 import { VMStateError } from "../errors.ts";
 import { checkOptionKeys, parseSignal, refuse } from "../util/options.ts";
-import { guardLogger } from "./callbacks.ts";
-import type { SmolVMOptions } from "./options.ts";
-import { showAs } from "./shown.ts";
-import { parseSpec } from "./spec.ts";
+import { showAs } from "./command/shown.ts";
+import { guardLogger } from "./machine/callbacks.ts";
+import type { SmolVMOptions } from "./machine/options.ts";
+import { parseSpec } from "./machine/spec.ts";
 import { Stock } from "./stock.ts";
 import { isResponsive, SmolVM } from "./vm.ts";
 

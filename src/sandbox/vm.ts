@@ -1,14 +1,19 @@
 import { inspect } from "node:util";
 import type { SshCommandOptions, SshCommands } from "../ssh/openssh/command-lines.ts";
 import { refuse } from "../util/options.ts";
-import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./environment.ts";
+import { listEnvVars, type SetEnvVarsOptions, setEnvVars, unsetEnvVars } from "./command/environment.ts";
+import type { WaitForSshOptions } from "./command/reach.ts";
+import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./command/reach.ts";
+import { Run } from "./command/run.ts";
+import type { RunOptions } from "./command/run-options.ts";
+import { openShell, type Shell, type ShellOptions } from "./command/shell.ts";
+import { showAs } from "./command/shown.ts";
+import { sshConfigOf } from "./command/ssh-config.ts";
 import { getMachine, type ListFilter, listInfos } from "./find.ts";
-import { type ForkOptions, forkMachine } from "./fork.ts";
-import type { Handle } from "./handle.ts";
 import { handleFor, optionsForHandle } from "./handle-for.ts";
-import { throwHostTrouble } from "./host-trouble.ts";
-import type { VMInfo } from "./info.ts";
-import { type LogsOptions, readLogs } from "./logs.ts";
+import type { Handle } from "./machine/handle.ts";
+import { throwHostTrouble } from "./machine/host-trouble.ts";
+import type { VMInfo } from "./machine/info.ts";
 import type {
   CopyCallOptions,
   SmolVMOptions,
@@ -16,19 +21,14 @@ import type {
   StopOptions,
   VMConfig,
   VMStatus,
-} from "./options.ts";
-import type { WaitForSshOptions } from "./reach.ts";
-import { answersInTime, canRunCommands, commandContext, sshCommandsOf, waitForSsh } from "./reach.ts";
-import { Run } from "./run.ts";
-import type { RunOptions } from "./run-options.ts";
-import { openShell, type Shell, type ShellOptions } from "./shell.ts";
-import { showAs } from "./shown.ts";
-import type { SnapshotInfo } from "./snapshot-info.ts";
-import { deleteSnapshot, listSnapshots, prepareRestore, type RestoreOptions } from "./snapshots.ts";
-import { sshConfigOf } from "./ssh-config.ts";
-import { tellStandstill } from "./standstill.ts";
-import type { StatusChange } from "./status.ts";
-import { type StatusChangesOptions, statusChanges } from "./status-changes.ts";
+} from "./machine/options.ts";
+import type { SnapshotInfo } from "./machine/snapshot-info.ts";
+import { tellStandstill } from "./machine/standstill.ts";
+import type { StatusChange } from "./machine/status.ts";
+import { type ForkOptions, forkMachine } from "./snapshot/fork.ts";
+import { deleteSnapshot, listSnapshots, prepareRestore, type RestoreOptions } from "./snapshot/snapshots.ts";
+import { type LogsOptions, readLogs } from "./watch/logs.ts";
+import { type StatusChangesOptions, statusChanges } from "./watch/status-changes.ts";
 
 /** Whether a machine runs and its guest answers over SSH, within that time. */
 export let isResponsive: (vm: SmolVM, timeoutMs: number) => Promise<boolean>;

@@ -140,7 +140,7 @@ export function parseMachineRecord(value: unknown): MachineRecord {
   return inThisFormat(parseWritten(value));
 }
 
-/** What a machine of format 1 was made from is found out at its next start: see src/sandbox/hold.ts. */
+/** What a machine of format 1 was made from is found out at its next start: see src/sandbox/boot/hold.ts. */
 function inThisFormat(record: WrittenRecord): MachineRecord {
   return { ...record, formatVersion: RECORD_FORMAT, held: record.held ?? null };
 }

@@ -23,7 +23,7 @@ describe("a package that lacks a file", () => {
       "host/guarded-process.js",
       'await spawnGuarded(["true"], { ephemeralFolder: null })',
     ],
-    ["sandbox/remote/supervisor-main.js", "index.js", START],
+    ["sandbox/holder/supervisor-main.js", "index.js", START],
     ["image/keys", "image/release.js", "await readArchiveKeys()"],
     ["guest/init.sh", "image/guest-files.js", 'await readGuestFile("init.sh")'],
     ["guest/worker.sh", "ssh/protocol/guest-scripts.js", 'readGuestScript("worker")'],

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { attachStreams } from "../../src/sandbox/attach.ts";
+import { attachStreams } from "../../src/sandbox/command/attach.ts";
 
 /** What a command that went well came to. */
 export const commandResult = {

@@ -1,5 +1,5 @@
-import type { Handle } from "../../src/sandbox/handle.ts";
-import { StatusCell } from "../../src/sandbox/status.ts";
+import type { Handle } from "../../src/sandbox/machine/handle.ts";
+import { StatusCell } from "../../src/sandbox/machine/status.ts";
 import { machinePaths, statePaths } from "../../src/state/paths.ts";
 
 /** A machine of which only its folder and its status are there. `look` is called where a real one would ask how it stands. */

@@ -1,9 +1,9 @@
 import { vi } from "vitest";
-import type { Booted, Machine } from "../../src/sandbox/machine.ts";
-import { recordedMachine } from "../../src/sandbox/new-machine.ts";
-import { operations } from "../../src/sandbox/remote/operations.ts";
+import { recordedMachine } from "../../src/sandbox/holder/new-machine.ts";
+import { operations } from "../../src/sandbox/holder/operations.ts";
+import { MachineServer } from "../../src/sandbox/holder/server.ts";
+import type { Booted, Machine } from "../../src/sandbox/machine/machine.ts";
 import type { Operation } from "../../src/sandbox/remote/protocol.ts";
-import { MachineServer } from "../../src/sandbox/remote/server.ts";
 import type { MachineRecord } from "../../src/state/machine-record.ts";
 import type { StateFolder } from "./state-folder.ts";
 

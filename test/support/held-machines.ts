@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { ensureImage, type Image } from "../../src/image/images.ts";
-import { ownDisks } from "../../src/sandbox/cold.ts";
-import { bootFilesOf, holdBootFiles } from "../../src/sandbox/hold.ts";
-import type { Machine } from "../../src/sandbox/machine.ts";
-import { newMachine } from "../../src/sandbox/new-machine.ts";
-import { parseSpec } from "../../src/sandbox/spec.ts";
+import { ownDisks } from "../../src/sandbox/boot/cold.ts";
+import { bootFilesOf, holdBootFiles } from "../../src/sandbox/boot/hold.ts";
+import { newMachine } from "../../src/sandbox/holder/new-machine.ts";
+import type { Machine } from "../../src/sandbox/machine/machine.ts";
+import { parseSpec } from "../../src/sandbox/machine/spec.ts";
 import { writeMachineRecord } from "../../src/state/machine-folder.ts";
 import { machinePaths, statePaths } from "../../src/state/paths.ts";
 import { recordOf } from "./machine-records.ts";

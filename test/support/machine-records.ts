@@ -1,5 +1,5 @@
 import type { ProcessIdentity } from "../../src/host/process-identity.ts";
-import { parseSpec } from "../../src/sandbox/spec.ts";
+import { parseSpec } from "../../src/sandbox/machine/spec.ts";
 import { type MachineRecord, RECORD_FORMAT } from "../../src/state/machine-record.ts";
 
 /** The record of a machine that is at rest and has never been up, unless said otherwise. */

@@ -1,5 +1,5 @@
-import type { Booted, Machine } from "../../src/sandbox/machine.ts";
-import { recordedMachine } from "../../src/sandbox/new-machine.ts";
+import { recordedMachine } from "../../src/sandbox/holder/new-machine.ts";
+import type { Booted, Machine } from "../../src/sandbox/machine/machine.ts";
 import type { MachineSpec } from "../../src/state/machine-record.ts";
 import type { StateFolder } from "./state-folder.ts";
 

@@ -82,8 +82,8 @@ const OPENING: Readonly<Record<string, string>> = {
   "src/qemu/disk.ts": "a new file",
   "src/qemu/socket-folder.ts": "a folder, as a folder",
   "src/qemu/state-receiver.ts": "a draft",
-  "src/sandbox/clone.ts": "a new file",
-  "src/sandbox/seed.ts": "a new file",
+  "src/sandbox/template/clone.ts": "a new file",
+  "src/sandbox/boot/seed.ts": "a new file",
 };
 
 function layerOf(path: string): string {

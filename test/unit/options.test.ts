@@ -1,7 +1,7 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { lifeFlags, shapeFlags } from "../../src/cli/machine-flags.ts";
-import { parseSpec } from "../../src/sandbox/spec.ts";
+import { parseSpec } from "../../src/sandbox/machine/spec.ts";
 import { checkFunction, checkOptionKeys, refuse } from "../../src/util/options.ts";
 
 class Foo {}

@@ -1,9 +1,9 @@
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
-import type { Handle, Reached } from "../handle.ts";
-import { describeStored, type VMInfo } from "../info.ts";
-import type { MachineSpec } from "../spec.ts";
-import { parseSpec } from "../spec.ts";
-import { StatusCell } from "../status.ts";
+import type { Handle, Reached } from "../machine/handle.ts";
+import { describeStored, type VMInfo } from "../machine/info.ts";
+import type { MachineSpec } from "../machine/spec.ts";
+import { parseSpec } from "../machine/spec.ts";
+import { StatusCell } from "../machine/status.ts";
 import { badRecordError } from "./bad-record.ts";
 import { removeUnheld } from "./unheld.ts";
 

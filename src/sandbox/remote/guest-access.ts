@@ -3,9 +3,9 @@ import { obtainClientKey, parseHostKey } from "../../ssh/openssh/keys.ts";
 import type { Guest } from "../../ssh/transport/keep-alive.ts";
 import type { MachineRecord } from "../../state/machine-record.ts";
 import type { StatePaths } from "../../state/paths.ts";
-import type { Reached } from "../handle.ts";
-import { throwHostTrouble } from "../host-trouble.ts";
-import type { MachineSpec } from "../spec.ts";
+import type { Reached } from "../machine/handle.ts";
+import { throwHostTrouble } from "../machine/host-trouble.ts";
+import type { MachineSpec } from "../machine/spec.ts";
 
 type Boot = NonNullable<MachineRecord["boot"]>;
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
-import type { MachineSpec } from "../spec.ts";
+import type { MachineSpec } from "../machine/spec.ts";
 import { type CallOptions, type HolderConnection, HolderGoneError, type News } from "./connection.ts";
 import { connectHolder, obtainHolder } from "./holder.ts";
 import type { Operation } from "./protocol.ts";

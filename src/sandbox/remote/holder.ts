@@ -10,7 +10,7 @@ import { findMachine, isBad } from "../../state/machine-folder.ts";
 import { type MachineRecord, type MachineSpec, parseMachineRecord } from "../../state/machine-record.ts";
 import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 import { bounded } from "../../util/bounded.ts";
-import { hostTrouble, throwHostTrouble } from "../host-trouble.ts";
+import { hostTrouble, throwHostTrouble } from "../machine/host-trouble.ts";
 import { HolderConnection, type News, silentError } from "./connection.ts";
 import { decodeError } from "./errors.ts";
 import { otherVersionError } from "./other-version.ts";

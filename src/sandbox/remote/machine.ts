@@ -3,16 +3,22 @@ import { claimMachineFolder, judgeOwner } from "../../state/machine-folder.ts";
 import { type MachineRecord, parseMachineRecord } from "../../state/machine-record.ts";
 import { type MachinePaths, type StatePaths, statePaths } from "../../state/paths.ts";
 import { decodeSavedMachine, type SavedMachine } from "../../state/snapshots.ts";
-import { parseSnapshotCall, parseStart, parseStop } from "../call-options.ts";
-import { guardLogger, ProgressGuard } from "../callbacks.ts";
-import { traceBoot, traceStatus } from "../diagnostics.ts";
-import type { CopyOptions, Handle, Reached } from "../handle.ts";
-import { describeRecord, describeStored, type VMInfo } from "../info.ts";
-import type { CopyCallOptions, Logger, SmolVMOptions, StartOptions, StopOptions } from "../options.ts";
-import type { SnapshotInfo } from "../snapshot-info.ts";
-import type { MachineSpec } from "../spec.ts";
-import { isStopped } from "../standstill.ts";
-import { type Phase, StatusCell } from "../status.ts";
+import { parseSnapshotCall, parseStart, parseStop } from "../machine/call-options.ts";
+import { guardLogger, ProgressGuard } from "../machine/callbacks.ts";
+import { traceBoot, traceStatus } from "../machine/diagnostics.ts";
+import type { CopyOptions, Handle, Reached } from "../machine/handle.ts";
+import { describeRecord, describeStored, type VMInfo } from "../machine/info.ts";
+import type {
+  CopyCallOptions,
+  Logger,
+  SmolVMOptions,
+  StartOptions,
+  StopOptions,
+} from "../machine/options.ts";
+import type { SnapshotInfo } from "../machine/snapshot-info.ts";
+import type { MachineSpec } from "../machine/spec.ts";
+import { isStopped } from "../machine/standstill.ts";
+import { type Phase, StatusCell } from "../machine/status.ts";
 import type { HolderConnection, News } from "./connection.ts";
 import { GuestAccess } from "./guest-access.ts";
 import { HolderLink } from "./holder-link.ts";

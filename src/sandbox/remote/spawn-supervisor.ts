@@ -7,7 +7,7 @@ import type { MachinePaths, StatePaths } from "../../state/paths.ts";
 
 const HERE = fileURLToPath(import.meta.url);
 /** From its sources, which Node 20 can't run, the library uses what was built of them. */
-const PROGRAM = fileURLToPath(new URL("supervisor-main.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../holder/supervisor-main.js", import.meta.url));
 const MAIN = HERE.endsWith(".ts") ? PROGRAM.replace("/src/sandbox/", "/dist/sandbox/") : PROGRAM;
 
 /** Starts the process that holds a persistent machine from now on, and gives the way to it. HostError. */

@@ -1,8 +1,8 @@
 import { findMachine, isBad, judgeOwner } from "../../state/machine-folder.ts";
 import type { MachineRecord, MachineSpec } from "../../state/machine-record.ts";
 import type { StatePaths } from "../../state/paths.ts";
-import { observe } from "../info.ts";
-import type { Phase } from "../status.ts";
+import { observe } from "../machine/info.ts";
+import type { Phase } from "../machine/status.ts";
 
 /** What only a holder can tell. */
 const HELD: readonly Phase[] = ["starting", "running", "paused", "stopping"];

@@ -33,7 +33,7 @@ async function begin(hides: string) {
   return {
     ...(await import("../../../src/host/process-identity.ts")),
     ...(await import("../../../src/host/lock.ts")),
-    ...(await import("../../../src/sandbox/prune.ts")),
+    ...(await import("../../../src/sandbox/upkeep/prune.ts")),
   };
 }
 

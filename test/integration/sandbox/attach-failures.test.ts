@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { PassThrough } from "node:stream";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import { type Attachment, attachStreams } from "../../../src/sandbox/attach.ts";
+import { type Attachment, attachStreams } from "../../../src/sandbox/command/attach.ts";
 import { eventually } from "../../support/eventually.ts";
 
 let input: PassThrough;

@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { beforeEach, describe, expect, it } from "vitest";
-import { type Attachment, attachStreams } from "../../../src/sandbox/attach.ts";
+import { type Attachment, attachStreams } from "../../../src/sandbox/command/attach.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Slow } from "../../support/slow-stream.ts";
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { PassThrough, Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Attachment, attachStreams } from "../../../src/sandbox/attach.ts";
+import { type Attachment, attachStreams } from "../../../src/sandbox/command/attach.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Slow } from "../../support/slow-stream.ts";
 

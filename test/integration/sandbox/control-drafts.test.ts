@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectTo, listenAt } from "../../../src/host/local-socket.ts";
 import { tryLock } from "../../../src/host/lock.ts";
-import { prune } from "../../../src/sandbox/prune.ts";
+import { prune } from "../../../src/sandbox/upkeep/prune.ts";
 import { machinePaths } from "../../../src/state/paths.ts";
 import { leaveSocket } from "../../support/dead-socket.ts";
 import { holdMachine } from "../../support/held-machine.ts";

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { copyMachine } from "../../../src/sandbox/copy.ts";
+import { copyMachine } from "../../../src/sandbox/snapshot/copy.ts";
 import { diskLayer, machinePaths } from "../../../src/state/paths.ts";
 import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";

@@ -8,13 +8,13 @@ import {
   listEnvVars,
   setEnvVars,
   unsetEnvVars,
-} from "../../../src/sandbox/environment.ts";
+} from "../../../src/sandbox/command/environment.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 /** The file in the guest, and how long each command there takes. */
 const guest = vi.hoisted(() => ({ file: "", takesMs: (): number => 0 }));
 
-vi.mock("../../../src/sandbox/run.ts", () => ({
+vi.mock("../../../src/sandbox/command/run.ts", () => ({
   Run: class {
     readonly result: Promise<object>;
     constructor(_context: unknown, script: string, { stdin }: { stdin: string }) {

@@ -4,18 +4,18 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BootError, OperationTimeoutError } from "../../../src/errors.ts";
 import { launchMachine } from "../../../src/qemu/machine.ts";
-import type { Machine } from "../../../src/sandbox/machine.ts";
-import { newMachine } from "../../../src/sandbox/new-machine.ts";
-import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
-import { startMachine } from "../../../src/sandbox/start.ts";
-import { removeMachine, stopMachine } from "../../../src/sandbox/stop.ts";
+import { newMachine } from "../../../src/sandbox/holder/new-machine.ts";
+import { startMachine } from "../../../src/sandbox/lifecycle/start.ts";
+import { removeMachine, stopMachine } from "../../../src/sandbox/lifecycle/stop.ts";
+import type { Machine } from "../../../src/sandbox/machine/machine.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
+import { obtainTemplate } from "../../../src/sandbox/template/obtain-template.ts";
 import { diskBase, diskLayer, machinePaths } from "../../../src/state/paths.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
 vi.mock("../../../src/qemu/machine.ts");
-vi.mock("../../../src/sandbox/obtain-template.ts");
+vi.mock("../../../src/sandbox/template/obtain-template.ts");
 vi.mock("../../../src/qemu/binary.ts", () => ({
   findQemu: async () => ({ path: "/bin/qemu", features: { version: "7.2", cloning: true, vmgenid: true } }),
 }));

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HostError, ImageError } from "../../../src/errors.ts";
 import type { Image } from "../../../src/image/images.ts";
 import { createOverlay } from "../../../src/qemu/disk.ts";
-import { deleteImage } from "../../../src/sandbox/images.ts";
+import { deleteImage } from "../../../src/sandbox/upkeep/images.ts";
 import { SmolVM } from "../../../src/sandbox/vm.ts";
 import { RECORD_FORMAT } from "../../../src/state/machine-record.ts";
 import {

@@ -5,7 +5,7 @@ import { ValidationError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import { isAlive } from "../../../src/host/process-identity.ts";
 import { type ListFilter, listInfos } from "../../../src/sandbox/find.ts";
-import { prune } from "../../../src/sandbox/prune.ts";
+import { prune } from "../../../src/sandbox/upkeep/prune.ts";
 import { makeDraftFolder } from "../../../src/state/draft-folder.ts";
 import { encodeMachineRecord } from "../../../src/state/machine-record.ts";
 import { leaveDraft } from "../../support/drafts.ts";

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { watchLifetime } from "../../../src/sandbox/limits.ts";
-import type { Booted, Machine } from "../../../src/sandbox/machine.ts";
-import type { MachineSpec } from "../../../src/sandbox/spec.ts";
+import { watchLifetime } from "../../../src/sandbox/lifecycle/limits.ts";
+import type { Booted, Machine } from "../../../src/sandbox/machine/machine.ts";
+import type { MachineSpec } from "../../../src/sandbox/machine/spec.ts";
 import { eventually } from "../../support/eventually.ts";
 import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";

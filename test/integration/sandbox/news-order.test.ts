@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connectTo } from "../../../src/host/local-socket.ts";
-import type { Booted } from "../../../src/sandbox/machine.ts";
+import type { Booted } from "../../../src/sandbox/machine/machine.ts";
 import { HolderConnection } from "../../../src/sandbox/remote/connection.ts";
 import { GuestAccess } from "../../../src/sandbox/remote/guest-access.ts";
 import { RemoteMachine } from "../../../src/sandbox/remote/machine.ts";

@@ -49,7 +49,7 @@ describe("a program that has run out of open files", () => {
     // A start looks once a second for each state folder by its path: here it is another one each time.
     const collected = await starve(
       `const { SmolVM } = await import(dist("index.js"));
-      const { collectLeftovers } = await import(dist("sandbox/leftovers.js"));
+      const { collectLeftovers } = await import(dist("sandbox/upkeep/leftovers.js"));
       const { statePaths } = await import(dist("state/paths.js"));
       const start = () => new SmolVM({ image: "tiny" }).start().catch((error) => error.name);`,
       `const left = ${JSON.stringify(paths.folder)};

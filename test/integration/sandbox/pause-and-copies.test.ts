@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMStateError } from "../../../src/errors.ts";
-import type { Machine } from "../../../src/sandbox/machine.ts";
-import { pauseMachine } from "../../../src/sandbox/pause.ts";
-import { stopMachine } from "../../../src/sandbox/stop.ts";
+import { pauseMachine } from "../../../src/sandbox/lifecycle/pause.ts";
+import { stopMachine } from "../../../src/sandbox/lifecycle/stop.ts";
+import type { Machine } from "../../../src/sandbox/machine/machine.ts";
 import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 

@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { TrialGuest } from "../../../src/qemu/trial.ts";
-import { setUpRestore } from "../../../src/sandbox/restore.ts";
-import type { SetupContext } from "../../../src/sandbox/setup.ts";
+import type { SetupContext } from "../../../src/sandbox/boot/prepare.ts";
+import { setUpRestore } from "../../../src/sandbox/snapshot/restore.ts";
 import { heldInitramfs, heldKernel } from "../../../src/state/paths.ts";
 import type { SavedMachine } from "../../../src/state/snapshots.ts";
 import { NO_FILES } from "../../support/no-files.ts";
@@ -11,7 +11,7 @@ import { type StateFolder, useStateFolder } from "../../support/state-folder.ts"
 import { storeImage } from "../../support/stored-images.ts";
 
 let trial: Promise<TrialGuest> | undefined;
-vi.mock("../../../src/sandbox/accelerator.ts", async (original) => ({
+vi.mock("../../../src/sandbox/boot/accelerator.ts", async (original) => ({
   ...(await original<object>()),
   acceleratorFor: async (_requested: string, _state: unknown, trialGuest: () => Promise<TrialGuest>) => {
     trial = trialGuest();

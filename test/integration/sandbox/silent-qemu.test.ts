@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError, OperationTimeoutError } from "../../../src/errors.ts";
-import type { Machine } from "../../../src/sandbox/machine.ts";
-import { startMachine } from "../../../src/sandbox/start.ts";
-import { stopMachine } from "../../../src/sandbox/stop.ts";
+import { startMachine } from "../../../src/sandbox/lifecycle/start.ts";
+import { stopMachine } from "../../../src/sandbox/lifecycle/stop.ts";
+import type { Machine } from "../../../src/sandbox/machine/machine.ts";
 import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 

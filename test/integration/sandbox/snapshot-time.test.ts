@@ -2,16 +2,16 @@ import { readdirSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OperationAbortedError, OperationTimeoutError } from "../../../src/errors.ts";
-import { copyMachine } from "../../../src/sandbox/copy.ts";
-import type { CopyOptions } from "../../../src/sandbox/handle.ts";
-import { newMachine } from "../../../src/sandbox/new-machine.ts";
-import type { CopyCallOptions } from "../../../src/sandbox/options.ts";
-import { snapshotMachine } from "../../../src/sandbox/snapshots.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
+import { newMachine } from "../../../src/sandbox/holder/new-machine.ts";
+import type { CopyOptions } from "../../../src/sandbox/machine/handle.ts";
+import type { CopyCallOptions } from "../../../src/sandbox/machine/options.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
+import { copyMachine } from "../../../src/sandbox/snapshot/copy.ts";
+import { snapshotMachine } from "../../../src/sandbox/snapshot/snapshots.ts";
 import { openSnapshotDraft } from "../../../src/state/snapshots.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
-vi.mock("../../../src/sandbox/copy.ts");
+vi.mock("../../../src/sandbox/snapshot/copy.ts");
 
 let folder: StateFolder;
 beforeEach(async () => {

@@ -2,8 +2,8 @@ import { kill } from "node:process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError, OperationTimeoutError, SmolVMError } from "../../../src/errors.ts";
 import type { ProcessIdentity } from "../../../src/host/process-identity.ts";
+import { isStopped, tellStandstill } from "../../../src/sandbox/machine/standstill.ts";
 import { silentError } from "../../../src/sandbox/remote/connection.ts";
-import { isStopped, tellStandstill } from "../../../src/sandbox/standstill.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OperationTimeoutError } from "../../../src/errors.ts";
-import type { Machine } from "../../../src/sandbox/machine.ts";
-import { newMachine } from "../../../src/sandbox/new-machine.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
-import { startMachine } from "../../../src/sandbox/start.ts";
+import { newMachine } from "../../../src/sandbox/holder/new-machine.ts";
+import { startMachine } from "../../../src/sandbox/lifecycle/start.ts";
+import type { Machine } from "../../../src/sandbox/machine/machine.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 

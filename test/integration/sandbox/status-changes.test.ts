@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import type { Handle } from "../../../src/sandbox/handle.ts";
-import type { StatusChange } from "../../../src/sandbox/status.ts";
-import { statusChanges } from "../../../src/sandbox/status-changes.ts";
+import type { Handle } from "../../../src/sandbox/machine/handle.ts";
+import type { StatusChange } from "../../../src/sandbox/machine/status.ts";
+import { statusChanges } from "../../../src/sandbox/watch/status-changes.ts";
 import { fakeHandle } from "../../support/fake-handle.ts";
 
 let handle: Handle;

@@ -5,12 +5,12 @@ import { OperationAbortedError } from "../../../src/errors.ts";
 import { tryLock } from "../../../src/host/lock.ts";
 import type { Image } from "../../../src/image/images.ts";
 import type { Progress } from "../../../src/image/progress.ts";
-import { filesOfImage } from "../../../src/sandbox/boot-files.ts";
-import type { Setup } from "../../../src/sandbox/boot-setup.ts";
-import { deleteImage } from "../../../src/sandbox/images.ts";
-import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/make-template.ts";
-import { obtainTemplate } from "../../../src/sandbox/obtain-template.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
+import { filesOfImage } from "../../../src/sandbox/boot/boot-files.ts";
+import type { Setup } from "../../../src/sandbox/machine/boot-setup.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
+import { makeTemplate, type TemplatePlan } from "../../../src/sandbox/template/make-template.ts";
+import { obtainTemplate } from "../../../src/sandbox/template/obtain-template.ts";
+import { deleteImage } from "../../../src/sandbox/upkeep/images.ts";
 import { type StatePaths, templatePaths } from "../../../src/state/paths.ts";
 import {
   discardTemplate,
@@ -22,7 +22,7 @@ import {
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 import { storeImage } from "../../support/stored-images.ts";
 
-vi.mock("../../../src/sandbox/make-template.ts");
+vi.mock("../../../src/sandbox/template/make-template.ts");
 
 let home: StateFolder;
 let state: StatePaths;

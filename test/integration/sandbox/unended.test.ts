@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BootError, OperationTimeoutError } from "../../../src/errors.ts";
 import { listenAt } from "../../../src/host/local-socket.ts";
-import type { Machine } from "../../../src/sandbox/machine.ts";
-import { recordOf } from "../../../src/sandbox/record-keeper.ts";
+import { startMachine } from "../../../src/sandbox/lifecycle/start.ts";
+import { removeMachine, stopMachine } from "../../../src/sandbox/lifecycle/stop.ts";
+import type { Machine } from "../../../src/sandbox/machine/machine.ts";
+import { recordOf } from "../../../src/sandbox/machine/record-keeper.ts";
 import { encodeError } from "../../../src/sandbox/remote/errors.ts";
 import { RemoteMachine } from "../../../src/sandbox/remote/machine.ts";
 import { onRequest, PROTOCOL, send } from "../../../src/sandbox/remote/protocol.ts";
-import { startMachine } from "../../../src/sandbox/start.ts";
-import { removeMachine, stopMachine } from "../../../src/sandbox/stop.ts";
 import { runMachine } from "../../support/running-machine.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationAbortedError } from "../../../src/errors.ts";
-import { Run } from "../../../src/sandbox/run.ts";
-import type { RunOptions } from "../../../src/sandbox/run-options.ts";
+import { Run } from "../../../src/sandbox/command/run.ts";
+import type { RunOptions } from "../../../src/sandbox/command/run-options.ts";
 import { type CommandRunner, createCommandRunner } from "../../../src/ssh/command/command-runner.ts";
 import { eventually } from "../../support/eventually.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";

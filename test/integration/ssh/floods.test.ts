@@ -5,8 +5,8 @@ import {
   CommandOutcomeUnknownError,
   OperationTimeoutError,
 } from "../../../src/errors.ts";
-import { Run } from "../../../src/sandbox/run.ts";
-import type { RunOptions } from "../../../src/sandbox/run-options.ts";
+import { Run } from "../../../src/sandbox/command/run.ts";
+import type { RunOptions } from "../../../src/sandbox/command/run-options.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type FloodGuest, startFloodGuest } from "../../support/flood-guest.ts";
 

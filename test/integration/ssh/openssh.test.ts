@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import { sshConfigInclude } from "../../../src/sandbox/ssh-config.ts";
+import { sshConfigInclude } from "../../../src/sandbox/command/ssh-config.ts";
 import { formatSshCommands, formatSshConfig } from "../../../src/ssh/openssh/command-lines.ts";
 
 const run = promisify(execFile);

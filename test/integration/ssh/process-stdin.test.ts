@@ -17,7 +17,7 @@ const built = (path: string) => JSON.stringify(join(REPOSITORY, "dist", path));
 
 /** A program that runs one command, with its own standard input as the command's, and has nothing else to do. */
 const PROGRAM = `
-  import { Run } from ${built("sandbox/run.js")};
+  import { Run } from ${built("sandbox/command/run.js")};
   import { createCommandRunner } from ${built("ssh/command/command-runner.js")};
   const { target, command } = JSON.parse(process.env.GIVEN);
   target.hostKey = Buffer.from(target.hostKey, "base64");

@@ -3,8 +3,8 @@ import { PassThrough } from "node:stream";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import { Run } from "../../../src/sandbox/run.ts";
-import type { RunOptions } from "../../../src/sandbox/run-options.ts";
+import { Run } from "../../../src/sandbox/command/run.ts";
+import type { RunOptions } from "../../../src/sandbox/command/run-options.ts";
 import { type GuestRunner, startGuestRunner } from "../../support/guest-runner.ts";
 
 let own: GuestRunner;

@@ -7,8 +7,8 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OperationTimeoutError, ValidationError, VMStateError } from "../../../src/errors.ts";
-import { Run } from "../../../src/sandbox/run.ts";
-import type { RunOptions } from "../../../src/sandbox/run-options.ts";
+import { Run } from "../../../src/sandbox/command/run.ts";
+import type { RunOptions } from "../../../src/sandbox/command/run-options.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type GuestRunner, startGuestRunner } from "../../support/guest-runner.ts";
 

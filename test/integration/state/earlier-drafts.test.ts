@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { prune } from "../../../src/sandbox/prune.ts";
+import { prune } from "../../../src/sandbox/upkeep/prune.ts";
 import { type StateFolder, useStateFolder } from "../../support/state-folder.ts";
 
 let folder: StateFolder;

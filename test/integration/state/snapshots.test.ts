@@ -22,7 +22,7 @@ import {
   SnapshotAlreadyExistsError,
   SnapshotNotFoundError,
 } from "../../../src/errors.ts";
-import { prepareRestore } from "../../../src/sandbox/snapshots.ts";
+import { prepareRestore } from "../../../src/sandbox/snapshot/snapshots.ts";
 import { findBase, listLayers, shareDisk } from "../../../src/state/disk-layers.ts";
 import { diskBase, diskLayer, type StatePaths, stampsFile, statePaths } from "../../../src/state/paths.ts";
 import type { SavedFacts } from "../../../src/state/snapshot-record.ts";

@@ -2,8 +2,8 @@ import { readdir, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VMAlreadyExistsError } from "../../../src/errors.ts";
 import { isAlive } from "../../../src/host/process-identity.ts";
-import { findLeftovers } from "../../../src/sandbox/leftovers.ts";
 import { removeUnheld } from "../../../src/sandbox/remote/unheld.ts";
+import { findLeftovers } from "../../../src/sandbox/upkeep/leftovers.ts";
 import {
   claimMachineFolder,
   findMachine,

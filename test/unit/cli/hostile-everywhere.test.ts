@@ -4,7 +4,7 @@ import { isGroup } from "../../../src/cli/command.ts";
 import { COMMANDS } from "../../../src/cli/commands/table.ts";
 import { complete } from "../../../src/cli/completion/complete.ts";
 import { BootError } from "../../../src/errors.ts";
-import { guardLogger } from "../../../src/sandbox/callbacks.ts";
+import { guardLogger } from "../../../src/sandbox/machine/callbacks.ts";
 import { fakeIo } from "../../setup/fake-io.ts";
 import { recordingRun } from "../../support/fake-commands.ts";
 import { fakeMachines } from "../../support/fake-machines.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { HostError } from "../../../src/errors.ts";
 import { listPackageFiles, readPackageFile, readPackageFileNow } from "../../../src/host/package-file.ts";
 import { remedyForHost } from "../../../src/host/remedies.ts";
-import { hostTrouble } from "../../../src/sandbox/host-trouble.ts";
+import { hostTrouble } from "../../../src/sandbox/machine/host-trouble.ts";
 
 const refusal = (code: string) =>
   Object.assign(new Error(`${code}: refused, open '/x'`), { code, syscall: "open", path: "/x" });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Image } from "../../../src/image/images.ts";
-import { trialGuestOf, trialGuestOfImage } from "../../../src/sandbox/accelerator.ts";
+import { trialGuestOf, trialGuestOfImage } from "../../../src/sandbox/boot/accelerator.ts";
 
 const files = { kernel: "/images/vmlinux", initramfs: "/images/base.cpio" };
 const image = { name: "tiny", digest: "abc", kernelVersion: "6.12" };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BootError, HostError, OperationAbortedError, OperationTimeoutError } from "../../../src/errors.ts";
-import { type Blame, blameFor } from "../../../src/sandbox/blame.ts";
+import { type Blame, blameFor } from "../../../src/sandbox/boot/blame.ts";
 import { DamageError } from "../../../src/state/damage.ts";
 
 const GENEROUS_MS = 60_000;

@@ -1,8 +1,8 @@
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { CommandResult } from "../../../src/errors.ts";
-import { traceBoot, traceCommand, traceStatus } from "../../../src/sandbox/diagnostics.ts";
-import { StatusCell } from "../../../src/sandbox/status.ts";
+import { traceBoot, traceCommand, traceStatus } from "../../../src/sandbox/machine/diagnostics.ts";
+import { StatusCell } from "../../../src/sandbox/machine/status.ts";
 import type { BootReport } from "../../../src/state/machine-record.ts";
 import { recordOf } from "../../support/machine-records.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decodeVariables, encodeVariables } from "../../../src/sandbox/environment-file.ts";
+import { decodeVariables, encodeVariables } from "../../../src/sandbox/command/environment-file.ts";
 import { chooseSeed, seededRandom } from "../../support/random.ts";
 
 describe("the file that keeps a guest's variables", () => {

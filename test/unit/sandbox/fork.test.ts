@@ -2,9 +2,9 @@ import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OperationAbortedError, OperationTimeoutError } from "../../../src/errors.ts";
-import { forkMachine } from "../../../src/sandbox/fork.ts";
-import type { Handle } from "../../../src/sandbox/handle.ts";
-import type { StartOptions } from "../../../src/sandbox/options.ts";
+import type { Handle } from "../../../src/sandbox/machine/handle.ts";
+import type { StartOptions } from "../../../src/sandbox/machine/options.ts";
+import { forkMachine } from "../../../src/sandbox/snapshot/fork.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const MANY = 30;

@@ -6,7 +6,7 @@ import {
   OperationTimeoutError,
   PortInUseError,
 } from "../../../src/errors.ts";
-import { inTime, startInTime } from "../../../src/sandbox/in-time.ts";
+import { inTime, startInTime } from "../../../src/sandbox/boot/in-time.ts";
 import { bounded } from "../../../src/util/bounded.ts";
 
 const SEEN = { commandLine: "qemu", qemuOutput: "words", consoleTail: "tail" };

@@ -1,7 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { DEAD, findProcess, judgeProcess, type ProcessIdentity } from "../../../src/host/process-identity.ts";
-import { describeRecord, observe } from "../../../src/sandbox/info.ts";
+import { describeRecord, observe } from "../../../src/sandbox/machine/info.ts";
 import type { BootReport, MachineRecord } from "../../../src/state/machine-record.ts";
 import { ended, recordOf } from "../../support/machine-records.ts";
 

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CommandFailedError, SmolVMError } from "../../../src/errors.ts";
 import { buildImage, deleteImage, inspectImage, SmolVM, SmolVMPool } from "../../../src/index.ts";
-import { Run } from "../../../src/sandbox/run.ts";
+import { Run } from "../../../src/sandbox/command/run.ts";
 import { commandResult } from "../../support/fake-commands.ts";
 
 const ODD: readonly (readonly [what: string, value: unknown])[] = [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import { OutputQueue } from "../../../src/sandbox/output-queue.ts";
+import { OutputQueue } from "../../../src/sandbox/command/output-queue.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
-import { parseRun } from "../../../src/sandbox/run-options.ts";
+import { parseRun } from "../../../src/sandbox/command/run-options.ts";
 
 const parse = (command: unknown, options?: object) => parseRun(command, options);
 

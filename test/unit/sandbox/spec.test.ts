@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ValidationError } from "../../../src/errors.ts";
 import { SmolVM } from "../../../src/index.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
 
 const own = { kernelPath: "/k", rootfsPath: "/r", bootArgs: "console=ttyS0" };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { VMStateError } from "../../../src/errors.ts";
-import { type Phase, StatusCell } from "../../../src/sandbox/status.ts";
+import { type Phase, StatusCell } from "../../../src/sandbox/machine/status.ts";
 
 const WAYS: Readonly<Record<Phase, readonly Phase[]>> = {
   created: [],

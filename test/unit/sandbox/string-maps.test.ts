@@ -2,9 +2,9 @@ import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import { parseEnv, parseLabel } from "../../../src/cli/values.ts";
 import { ValidationError } from "../../../src/errors.ts";
-import { decodeVariables, encodeVariables } from "../../../src/sandbox/environment-file.ts";
-import { parseRun } from "../../../src/sandbox/run-options.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
+import { decodeVariables, encodeVariables } from "../../../src/sandbox/command/environment-file.ts";
+import { parseRun } from "../../../src/sandbox/command/run-options.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
 import {
   decodeMachineRecord,
   encodeMachineRecord,

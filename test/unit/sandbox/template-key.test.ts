@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Setup } from "../../../src/sandbox/boot-setup.ts";
-import { parseSpec } from "../../../src/sandbox/spec.ts";
-import { templateInputs, templateKey } from "../../../src/sandbox/template-key.ts";
+import type { Setup } from "../../../src/sandbox/machine/boot-setup.ts";
+import { parseSpec } from "../../../src/sandbox/machine/spec.ts";
+import { templateInputs, templateKey } from "../../../src/sandbox/template/template-key.ts";
 
 const FEATURES = {
   version: "7.2.22 (Debian 1:7.2+dfsg-7)",
