@@ -5,8 +5,10 @@ import { importsOf, readSources } from "../setup/sources.ts";
 const sources = readSources("src", [".ts"]);
 const imports = sources.flatMap((file) => importsOf(file).map((target) => ({ from: file.path, target })));
 
-/** The rooms of src/sandbox/, from the top to the bottom: a room imports rooms below it only. "." are the files of the folder itself. */
-const ROOMS: readonly (readonly [room: string, what: string])[] = [
+type Room = readonly [room: string, what: string];
+
+/** From the top to the bottom: a room imports rooms below it only. "." are the files of the folder itself. */
+const SANDBOX: readonly Room[] = [
   [".", "the public classes, and how a handle is chosen"],
   ["holder", "the process that holds a machine"],
   ["remote", "every other process, which asks the holder"],
@@ -19,6 +21,15 @@ const ROOMS: readonly (readonly [room: string, what: string])[] = [
   ["boot", "what every start needs, and the start from nothing"],
   ["machine", "what is known of one machine; imports no other room"],
 ];
+const SSH: readonly Room[] = [
+  ["openssh", "what OpenSSH's own clients need"],
+  ["command", "one command from its beginning to its result, and who runs it"],
+  ["parked", "a shell that a machine was saved with"],
+  ["worker", "the shells in the guest that take commands, and the one that ends them"],
+  ["protocol", "what is said to the guest's scripts and by them"],
+  ["transport", "connections and channels"],
+  ["spec", "what a command is; imports no other room"],
+];
 
 const MOST_FILES = 20;
 /** Folders that had more than that when this test was made. A number may only shrink. */
@@ -30,9 +41,10 @@ const MORE_FILES: Readonly<Record<string, number>> = {
   "src/qemu": 34,
 };
 
-function roomOf(path: string): string | undefined {
-  const [, room] = /^src\/sandbox\/(?:(.+)\/)?[^/]+$/.exec(path) ?? [];
-  return path.startsWith("src/sandbox/") ? (room ?? ".") : undefined;
+/** Undefined where it is none of that folder's files. */
+function roomOf(folder: string, path: string): string | undefined {
+  const [top, layer, ...rest] = path.split("/");
+  return `${top}/${layer}` === folder ? rest.slice(0, -1).join("/") || "." : undefined;
 }
 
 /** Each round takes away the files that import none of those left, or that none of those left imports. */
@@ -65,17 +77,21 @@ describe("files", () => {
   });
 });
 
-describe("the rooms of sandbox/", () => {
-  const order = ROOMS.map(([room]) => room);
+describe.each([
+  ["src/sandbox", SANDBOX],
+  ["src/ssh", SSH],
+])("the rooms of %s", (folder, rooms) => {
+  const order = rooms.map(([room]) => room);
 
   it("are those of the table", () => {
-    const found = new Set(sources.map(({ path }) => roomOf(path)).filter((room) => room !== undefined));
+    const found = new Set(sources.map(({ path }) => roomOf(folder, path)));
+    found.delete(undefined);
     expect([...found].sort()).toEqual([...order].sort());
   });
 
   it("import rooms below them only", () => {
     const upward = imports.filter(({ from, target }) => {
-      const [room, other] = [roomOf(from), roomOf(target)];
+      const [room, other] = [roomOf(folder, from), roomOf(folder, target)];
       return room !== undefined && other !== undefined && order.indexOf(other) < order.indexOf(room);
     });
     expect(upward).toEqual([]);
