@@ -131,9 +131,16 @@ function report(race: Race, beside: Race): SectionResult {
     ],
     costs: [
       ...cost("A command, raw", "`ssh` over ControlMaster", ratio(RAW, MASTER), here(RAW)),
+      ...cost("", "fork + exec inside the guest", ratio(RAW, FORK_EXEC), ""),
       ...cost("A command, login shell", "`ssh` over ControlMaster", ratio(LOGIN, MASTER), here(LOGIN)),
       ...cost("", "a fresh `ssh`", ratio(LOGIN, FRESH), ""),
-      ...cost("", "fork + exec inside the guest", ratio(LOGIN, FORK_EXEC), ""),
+      ...cost("Raw, without a pause", "`ssh` over ControlMaster", ratio(RAW_AGAIN, MASTER), here(RAW_AGAIN)),
+      ...cost(
+        "Login shell, without a pause",
+        "`ssh` over ControlMaster",
+        ratio(LOGIN_AGAIN, MASTER),
+        here(LOGIN_AGAIN),
+      ),
     ],
     notes: [
       `In turn, each ${PAUSE_MS} ms after the one before it: time to start a shell ahead. OpenSSH is measured on a second machine of the same kind.`,

@@ -29,7 +29,7 @@ export interface Output extends Writable {
 const INTERRUPTS: readonly InterruptName[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 export function processIo(): Io {
-  // A reader that has gone away is no crash; whoever has work to end hears of it too.
+  // A reader that has gone away is no crash; what has work to end hears of it too.
   for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   return {
     // Only looked at by the commands that pass it on: touching it opens the descriptor.

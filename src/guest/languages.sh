@@ -20,7 +20,7 @@ in_language() { # words
 }
 
 # Its special builtins can't be redefined. The script is parameters, of which each may be as long as Linux allows; the first says what
-# is to be set again before it, for a shell that traces what it does is not to show what is ours.
+# is to be set again before it, for a shell that traces what it does is not to show what is ours. (worker.sh drops that step for raw shells.)
 in_posix() { # words
 	carry '\'
 	code='{ \command test "${-#*x}" = "$-"||{ \shift;\set +x;\set -- "\\set -x;" "$@";};} 2>&-;'

@@ -1,5 +1,5 @@
 # How a command starts: for worker.sh and exec-terminal.sh, which set before: token, session (what starts a program in a session of its
-# own, or nothing), nl; and account_id by account.sh. Set with the command: user, folder, values (its variables, as NAME='value' …),
+# own, or nothing), nl, note (a file for notes), group and background (cgroups), chowned; and account_id by account.sh. Set with the command: user, folder, values (its variables, as NAME='value' …),
 # each of which may be empty.
 # A profile may have redefined whatever a shell looks up: commands, aliases, options, descriptors. So a login shell is told
 # nothing but what its language itself does, and each word of ours is quoted, which no alias is.
@@ -26,7 +26,8 @@ has_begun() {
 	return 1
 }
 
-# What a restricted shell does instead, which may write to no file. None waits: there it need not be asked, which takes a program.
+# A restricted shell may write to no file, and reads it instead. Such a shell never waits: it is asked, which takes a program, only where none
+# has waited.
 was_read() {
 	times=$(stat -c '%x|%y' "$mark") && [ "${times%|*}" \> "${times#*|}" ]
 }

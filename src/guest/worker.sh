@@ -26,15 +26,17 @@ background=${own%/*/*}/background
 nl='
 '
 # What a shell that is started ahead of time does when it has read its profile: it reads our word, says that it waits, and runs what its line
-# has: a word that says which shell it is for, a word of letters, and the script. The letters: "c", it is code that sets the script, "e", the
-# input is empty, "b", to say that the script begins. $1 is our word then, $2 its own word, $3 and $4 who counts the time of everybody else
-# and what it said as this shell was started, $5 a newline, $6 the file to empty. The line comes on descriptor 7. Where anything is not as it
-# should be it ends, and the command gets a shell of its own. In one line, so that the script's lines are counted from 1.
-# A shell reads a line byte by byte: what is the same for each command stands here. Each step costs as much as ten of them where this shell
-# has not been at work for a while: what the most ordinary line has to meet is one test. Special builtins can't be redefined there, and
-# `command` finds the others. A shell that gives up runs no trap of the profile's.
+# has: a word that says which shell it is for, a word of letters behind a "-", and the script. The letters: "c", it is code that sets the
+# script, "e", the input is empty, "b", to say that the script begins. $1 is our word then, $2 its own word, $3 the file that counts the time
+# of everybody else, $4 its line as this shell was started (both empty where there is none), $5 a newline, $6 the file to empty. The line
+# comes on descriptor 7. What made this shell the first to go where memory runs out is set back. Where anything is not as it should be the
+# shell ends, and the command gets one of its own. In one line, so that the script's lines are counted from 1.
+# A shell reads a line byte by byte: what is the same for each command stands here, and not in the line. A shell that has not been at work for
+# a while pays as much for each step as for ten bytes: so the most ordinary line has to meet one test.
+# Without bash: special builtins can't be redefined, and `command` finds the others. Where the profile has made a function of `command`,
+# everything is empty, and `case` tells. A shell that gives up runs no trap of the profile's.
 leave='{ \trap - EXIT;\exit;};'
-posix='\command test "${-#*[rvx]}" = "$-"||\exit;IFS=" " \command read -r __smolvm_g <&7||\exit;\set -- "$__smolvm_g" "$@";'
+posix='\command test "${-#*[rvx]}" = "$-"||'$leave'IFS=" " \command read -r __smolvm_g <&7||'$leave'\set -- "$__smolvm_g" "$@";'
 posix=$posix'{ __smolvm_g= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;\command printf "\001$1 waits\n";'
 posix=$posix'{ IFS=" " \command read -r __smolvm_g __smolvm_k __smolvm_l <&7;IFS= \command read -r __smolvm_u <"$3";'
 posix=$posix'\command echo 0 >|/proc/self/oom_score_adj;'
@@ -46,7 +48,8 @@ posix=$posix'\command test "${__smolvm_k#*b}" = "$__smolvm_k"||{ \command printf
 posix=$posix'{ >|"$6";} 2>&-;};'
 posix=$posix'\set -- "$__smolvm_l";\unset __smolvm_g __smolvm_k __smolvm_l __smolvm_u;\eval "\\set --;$1"'
 # In bash a function may have any name. Here it is made sure that `builtin` is none, nor `exec`, of which `builtin` undoes what it does to
-# descriptors; and that no trap sees what is ours, nor that it gives up. `$_` is what the command before ended with.
+# descriptors; and that no trap sees what is ours: where the profile has set one for DEBUG or EXIT the shell ends before it waits, and that
+# trap runs. `$_` is what the command before ended with.
 bash='{ \builtin export -f builtin >&-&&${__smolvm?};\builtin export -f exec >&-&&${__smolvm?};\builtin trap -p DEBUG EXIT >&-||${__smolvm?};'
 bash=$bash'\builtin test "${-#*[rvx]}" = "$-"||${__smolvm?};IFS=" " \builtin read -r -u 7 __smolvm_g||${__smolvm?};'
 bash=$bash'BASH_EXECUTION_STRING= __smolvm_k= __smolvm_l= __smolvm_u=;} 2>&-;'
@@ -70,8 +73,9 @@ trap 'once=1 woken=1' USR1
 
 # The shell's remark on a child that a signal killed goes into the notes: that tells "killed" from "exit 137".
 exec 8>&2 2>"$note"
-# Over SSH stdout and stderr are pipes of the server's: where that of stderr is empty once a child has ended, the server has read what came from
-# it, and sends it before what is said on stdout then. A word of its own there would cost a packet more.
+# Over SSH all three are pipes of the server's: where that of stderr is empty once a child has ended, the server has read what came from it, and
+# sends it before what is said on stdout then. A word on stderr too would cost a packet more. At the serial ports stderr is a pipe as well, of
+# a `cat` that may hold some of it: there stdin is the port itself, and the end of stderr is said on stderr.
 pipes=''
 if [ -p proc/self/fd/0 ] && [ -p proc/self/fd/8 ]; then pipes=1; fi
 
@@ -146,7 +150,8 @@ child() {
 	fi
 	IFS= read -r line || exit
 	case $line in 'ahead '* | 'raw '* | 'login '*) echo 1 >"$note.waits"; watch ;; esac
-	[ -f "$mark" ] || mark='' plain_raw='' plain_login='' # it was put there a while ago
+	# Both are as they were a while ago: what was prepared for them is not used where they have changed.
+	[ -f "$mark" ] || mark='' plain_raw='' plain_login=''
 	is_known || { plain_raw='' plain_login='' && find_account "$account"; }
 	[ "$account_id" ] || never 'user unknown'
 	cd / # out of our own root
@@ -162,7 +167,7 @@ prepare_plain() {
 	user='' folder='' values='' before=''
 	plain_raw=$({ become() { printf '%s.' "$3" && exit; } && script raw true; } 2>&-)
 	plain_raw=${plain_raw%.}
-	plain_raw=${plain_raw#*2>&-;} # this shell has read no profile, and traces nothing
+	plain_raw=${plain_raw#*2>&-;} # without its first step, for a shell that traces: a raw one has read no profile
 	plain_login=$({ become() { printf '%s.' "$4" && exit; } && script login true; } 2>&-)
 	case ${SHELL##*/} in
 	bash) plain_login=${plain_login%true.} ;;
@@ -218,7 +223,7 @@ while :; do
 	[ -z "$once" ] || linger
 	# The host is at work meanwhile.
 	is_known || look_up
-	[ ! -s "$note.waits" ] || true >"$note.waits"
+	[ ! -s "$note.waits" ] || true >"$note.waits" # what it says was of the last child: that it was a shell that waits
 	arm "$3"
 	[ "$plain_for" = "$mark.$SHELL.$account_id" ] || prepare_plain
 

@@ -74,7 +74,7 @@ export async function listDeadDrafts(path: string): Promise<string[]> {
   return drafts.filter((_, index) => states[index] === "refused");
 }
 
-/** A connection to whoever listens there; rejects with the system's error where nobody does. */
+/** A connection to what listens there; rejects with the system's error where nobody does. */
 export async function connectTo(path: string): Promise<Socket> {
   const { short, release } = openAddress(path);
   const socket = connect({ path: short });

@@ -42,7 +42,7 @@ export async function buildImage(name: ImageName, options: BuildOptions): Promis
   }
 }
 
-/** What is damaged is named and put aside, so that it can be made anew under the same name. */
+/** What is damaged is named and put aside, so that it can be made again under the same name. */
 async function findUsable(name: ImageName, stem: string, options: BuildOptions): Promise<Image | undefined> {
   const stored = await readImages(options.state, name);
   const { images, damaged } = stored;

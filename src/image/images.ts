@@ -19,7 +19,7 @@ export interface EnsureImageOptions extends MirrorOptions {
   readonly arch: Architecture;
   /** Boots the guest that makes the root file system; only called where an image with a disk has to be made. */
   readonly runGuest: RunGuest;
-  /** Ask the archive whether there is anything newer, and make the image anew if so. Default false. */
+  /** Ask the archive whether there is anything newer, and make the image again if so. Default false. */
   readonly rebuild?: boolean;
   /** Does the making, which may take minutes; an image that is there is found outside of it. */
   readonly untimed?: <T>(make: () => Promise<T>) => Promise<T>;

@@ -9,7 +9,7 @@ export interface GuestIdentity {
   readonly hostname: string;
   /** 32 hexadecimal digits. */
   readonly machineId: string;
-  /** True where it was saved amid work: connections of its source are then ended, and what ran through them goes on. */
+  /** True where it was saved while it was at work: connections of its source are then ended, and what ran through them goes on. */
   readonly wasInUse: boolean;
   /** The name of the cgroup in which a shell waits for it, and is no part of what its source did. */
   readonly keeps?: string | undefined;

@@ -3,7 +3,7 @@ import type { Accelerator } from "./description.ts";
 /**
  * What makes emulation bearable and is not wanted elsewhere (kernel.org: admin-guide/kernel-parameters). Emulated processors have no side
  * channels to guard; the boot-time self-tests and the jitter measurement cost half a second and the guest has virtio-rng.
- * TCG caches translated code by virtual address: with address randomisation each exec would be translated anew.
+ * TCG caches translated code by virtual address: with address randomisation each exec would be translated again.
  */
 const EMULATION_ARGS = [
   "norandmaps",

@@ -113,7 +113,7 @@ class LiveCopy {
     this.#undone = new Promise((_, reject) => {
       this.#tellUndone = () => reject(new UndoneError());
     });
-    this.#undone.catch(() => {}); // heard by whoever waits for the other machine, if anybody does
+    this.#undone.catch(() => {}); // heard by the one that waits for the other machine, if anybody does
   }
 
   run(): Promise<number> {
@@ -206,7 +206,7 @@ class LiveCopy {
   }
 }
 
-/** Whoever began the copy has his own error by then. */
+/** The caller that began the copy has its own error by then. */
 class UndoneError extends Error {}
 
 async function isOverWithin(work: Promise<void>, timeoutMs: number): Promise<boolean> {

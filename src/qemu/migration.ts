@@ -34,7 +34,7 @@ export function migrationEnd(qmp: QmpClient): { readonly ended: Promise<void>; s
         void explain(qmp, data.status).then(reject);
     });
   });
-  ended.catch(() => {}); // heard by whoever waits for it, if anybody still does
+  ended.catch(() => {}); // heard by the one that waits for it, if anybody still does
   return { ended, stopListening };
 }
 

@@ -29,7 +29,7 @@ export async function listenForState(filePath: string): Promise<StateReceiver> {
       }, reject);
     });
   });
-  received.catch(() => {}); // heard by whoever waits for it, if anybody still does
+  received.catch(() => {}); // heard by the one that waits for it, if anybody still does
   server.listen(folder.socketPath);
   try {
     await once(server, "listening");

@@ -57,7 +57,7 @@ export async function listInfos(filter: ListFilter = {}): Promise<VMInfo[]> {
   return infos.filter(isWanted).sort((a, b) => a.name.localeCompare(b.name));
 }
 
-/** Of a record that is damaged whoever holds the machine knows better; he writes it anew with the next change. */
+/** Of a record that is damaged the process that holds the machine knows better: it writes the record again with the next change. */
 async function asHeld(machine: StoredMachine): Promise<StoredMachine> {
   const { paths, record } = machine;
   const held = isBad(record) && !record.isNewer ? await askRecord(paths) : null;

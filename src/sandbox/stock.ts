@@ -24,7 +24,7 @@ interface Customer<T> {
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Things that are ready when they are wanted, made anew in the background as they are taken. */
+/** Things that are ready when they are wanted, made again in the background as they are taken. */
 export class Stock<T> {
   readonly #options: StockOptions<T>;
   readonly #closing = new AbortController();

@@ -87,11 +87,11 @@ export interface MachinePaths {
   readonly record: string;
   /** Held by the supervisor of a persistent machine. */
   readonly lock: string;
-  /** Held by whoever changes the variables that are kept in the guest. */
+  /** Held by the one that changes the variables that are kept in the guest. */
   readonly environmentLock: string;
-  /** Beside the folder: held while what nobody holds is removed, so that nobody takes the name amid that. */
+  /** Beside the folder: held while what nobody holds is removed, so that nobody takes the name during that. */
   readonly takeover: string;
-  /** The socket at which whoever holds the machine takes orders. */
+  /** The socket at which the process that holds the machine takes orders. */
   readonly control: string;
   readonly disk: string;
   readonly initramfs: string;

@@ -35,7 +35,7 @@ export const SavedFactsSchema = v.strictObject({
   qemuVersion: v.string(),
   /** A digest of the devices, and of the processor where guests run on the host's own. */
   model: v.string(),
-  /** The public keys of its SSH server, and of whom that lets in. Null: it has no server of ours. */
+  /** The public keys of its SSH server, and of those that it lets in. Null: it has no server of ours. */
   hostKey: v.nullable(hostKey),
   clientKey: v.string(),
   /** How our part of its guest is talked to, where it has one. */

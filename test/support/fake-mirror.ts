@@ -20,7 +20,7 @@ export interface FakeMirror {
   readonly requests: string[];
   /** What is served, by path; tests may change it. */
   readonly files: Map<string, Buffer>;
-  /** Adds or replaces a package, and signs the index anew. */
+  /** Adds or replaces a package, and signs the index again. */
   publish(
     name: string,
     version: string,

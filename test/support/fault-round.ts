@@ -180,7 +180,7 @@ class Round {
     if (this.#plan.fault !== "record newer" || !this.#world.hasFolder(this.#victim)) return;
     const path = recordFile(this.#world.folderOf(this.#victim));
     const before = readFileSync(path, "utf8");
-    if (!before.includes('"formatVersion": 99')) return; // its holder has written it anew
+    if (!before.includes('"formatVersion": 99')) return; // its holder has written it again
     await observer.ask("prune");
     const seen = await observer.call("info", this.#victim);
     const isHeld = this.#world.processesOf(this.#victim).length > 0;
@@ -271,7 +271,7 @@ class Round {
     if (this.#digest === null || this.#plan.step === "delete") return;
     const { observer } = this.#world;
     for (const name of [this.#name, this.#copy]) {
-      const wasNever = name === this.#name || this.#plan.step === "fork"; // made of one that was made anew
+      const wasNever = name === this.#name || this.#plan.step === "fork"; // made of one that was made again
       if (wasNever && this.#isLost) continue;
       const listed = await this.#listed(name);
       if (!listed) continue;

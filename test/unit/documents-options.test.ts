@@ -50,7 +50,7 @@ describe("docs/calls.md", () => {
     expect(lists.size).toBeGreaterThan(15);
   });
 
-  it("has every option that an exported type has", () => {
+  it("names, for some call, every option that an exported type has", () => {
     const named = new Set(calls.flatMap(({ options }) => options));
     const types = readOptionTypes();
     expect(types.size).toBeGreaterThan(15);
@@ -60,7 +60,7 @@ describe("docs/calls.md", () => {
     expect(missing).toEqual([]);
   });
 
-  it("names the calls that there are, and no other", () => {
+  it("names the calls of SmolVM, of pools and of the module, and no other", () => {
     const methods = (prototype: object, prefix: string) =>
       Object.getOwnPropertyNames(prototype)
         .filter((name) => name !== "constructor")

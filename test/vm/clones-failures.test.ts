@@ -69,7 +69,7 @@ describe("a template that is damaged", () => {
     ["disk", "changed in one bit", "debian", "cold"],
     ["record", "cut short", "tiny", "template"],
   ] as const)(
-    "in its %s, %s is named and made anew, and the machine is right",
+    "in its %s, %s is named and made again, and the machine is right",
     async (file, how, image, way) => {
       await useOne({ image });
       await DAMAGES[how]?.(onlyTemplate(image)[file]);
@@ -111,7 +111,7 @@ describe("a template that is damaged", () => {
       expect(used.way).toBe("cold");
       expect(used.warnings).toMatch(/its memory was changed or replaced/);
       wrapper.before("");
-      await useOne(); // it is made anew
+      await useOne(); // it is made again
       wrapper.before(`touch '${mine}'; exit 1`);
       const refused = await useOne();
       expect(refused.way).toBe("cold");

@@ -28,7 +28,7 @@ describe("a time to live", () => {
     await expect(vm.run("true")).rejects.toThrow(/it is deleted \(it has run for 1.5 s, as long as it may\)/);
   });
 
-  it("stops a persistent one though nobody who made it is there, and counts anew from the next start", () =>
+  it("stops a persistent one though nobody who made it is there, and counts again from the next start", () =>
     useLasting({ ...lasting(), ttl: "4s" }, async (vm) => {
       await vm[Symbol.asyncDispose]();
       const again = await SmolVM.get(vm.name);

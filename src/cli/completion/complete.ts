@@ -22,7 +22,7 @@ const VERSION: Flag = { flags: "-V, --version", description: "print the version"
 
 /**
  * The candidates for the last of `words`, the words of an unfinished line behind `smolvm`: one to a line, its meaning behind a tab.
- * Names that can't be listed are left out without a word: nobody reads messages amid a line.
+ * Names that can't be listed are left out without a word: nobody reads messages in the middle of a line.
  */
 export async function complete(words: readonly string[], io: Io): Promise<string> {
   const line = joinAssignments(words);

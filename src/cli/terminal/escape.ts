@@ -13,7 +13,7 @@ const BRACKET = 0x5b;
 /** How the sequences end that a terminal sends by itself: where the cursor is, what it is, whether it has the focus. */
 const REPORTS = Buffer.from("RcntyIO");
 
-/** "escape" and "sequence": amid what may be such a report, at the start of a line. */
+/** "escape" and "sequence": within what may be such a report, at the start of a line. */
 type Place = "start" | "tilde" | "escape" | "sequence" | "line";
 
 /**

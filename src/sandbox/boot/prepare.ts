@@ -58,7 +58,7 @@ export async function findKeyAndQemu(
   return bounded(finding, { operation: "Finding QEMU and the SSH key", timeoutMs: PATIENCE_MS, signal });
 }
 
-/** Whoever asks for an image gets the same: one that is not there yet is built once. */
+/** All that ask for an image get the same: one that is not there yet is built once. */
 export function imagesFoundOnce(state: StatePaths, options: SetupContext): (name: string) => Promise<Image> {
   const images = new Map<string, Promise<Image>>();
   return (name) => {
@@ -101,7 +101,7 @@ export function overlayOn(base: BaseDisk, layers: readonly string[], durable: bo
   return { path: layers.at(-1) ?? "", format: "qcow2", readOnly: false, durable, backing };
 }
 
-/** What a machine's QEMU is launched with, whichever way it starts. */
+/** What a machine's QEMU is launched with, however it starts. */
 export function launchOptions(
   machine: Machine,
   { folder, logs }: MachinePaths,

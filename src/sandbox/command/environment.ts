@@ -7,7 +7,7 @@ import { decodeVariables, encodeVariables } from "./environment-file.ts";
 import { type CommandContext, Run } from "./run.ts";
 
 export interface EnvironmentContext extends CommandContext {
-  /** Held by whoever changes the machine's variables. Null: nobody else knows of the machine yet. */
+  /** Held by the one that changes the machine's variables. Null: nobody else knows of the machine yet. */
   readonly environmentLock: string | null;
 }
 
@@ -112,7 +112,7 @@ function whyUnusable(exitCode: number, stderr: string): readonly [why: string, r
 const WAIT_MS = 150_000;
 
 /**
- * Reading, changing and writing is one step: whoever does it with one machine, in this process or another, waits for the others.
+ * Reading, changing and writing is one step: one that does it with a machine, in this process or another, waits for the others.
  * Who only reads need not: the file is exchanged at once.
  */
 async function oneAtATime<T>(

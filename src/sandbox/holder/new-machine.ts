@@ -47,7 +47,7 @@ export function recordedMachine(
   const { spec, createdAt, machineId, hostKey, wasBooted, held } = record;
   const status = new StatusCell(spec.name);
   const { phase, reason, since } = record.status;
-  // Whoever held it while it ran is gone.
+  // The process that held it while it ran is gone.
   const isAtRest = phase === "created" || phase === "stopped" || phase === "error";
   if (isAtRest) status.follow(phase, reason, since);
   else if (wasBooted) status.follow("error", "the process that held it ended", since);

@@ -12,7 +12,7 @@ import { describeOwn } from "./describe-own.ts";
 interface OperationContext {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: unknown) => void;
-  /** A copy that belongs to the caller: it goes with him, if not before. */
+  /** A copy that belongs to the caller: it goes with the caller, if not before. */
   readonly keepCopy: (folder: string) => void;
 }
 

@@ -21,7 +21,7 @@ export function findOwn(id: string): Handle | undefined {
 /** A machine that this process holds. */
 export function ownMachine(machine: Machine): Handle {
   let listening: Promise<void> | null = null;
-  /** Whoever is told that it is done may tell others, who see it then. */
+  /** A caller that is told that it is done may tell others, which see it then. */
   const told = async <T>(changing: Promise<T>): Promise<T> => {
     try {
       return await changing;

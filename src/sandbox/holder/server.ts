@@ -68,9 +68,9 @@ export class MachineServer {
     this.#machine.records.note(this.#machine);
   }
 
-  /** Whoever uses the machine already hears of it before the newcomer can run anything. */
+  /** Each one that uses the machine already hears of it before the newcomer can run anything. */
   async admit(socket: Socket): Promise<void> {
-    if (this.#isClosed) return void socket.destroy(); // he finds whoever holds it next
+    if (this.#isClosed) return void socket.destroy(); // the client finds the process that holds it next
     const [calls, copies, waitsFor] = [new Map(), new Set<string>(), new Map()];
     const client: Client = { socket, calls, copies, waitsFor, isGreeted: false, isDeaf: false };
     const others = [...this.#clients];
@@ -149,7 +149,7 @@ export class MachineServer {
     client.calls.set(id, abort);
     const { socket } = client;
     send(socket, { kind: "taken", id });
-    socket.ref(); // whoever holds the machine is not to end amid this
+    socket.ref(); // the process that holds the machine is not to end during this
     const alive = setInterval(() => send(socket, { kind: "alive" }), ALIVE_MS);
     try {
       const value = await operations[operation](this.#machine, args, {

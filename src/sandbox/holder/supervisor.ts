@@ -19,7 +19,7 @@ const SHUTDOWN_SECONDS = 8;
 const ENDS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
- * Holds one persistent machine. Started by whoever starts the machine, with a socket to him as fd 3, it goes on when he has
+ * Holds one persistent machine. Started by the process that starts the machine, with a socket to that one as fd 3, it goes on when that one has
  * ended, and ends when the machine doesn't run and nobody is connected. QEMU dies with it.
  */
 export async function supervise(name: string): Promise<void> {
@@ -38,7 +38,7 @@ export async function supervise(name: string): Promise<void> {
   const logger = { warn: (message: string) => console.error(`${new Date().toISOString()} ${message}`) };
   const machine = recordedMachine(state, paths, record, logger);
   machine.owner = await findSelf();
-  machine.records.note(machine); // from now on it goes no more with whoever made it
+  machine.records.note(machine); // from now on it goes no more with the process that made it
   await machine.records.settled();
   await serveUntilUnused(machine, first);
   machine.owner = null;

@@ -2,7 +2,7 @@ import type { AcceleratorChoice } from "../../qemu/accelerator.ts";
 import type { QemuBinary } from "../../qemu/binary.ts";
 import type { ClientKey } from "../../ssh/openssh/keys.ts";
 
-/** What is the same for every machine of a kind, whichever way it starts. */
+/** What is the same for every machine of a kind, however it starts. */
 export interface Setup {
   readonly files: BootFiles;
   readonly key: ClientKey;

@@ -70,7 +70,7 @@ export interface Records {
   close(): Promise<void>;
 }
 
-/** A machine that is up, whichever way it came there. */
+/** A machine that is up, however it came there. */
 export interface Started {
   readonly qemu: QemuMachine;
   /** Null where the boot arguments start no SSH server. */

@@ -27,7 +27,7 @@ const PAUSE_MS = 10;
 /** With time for these that the caller gives: it proves nothing that it ran out. */
 const TAKE_LONG: readonly Operation[] = ["snapshot", "copy"];
 
-/** The one connection of a handle to whoever holds its machine: made when it is needed, made anew when it is lost. */
+/** The one connection of a handle to the process that holds its machine: made when it is needed, made again when it is lost. */
 export class HolderLink {
   readonly #options: HolderLinkOptions;
   #holder: HolderConnection | null = null;

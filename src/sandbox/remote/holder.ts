@@ -24,7 +24,7 @@ const OBTAIN_MS = 20_000;
 const RETRY_MS = 50;
 
 /**
- * A connection to whoever holds the machine with that id (null: whichever has the name), after its first record has been heard; null where nobody does, or
+ * A connection to the process that holds the machine with that id (null: the one that has the name), after its first record has been heard; null where nobody does, or
  * another machine has the name by now. HostError; SmolVMError "UNRESPONSIVE" where somebody does who says nothing.
  */
 export async function connectHolder(

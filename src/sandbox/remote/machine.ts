@@ -154,7 +154,7 @@ export class RemoteMachine implements Handle {
     if (this.#link.isOpen || this.#paths === null || this.#isGone) return;
     const silence = await this.#look();
     if (silence) throw silence;
-    // Whoever holds it lets nobody in before it is up for the first time.
+    // The process that holds it lets nobody in before it is up for the first time.
     const isComingUp = () => !this.#link.isOpen && this.status.phase === "starting";
     const isOver = () => this.#look().then(() => !isComingUp());
     if (isComingUp()) await isSoonOver(isOver, FIRST_START_MS);
@@ -255,7 +255,7 @@ export class RemoteMachine implements Handle {
     this.#follow(phase, reason, since);
   }
 
-  /** Whoever else comes to use the machine from now on, this process does not hear of it. */
+  /** Of others that use the machine from now on this process does not hear. */
   #lost(): void {
     this.#guest.share(true);
     void this.#lookUntilOver().catch(() => {});

@@ -4,7 +4,7 @@ import { lineSplitter } from "../../util/line-splitter.ts";
 
 /**
  * What is said between the process that holds a machine and those that use it: JSON, a message per line. To be raised when a
- * message changes its meaning; whoever hears another number says so and does nothing.
+ * message changes its meaning; a side that hears another number says so and does nothing.
  */
 export const PROTOCOL = 3;
 

@@ -247,6 +247,6 @@ async function addLayer(
 
 function unusable(source: string, why: string, remediation: string): SmolVMError {
   return new SmolVMError("SNAPSHOT_UNUSABLE", `The copy of machine "${source}" can't be restored: ${why}.`, {
-    remediation: `${remediation}, or make the snapshot anew.`,
+    remediation: `${remediation}, or make the snapshot again.`,
   });
 }

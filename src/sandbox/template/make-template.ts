@@ -148,7 +148,7 @@ async function leaveFirstShell(making: Making, qemu: QemuMachine): Promise<LeftS
   return withRunner(making, qemu, null, (runner) => runner.leaveShell(qemu.serial, SHELL_PORT_NAMES));
 }
 
-/** As whoever starts a clone does: the first command goes to the shell that was left, and the others over a connection. */
+/** As the start of a clone does: the first command goes to the shell that was left, and the others over a connection. */
 async function useAsClone(
   making: Making,
   qemu: QemuMachine,

@@ -107,7 +107,7 @@ async function checkImages(): Promise<string> {
   return images.map(({ name, createdAt }) => `${name} (built ${createdAt.slice(0, 10)})`).join(", ");
 }
 
-/** A template that can be seen to be damaged is made anew when it is next wanted; only this check reads the memory whole. */
+/** A template that can be seen to be damaged is made again when it is next wanted; only this check reads the memory whole. */
 async function checkTemplateFiles(state: StatePaths): Promise<string> {
   const [templates, damaged] = await Promise.all([listTemplates(state), checkTemplates(state)]);
   if (damaged.length > 0) {

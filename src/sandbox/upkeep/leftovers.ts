@@ -189,7 +189,7 @@ async function leftLocks(state: StatePaths): Promise<Leftover[]> {
   return (await listLeftLocks(state)).map(({ path, verdict }) => {
     const reason = "the process that held it ended midway";
     const known = { kind: "lock", name: basename(path), path, sizeBytes: 0, reason } as const;
-    // Whoever has it clears away what others left of it.
+    // The process that has it clears away what others left of it.
     const remove = async () => await (await tryLock(path))?.();
     return judged(known, "its holder", verdict, { remove, isThere: () => isThere(path) });
   });

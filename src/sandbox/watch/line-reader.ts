@@ -1,6 +1,6 @@
 import { trimEndOf } from "../../util/trim-end.ts";
 
-/** A guest that never ends its line must not fill the memory of whoever reads along. */
+/** A guest that never ends its line must not fill the memory of a reader. */
 const LONGEST_LINE = 64 * 1024;
 
 /** Makes lines of the bytes of a log, however they are cut, and drops the ends; of what is no text each part is U+FFFD. */

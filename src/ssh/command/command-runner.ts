@@ -23,7 +23,7 @@ import { StoppedError, Stopper } from "./stopper.ts";
 
 export interface CommandRunnerOptions extends Partial<Guest> {
   readonly vm: Named;
-  /** Asked anew for each connection. What it throws is what a command is rejected with. */
+  /** Asked again for each connection. What it throws is what a command is rejected with. */
   readonly target: () => Promise<SshTarget>;
   /** Resolves with the reason, a sentence without a full stop, when the machine's process is gone. */
   readonly died: Promise<string>;

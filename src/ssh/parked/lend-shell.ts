@@ -36,7 +36,7 @@ export class ShellLender {
   async lend(openPorts: () => SerialPorts, names: PortNames): Promise<LentShell | null> {
     const early = this.#early;
     if (early?.untouched) return this.#lendUntouched(early);
-    // Whoever asked for the last one may have given up before it was there: only then is it known who holds the ports.
+    // The process that asked for the last one may have given up before it was there: only then is it known who holds the ports.
     const work = this.#last.then(() => this.#lendNew(openPorts, names)).catch(() => null);
     this.#last = work;
     return bounded(work, { operation: "Lending a shell", timeoutMs: PATIENCE_MS }).catch(() => {

@@ -33,7 +33,7 @@ export interface EarlyShellOptions {
   readonly activity: Activity;
   /** Ends a command, by its cgroup below ours and its worker's process, where no connection can. It may be lost on the way. */
   readonly endCommand: (cgroup: string, workerPid: number) => void;
-  /** The connection that takes over; whoever asks waits for it. */
+  /** The connection that takes over; each one that asks waits for it. */
   readonly connect: () => Promise<Link>;
 }
 

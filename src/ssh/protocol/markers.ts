@@ -1,4 +1,4 @@
-/** What begins a line of ours amid a command's output. */
+/** What begins a line of ours within a command's output. */
 const START = 0x01;
 const NEWLINE = 0x0a;
 /** A line that is longer than this, its newline included, is none of ours. */

@@ -25,7 +25,7 @@ export interface SshChannel {
   close(): void;
   /** The exit status as soon as it is known; null when the channel went without one, or with one that can't be. Never rejects. */
   readonly exited: Promise<ExitStatus | null>;
-  /** Resolves when the channel is gone, whoever closed it. */
+  /** Resolves when the channel is gone, closed from either side. */
   readonly closed: Promise<void>;
 }
 

@@ -81,5 +81,5 @@ function keep(port: Socket): void {
   discarding.delete(port);
 }
 
-/** Whoever reads in the worker, its child or itself, ends at one of these. */
+/** What reads in the worker, its child or itself, ends at one of these. */
 const GOODBYE = Buffer.from("exit\nquit\n");

@@ -11,7 +11,7 @@ import { type ChannelOwner, wrapChannel } from "./ssh2-channel.ts";
 export interface SshConnection {
   /** Starts `command` by the user's shell. ChannelRefusedError, ConnectionLostError: nothing was run. */
   exec(command: string, terminal: Terminal | null): Promise<SshChannel>;
-  /** Resolves with the reason when the connection is gone, whoever ended it. */
+  /** Resolves with the reason when the connection is gone, from either side. */
   readonly lost: Promise<string>;
   /** The user of the guest whose commands it is for. */
   readonly account: string;

@@ -13,7 +13,7 @@ export class Activity {
     return this.#epoch;
   }
 
-  /** Whoever else may change the guest counts like a command that goes on. */
+  /** Another process that may change the guest counts like a command that goes on. */
   get running(): number {
     return this.#running + this.#strangers;
   }

@@ -43,7 +43,7 @@ export class Keeper {
   readonly #waiting = new Map<number, { resolve(words: string[]): void; reject(error: Error): void }>();
   #lastId = 0;
   #isGone = false;
-  /** Resolves when it has ended, whoever ended it. */
+  /** Resolves when it has ended, for any reason. */
   readonly gone: Promise<void>;
   /** Rejects when the keeper ends before it has spoken. */
   readonly facts: Promise<GuestFacts>;
@@ -89,7 +89,7 @@ export class Keeper {
     return (await this.#ask("signal", slot, pid, name, worker || ""))[0] === "1";
   }
 
-  /** Ends a worker that waits for those whom its last command left running. */
+  /** Ends a worker that waits for the processes that its last command left running. */
   async dismiss(worker: number): Promise<void> {
     await this.#ask("dismiss", worker);
   }

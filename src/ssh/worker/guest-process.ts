@@ -26,7 +26,7 @@ export interface GuestProcess extends InputTaker {
   readonly ended: Promise<ProcessEnd>;
   /** Known before `ended` is: what is meant for it must not be sent any more, somebody else may run where it ran. */
   readonly isOver: boolean;
-  /** Whoever waited where it runs, and was dismissed for it, is gone: what is sent to all who are there reaches it. */
+  /** A shell that waited where it runs, and was dismissed for it, is gone: what is sent to all who are there reaches it. */
   readonly isAlone: boolean;
   /** Sends the command: nothing of it was sent before. */
   begin(sink: OutputSink): void;

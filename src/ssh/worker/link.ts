@@ -264,7 +264,7 @@ export class Link implements Place {
   }
 
   async #openChannel<T>(open: (slot: number, token: string) => Promise<T>): Promise<T> {
-    // The server may have as many of us as it lets in before the keeper asks, without whom nothing can be ended.
+    // The server may have as many of us as it lets in before the keeper asks, without which nothing can be ended.
     if (this.#open > 0 && this.#keeper === null) this.keeper().catch(() => {});
     const slot = this.#slots.take();
     this.#open++;

@@ -23,7 +23,7 @@ const MOST_YOUNG = 8;
 const SLICE_MS = 1_000;
 
 export interface LinksOptions extends Guest {
-  /** Asked anew for each connection. */
+  /** Asked again for each connection. */
   readonly target: () => Promise<SshTarget>;
   /** How often, as long as no connection comes up: 3 s by default. */
   readonly mendEveryMs?: number | undefined;

@@ -101,7 +101,7 @@ function exited(status: ExitStatus): ProcessEnd {
   return { kind: "exited", status };
 }
 
-/** Shells make no remark on a child that SIGINT killed: whoever typed Control-C has seen it. */
+/** Shells make no remark on a child that SIGINT killed: the person who typed Control-C has seen it. */
 function parseEnd([word, killed]: readonly string[], isInteractive: boolean): ExitStatus | null {
   const status = parseStatus(word, killed === "1");
   const wasInterrupted = status !== null && "code" in status && status.code === exitCodeOfSignal("SIGINT");

@@ -20,7 +20,7 @@ const LATELY = 3;
 /** For how long none is started where the last one has ended without a word: its profile does not let it. */
 const UNFIT_MS = 60_000;
 const LONGEST_STALE_MS = 30_000;
-/** How soon, at first, it is looked again whether those whom commands left running have ended. */
+/** How soon, at first, it is looked again whether the processes that commands left running have ended. */
 const LOOK_AGAIN_MS = 250;
 const LOOK_AGAIN_AT_MOST_MS = 60_000;
 /** Below this the guest has better use for its memory. */
@@ -208,7 +208,7 @@ export class WorkerPool {
     if (this.#held.length > MOST_HELD) this.#letGo(this.#held.shift() ?? worker);
   }
 
-  /** The end of its input says nothing to one that was to end with its command, and waits for whom it left running. */
+  /** The end of its input says nothing to one that was to end with its command, and waits for what it left running. */
   #letGo(worker: Worker): void {
     worker.quit();
     this.#home
@@ -232,7 +232,7 @@ export class WorkerPool {
     this.#timer.unref();
   }
 
-  /** Those whom commands left running end without a word. */
+  /** Processes that commands left running end without a word. */
   #lookAgain(): void {
     if (this.#held.length === 0) return;
     this.#prepareAfter(this.#lookAgainMs, () => void this.#prepare(this.#wanted).catch(() => {}));
@@ -259,7 +259,8 @@ export class WorkerPool {
       if (this.#idle.some((worker) => worker.standby?.kind === kind && this.isFresh(worker))) continue;
       const worker = this.#idle.find((one) => !this.isFresh(one)) ?? (await this.#openSpare());
       if (this.#activity.epoch !== epoch) return;
-      // One after the other: the kind that was wanted last is ready sooner. None comes after one that is dismissed for a command.
+      // One after the other: so the kind that was wanted last is ready sooner. Where the shell is dismissed for a command this never
+      // resolves: nothing more is prepared here, but when that command has ended.
       const isReady = await worker?.prepare({ kind, language, epoch }, this.#home.facts?.isRoot ?? false);
       if (isReady === false && kind === "login") this.#unfitUntilMs = performance.now() + UNFIT_MS;
       if (this.#activity.epoch !== epoch) return;

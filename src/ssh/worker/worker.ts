@@ -73,7 +73,7 @@ export class Worker {
   #output = new HeldOutput(() => true, false);
   /** How it ended itself. */
   #goneEnd: ChildEnd | null = null;
-  /** Resolves when it is gone and whoever ran on it knows. */
+  /** Resolves when it is gone and the command that ran on it knows. */
   readonly gone: Promise<void>;
 
   constructor(channel: SshChannel, token: string, slot: number) {
@@ -90,7 +90,7 @@ export class Worker {
 
   /** Gives the child that reads next these lines, and watches it to its end. */
   give(lines: Buffer, watcher: Watcher): void {
-    const before = (watcher.isForStandby ? "" : this.#dismissal()) + this.#fork();
+    const before = (watcher.isForStandby ? "" : this.#dismissalLine()) + this.#forkLine();
     this.#watched = this.#reading++;
     this.#watcher = watcher;
     this.#neverRan = null;
@@ -119,15 +119,15 @@ export class Worker {
   }
 
   /**
-   * Has a shell started ahead of time, in the place of the one that waits, if any. `isRoot`: it may offer itself to the kernel where memory runs out. Resolves with whether it waits,
-   * or has ended without that; not where it was dismissed before.
+   * Has a shell started ahead of time, in the place of the one that waits, if any. `isRoot`: it may offer itself to the kernel where
+   * memory runs out. Resolves with whether it waits, or has ended without that; never where it is dismissed before.
    */
   prepare(known: Pick<Standby, "kind" | "language" | "epoch">, isRoot: boolean): Promise<boolean> {
-    const before = this.#dismissal() + this.#fork();
+    const before = this.#dismissalLine() + this.#forkLine();
     const guard = this.#nextGuard();
     this.standby = { ...known, guard, child: this.#reading, renewal: "", isReady: false };
     const line = `${isRoot ? "ahead " : ""}${known.kind} ${guard} ${known.language}\n`;
-    this.#write(before, Buffer.from(`${line}${this.token}\n`));
+    this.#write(`${before}${line}${this.token}\n`);
     return new Promise((resolve) => {
       this.#onStandby = resolve;
     });
@@ -138,19 +138,19 @@ export class Worker {
     this.standby = { ...known, guard: this.#nextGuard(), child: this.#reading, isReady: true };
   }
 
+  /** Has the child forked that reads next, where that has not been done. */
   forkChild(): void {
-    this.#write(this.#fork());
+    this.#write(this.#forkLine());
   }
 
-  /** Has the child forked that reads next, where that has not been done. */
-  #fork(): string {
+  #forkLine(): string {
     if (this.#forked > this.#reading) return "";
     this.#forked++;
     return "\n";
   }
 
-  /** Ends the shell that was started ahead of time; the worker's next child takes its place. */
-  #dismissal(): string {
+  /** What ends the shell that was started ahead of time, if any; the worker's next child takes its place. */
+  #dismissalLine(): string {
     if (this.standby === null) return "";
     this.standby = null;
     this.#onStandby = () => {};
@@ -168,14 +168,14 @@ export class Worker {
     return String(this.#lastGuard);
   }
 
-  /** Ends a worker that has nothing to do. Whom its last command left running goes on, unless he writes. */
+  /** Ends a worker that has nothing to do. What its last command left running goes on, unless it writes. */
   quit(): void {
     this.channel.end();
   }
 
-  /** At once: each packet of its own costs the guest about as much as a step of a command. */
-  #write(before: string, lines: Buffer = Buffer.alloc(0)): void {
-    const bytes: Buffer = before ? Buffer.concat([Buffer.from(before), lines]) : lines;
+  /** In one packet: each one more costs the guest about as much as a step of a command. */
+  #write(text: string, lines: Uint8Array = new Uint8Array()): void {
+    const bytes = Buffer.concat([Buffer.from(text), lines]);
     if (bytes.length > 0) this.channel.write(bytes).catch(() => {}); // that the channel is gone shows in its end
   }
 
@@ -228,6 +228,7 @@ export class Worker {
 
   /** A child is over when both streams have said so, or one for both: then nothing of its output is still to come. */
   #childEnded(stream: OutputStream, [code, killed, left, begun, both]: string[]): void {
+    // As if the guest had said it on stderr: what might have been the beginning of a word comes out first.
     if (both) this.#splitters.stderr.take(Buffer.from(`\u0001${this.token}\n`));
     const child = this.#at[stream]++;
     if (child !== this.#watched || !this.#watcher) {

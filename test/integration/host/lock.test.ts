@@ -98,7 +98,7 @@ describe("a lock", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it("removes, when it is let go of, what takers left that died amid trying", async () => {
+  it("removes, when it is let go of, what takers left that died as they tried", async () => {
     const [old, young, foreign] = ["x.old", "x.young", "y.old"].map((name) => join(folder, `.lock-${name}`));
     for (const each of [old, young, foreign]) await writeFile(each ?? "", "");
     for (const each of [old, foreign]) await utimes(each ?? "", 1, 1);

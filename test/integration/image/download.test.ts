@@ -101,7 +101,7 @@ describe("a download", () => {
     expect(await get()).toEqual(CONTENT);
   });
 
-  it("starts anew where the earlier part was wrong", async () => {
+  it("starts again where the earlier part was wrong", async () => {
     await writeFile(join(folder, `${sha256(CONTENT)}.part`), Buffer.alloc(9000));
     answer = serve;
     expect(await get()).toEqual(CONTENT);

@@ -217,7 +217,7 @@ describe("a call to the holder", () => {
   });
 
   it.each([
-    ["is aborted amid it", (abort: AbortController) => setTimeout(() => abort.abort(), 50)],
+    ["is aborted during it", (abort: AbortController) => setTimeout(() => abort.abort(), 50)],
     ["was aborted before it", (abort: AbortController) => abort.abort()],
   ])("that %s ends the work there", async (_, end) => {
     const aborted = vi.fn();
@@ -250,7 +250,7 @@ describe("a call to the holder", () => {
     await expect(calling).rejects.toThrow(HolderGoneError);
   });
 
-  it("whose holder ends amid it is a HolderGoneError, as is each later one", async () => {
+  it("whose holder ends during it is a HolderGoneError, as is each later one", async () => {
     perform("pause", () => new Promise(() => {}));
     const { connection } = await greetedUser();
     const calls = Promise.allSettled([connection.call("pause"), connection.call("pause")]);

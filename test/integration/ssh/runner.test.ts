@@ -68,7 +68,7 @@ describe("a connection", () => {
     expect(guest.seen.connectionsMade).toBe(4);
   });
 
-  it("is made anew where it broke while nothing ran", async () => {
+  it("is made again where it broke while nothing ran", async () => {
     await run("true");
     guest.cut();
     await eventually(() => guest.seen.connectionsOpen === 0, "the connection is closed");
@@ -113,7 +113,7 @@ describe("a connection", () => {
     expect(guest.seen.connectionsMade).toBe(1);
   });
 
-  it("that breaks before anything of a command was sent is made anew without a word", async () => {
+  it("that breaks before anything of a command was sent is made again without a word", async () => {
     await run("true");
     guest.behaviour.cutsAtExec = "{own%/*/*}"; // only the workers' script has it
     expect((await run("echo again", { stdin: "x" })).output).toBe("again");

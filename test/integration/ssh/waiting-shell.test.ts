@@ -38,7 +38,7 @@ async function wait({ shell = "bash", profile = ":", line, now = "5" }: Given) {
   const start = `${CODE}\nexec 7<&0 </dev/null ${shell} -c ${code} ${shell} word "${"$"}2" 'usage_usec 5' '' "${"$"}3"`;
   const running = spawn("bash", ["-c", start, "bash", profile, others, mark], { stdio: "pipe" });
   running.stdin.on("error", () => {}); // it may have given up
-  running.stdin.end(`token\n${line}\n`);
+  running.stdin.end(`token\n${line}\nmore\n`);
   const [stdout, stderr] = await Promise.all([text(running.stdout), text(running.stderr)]);
   return { stdout, stderr, hasBegun: readFileSync(mark, "utf8") === "" };
 }
@@ -74,7 +74,7 @@ describe.each(["bash", "dash"] as const)("a %s that waits for a command", (shell
     expect(await wait({ shell, line, now })).toEqual({ ...GAVE_UP, stdout: WAITS });
   });
 
-  it("runs no trap of the profile's where it gives up, and runs it behind a command", async () => {
+  it("runs a trap of the profile's where it does not wait at all, or behind a command, and not where it gives up", async () => {
     const profile = "trap 'echo bye; echo bye >&2' EXIT";
     for (const [line, now] of [
       ["#word - echo run", "6"],

@@ -111,7 +111,7 @@ describe("the tail of a log", () => {
 });
 
 describe("a log to which another process adds", () => {
-  it("is begun anew where it is full, and only there", async () => {
+  it("is begun again where it is full, and only there", async () => {
     turnOver({ now, older });
     await writeFile(now, Buffer.alloc(LOG_FILE_BYTES));
     turnOver({ now, older });

@@ -62,7 +62,7 @@ describe.each([CLONE, DEBIAN])("two clones of one template ($image)", (kind) => 
     expect(await wayOf(third)).toEqual(["template", ""]);
   });
 
-  it("had its kernel's random numbers made anew before its SSH server's process began", async () => {
+  it("had its kernel's random numbers made again before its SSH server's process began", async () => {
     await using vm = await SmolVM.create(kind);
     await vm.waitForSsh();
     const { stdout } = await vm.run(

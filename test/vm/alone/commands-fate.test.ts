@@ -40,7 +40,7 @@ describe("two hundred commands at once", () => {
 });
 
 describe("a connection that breaks", () => {
-  it("while nothing runs is made anew for the next command", async () => {
+  it("while nothing runs is made again for the next command", async () => {
     const session = "ps -o ppid= -p $PPID";
     const before = await vm.run(session, { shell: "raw" });
     await vm.run(`(sleep 0.3; kill -9 ${before.output}; echo yes >/tmp/was-cut) >/dev/null 2>&1 &`);
