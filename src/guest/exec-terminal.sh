@@ -10,9 +10,8 @@
 find_account "$4"
 user='' folder='' values='' before='' nl='
 '
-arm "$3"
 group=${1#/} note=run/$3 session='' chowned=''
-[ ! -s "$note.waits" ] || true >"$note.waits" # a worker's of the same name
+arm "$3"
 [ -e sys/fs/cgroup/cgroup.procs ] || group=''
 background=${group%/*/*}/background
 if [ "$5" ]; then

@@ -5,8 +5,10 @@
 # nothing but what its language itself does, and each word of ours is quoted, which no alias is.
 
 # A file that the command's shell empties when the command begins, which a shell can do without any command. "" where none can be made. A
-# file of another user is removed: a process that has it open could still write to it.
+# file of another user is removed: a process that has it open could still write to it. $note.waits says of the child before, which a worker of
+# the same name may have left, that it was a shell that waits.
 arm() { # name
+	[ ! -s "$note.waits" ] || true >"$note.waits"
 	for mark in "/run/$1.mark" "/tmp/$1.mark" ''; do
 		[ "$mark" ] || break
 		[ -f "$mark" ] || [ ! -e "$mark" ] || continue # a fifo would hold this up

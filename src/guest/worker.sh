@@ -92,7 +92,7 @@ fi
 # What the child may be told to become. The profile sees an empty stdin: it can't take the line away.
 raw() { # its word
 	set_line_apart
-	wait_as /bin/sh -c "$posix" sh "$1" "$others" "$used" "$nl" "${mark:-/dev/null}"
+	become_plainly /bin/sh -c "$posix" sh "$1" "$others" "$used" "$nl" "${mark:-/dev/null}"
 }
 login() { # its word, the language that the host will speak
 	set_line_apart
@@ -100,11 +100,11 @@ login() { # its word, the language that the host will speak
 	case $1.${SHELL##*/} in
 	bash.bash)
 		# Not as parameters of its own, which a script would find in $BASH_ARGV.
-		wait_as "$SHELL" -l -c "\\builtin set -- $2 '$3' '$4' \$'\\n' $6;$bash" "${SHELL##*/}"
+		become_plainly "$SHELL" -l -c "\\builtin set -- $2 '$3' '$4' \$'\\n' $6;$bash" "${SHELL##*/}"
 		;;
 	posix.sh | posix.dash | posix.ash | posix.busybox | posix.ksh | posix.mksh)
 		shift
-		wait_as "$SHELL" -l -c "$posix" "${SHELL##*/}" "$@"
+		become_plainly "$SHELL" -l -c "$posix" "${SHELL##*/}" "$@"
 		;;
 	esac
 	exit # of another language none waits
@@ -113,8 +113,8 @@ set_line_apart() {
 	exec 7<&0
 	no_input
 }
-# As `become` has it for root, in few steps, as there is no folder and no variable.
-wait_as() { # shell and arguments
+# As `become` has it where there is no folder and no variable: for root in few steps.
+become_plainly() { # shell and arguments
 	[ "$account_id" = 0 ] || become "$@"
 	cd 2>&- || cd /
 	unset OLDPWD
@@ -182,13 +182,11 @@ plain() { # login or raw, script
 		shell=$SHELL code=$plain_login
 	fi
 	[ "$code" ] && [ -f "$shell" ] && [ -x "$shell" ] || script "$@"
-	cd 2>&- || cd /
-	unset OLDPWD
 	case $1.${shell##*/} in
-	raw.*) exec "$shell" -c "$code" sh '' "$2" ;;
-	login.bash) exec "$shell" -l -c "$code$2" bash ;;
+	raw.*) become_plainly "$shell" -c "$code" sh '' "$2" ;;
+	login.bash) become_plainly "$shell" -l -c "$code$2" bash ;;
 	esac
-	exec "$shell" -l -c "$code" "${shell##*/}" '' "$2"
+	become_plainly "$shell" -l -c "$code" "${shell##*/}" '' "$2"
 }
 
 # Processes that the last command left running may still write: the channel stays open.
@@ -197,7 +195,6 @@ linger() {
 	exec sleep 2147483647
 }
 
-true >"$note.waits"
 arm "$3"
 printf '\001%s ready %s\n' "$token" $$
 while :; do
@@ -223,7 +220,6 @@ while :; do
 	[ -z "$once" ] || linger
 	# The host is at work meanwhile.
 	is_known || look_up
-	[ ! -s "$note.waits" ] || true >"$note.waits" # what it says was of the last child: that it was a shell that waits
 	arm "$3"
 	[ "$plain_for" = "$mark.$SHELL.$account_id" ] || prepare_plain
 
