@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { ProcessIdentitySchema } from "../host/process-identity.ts";
-import { canonicalJson } from "../util/canonical-json.ts";
+import { canonicalDigest } from "../util/canonical-json.ts";
 import { firstIssue } from "../util/first-issue.ts";
 import { type HeldFiles, HeldFilesSchema } from "./held-files.ts";
 import type { MachinePaths } from "./paths.ts";
@@ -162,7 +161,7 @@ export function encodeMachineRecord(record: MachineRecord): string {
 }
 
 function checksumOf(record: WrittenRecord): string {
-  return createHash("sha256").update(canonicalJson(record)).digest("hex");
+  return canonicalDigest(record);
 }
 
 /** A machine as its folder tells. */

@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { hostProcessor } from "../../host/platform.ts";
 import { qemuArguments } from "../../qemu/arguments.ts";
-import { canonicalJson } from "../../util/canonical-json.ts";
+import { canonicalDigest } from "../../util/canonical-json.ts";
 import type { Setup } from "../machine/boot-setup.ts";
 import type { MachineSpec } from "../machine/spec.ts";
 import { describe, overlayOn } from "./prepare.ts";
@@ -9,13 +8,16 @@ import { describe, overlayOn } from "./prepare.ts";
 /** A digest of the devices of a machine, and of the processor where the guest runs on it: what another has can't go on with its state. */
 export function deviceModel(spec: MachineSpec, setup: Setup): string {
   const description = describe(spec, nameless(setup), { ...namelessFiles(setup), disks: [] });
-  const { choice, qemu } = setup;
-  const model = {
-    arguments: qemuArguments(description, qemu.features, undefined, "restore"),
+  return canonicalDigest({
+    arguments: qemuArguments(description, setup.qemu.features, undefined, "restore"),
     disks: setup.files.disk !== null,
-    processor: choice.accelerator === "tcg" ? "emulated" : hostProcessor(),
-  };
-  return createHash("sha256").update(canonicalJson(model)).digest("hex");
+    processor: processorOf(setup.choice),
+  });
+}
+
+/** What the guest runs on: the host's own processor, or one that is the same everywhere. */
+export function processorOf({ accelerator }: Setup["choice"]): string {
+  return accelerator === "tcg" ? "emulated" : hostProcessor();
 }
 
 /** Where files lie does not matter, only what is in them. */

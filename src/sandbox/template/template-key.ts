@@ -1,9 +1,8 @@
-import { createHash } from "node:crypto";
-import { hostArch, hostProcessor } from "../../host/platform.ts";
+import { hostArch } from "../../host/platform.ts";
 import { qemuArguments } from "../../qemu/arguments.ts";
 import { scriptsDigest } from "../../ssh/protocol/guest-scripts.ts";
-import { canonicalJson } from "../../util/canonical-json.ts";
-import { nameless, namelessFiles } from "../boot/device-model.ts";
+import { canonicalDigest } from "../../util/canonical-json.ts";
+import { nameless, namelessFiles, processorOf } from "../boot/device-model.ts";
 import { describe } from "../boot/prepare.ts";
 import type { Setup } from "../machine/boot-setup.ts";
 import type { MachineSpec } from "../machine/spec.ts";
@@ -23,7 +22,7 @@ export function templateInputs(spec: MachineSpec, setup: Setup): Record<string, 
     arch: hostArch(),
     qemu: { path: qemu.path, version: qemu.features.version },
     accelerator: choice.accelerator,
-    processor: choice.accelerator === "tcg" ? "emulated" : hostProcessor(),
+    processor: processorOf(choice),
     memoryMib: spec.memoryMib,
     cpus: spec.cpus,
     diskMib: files.disk ? spec.diskMib : null,
@@ -36,5 +35,5 @@ export function templateInputs(spec: MachineSpec, setup: Setup): Record<string, 
 }
 
 export function templateKey(inputs: Record<string, unknown>): string {
-  return createHash("sha256").update(canonicalJson(inputs)).digest("hex");
+  return canonicalDigest(inputs);
 }
