@@ -265,8 +265,9 @@ export class RemoteMachine implements Handle {
   async #lookUntilOver(): Promise<void> {
     await isSoonOver(async () => {
       if (this.#isGone || this.#link.isOpen) return true;
+      const isOver = await this.#isOwnerDead(); // asked first: what is seen after its death is the last
       await this.#lookAtFiles();
-      return this.#isOwnerDead();
+      return isOver;
     });
   }
 
